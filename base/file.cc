@@ -1,0 +1,106 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "base/unique_fd.h"
+
+namespace rookery {
+
+namespace fs = std::filesystem;
+
+Result<std::string> read_file(const fs::path& path, Bytes limit) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail_errno("cannot read " + path.string());
+  std::string content;
+  for (;;) {
+    constexpr std::size_t kBlock = 1 << 16;
+    const std::size_t had = content.size();
+    content.resize(had + kBlock);
+    const ssize_t got = ::read(fd.get(), content.data() + had, kBlock);
+    if (got < 0 && errno == EINTR) {
+      content.resize(had);
+      continue;
+    }
+    if (got < 0) return fail_errno("cannot read " + path.string());
+    content.resize(had + static_cast<std::size_t>(got));
+    if (content.size() > limit.count) {
+      return fail(path.string() + " is larger than the " + std::to_string(limit.count) + " bytes expected");
+    }
+    if (got == 0) return content;
+  }
+}
+
+Status write_file(const fs::path& path, std::string_view content, unsigned mode) {
+  std::string temporary = path.string() + ".XXXXXX";
+  UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd) return fail_errno("cannot write " + path.string());
+  const auto give_up = [&](const char* what) {
+    const int saved = errno;
+    ::unlink(temporary.c_str());
+    return fail_errno(std::string(what) + " " + path.string(), saved);
+  };
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd.get(), content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return give_up("cannot write");
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (::fchmod(fd.get(), mode) != 0) return give_up("cannot set the mode of");
+  if (::fsync(fd.get()) != 0) return give_up("cannot sync");
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up("cannot replace");
+  return {};
+}
+
+Result<TemporaryFolder> TemporaryFolder::make(const fs::path& parent, std::string_view prefix) {
+  std::error_code error;
+  fs::create_directories(parent, error);
+  if (error) return fail("cannot make " + parent.string() + ": " + error.message());
+  std::string path = (parent / (std::string(prefix) + "XXXXXX")).string();
+  if (::mkdtemp(path.data()) == nullptr) return fail_errno("cannot make a folder in " + parent.string());
+  return TemporaryFolder(path);
+}
+
+TemporaryFolder& TemporaryFolder::operator=(TemporaryFolder&& other) noexcept {
+  std::swap(path_, other.path_);
+  return *this;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  if (!path_.empty()) fs::remove_all(path_, ignored);
+}
+
+namespace {
+const char* environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value == '/' ? value : nullptr;  // XDG: relative paths are to be ignored
+}
+}  // namespace
+
+fs::path cache_folder() {
+  if (const char* cache = environment("XDG_CACHE_HOME")) return fs::path(cache) / "rookery";
+  const char* home = environment("HOME");
+  return fs::path(home != nullptr ? home : "/tmp") / ".cache" / "rookery";
+}
+
+Result<fs::path> runtime_folder() {
+  fs::path folder;
+  if (const char* runtime = environment("XDG_RUNTIME_DIR"); runtime != nullptr && ::access(runtime, W_OK) == 0) {
+    folder = fs::path(runtime) / "rookery";
+  } else {
+    folder = "/tmp/rookery-" + std::to_string(::getuid());
+  }
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("cannot make " + folder.string());
+  struct stat status {};
+  if (::lstat(folder.c_str(), &status) != 0) return fail_errno("cannot look at " + folder.string());
+  if (!S_ISDIR(status.st_mode) || status.st_uid != ::getuid() || (status.st_mode & 077) != 0) {
+    return fail(folder.string() + " is not a private folder of this user; remove it and try again");
+  }
+  return folder;
+}
+
+}  // namespace rookery

@@ -1,0 +1,41 @@
+// Whole files and folders.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/units.h"
+
+namespace rookery {
+
+// The content of a file of at most `limit` bytes; a longer one is an error, not a cut.
+Result<std::string> read_file(const std::filesystem::path& path, Bytes limit = mebibytes(64));
+
+// Replaces the file in one step (written beside it, synced, renamed), so that a reader never sees half of it.
+Status write_file(const std::filesystem::path& path, std::string_view content, unsigned mode = 0644);
+
+// A folder of our own for the time of one object, removed with all that is in it.
+class TemporaryFolder {
+ public:
+  static Result<TemporaryFolder> make(const std::filesystem::path& parent, std::string_view prefix);
+  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TemporaryFolder& operator=(TemporaryFolder&& other) noexcept;
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder();
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  explicit TemporaryFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  std::filesystem::path path_;
+};
+
+// $XDG_CACHE_HOME/rookery or ~/.cache/rookery: what can be made again (downloads, kernels, images).
+std::filesystem::path cache_folder();
+// $XDG_RUNTIME_DIR/rookery or /tmp/rookery-<uid>: sockets and state of running labs; mode 0700, made if missing.
+Result<std::filesystem::path> runtime_folder();
+
+}  // namespace rookery
