@@ -1,0 +1,108 @@
+// The one queue of things that happen in Rookery's process, ordered by (time, order of scheduling). Single-threaded;
+// whoever makes the loop owns it, and it outlives all that schedule on it. now() does not change within an action.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/pacer.h"
+#include "base/poller.h"
+#include "base/units.h"
+
+namespace rookery {
+
+using Action = std::function<void()>;
+
+// Names a scheduled event; stays valid (and useless) after the event ran. Zero names none.
+struct EventId {
+  std::uint64_t value = 0;
+  explicit operator bool() const { return value != 0; }
+};
+
+class EventLoop;
+
+// Watches a descriptor for as long as it lives. Move-only; must go before the descriptor is closed.
+class Watch {
+ public:
+  Watch() = default;
+  Watch(EventLoop& loop, int fd) : loop_(&loop), fd_(fd) {}
+  Watch(Watch&& other) noexcept : loop_(std::exchange(other.loop_, nullptr)), fd_(other.fd_) {}
+  Watch& operator=(Watch&& other) noexcept {
+    stop();
+    loop_ = std::exchange(other.loop_, nullptr);
+    fd_ = other.fd_;
+    return *this;
+  }
+  ~Watch() { stop(); }
+  void stop();
+  void want(std::uint32_t events);  // EPOLLIN, EPOLLOUT, or 0 to pause
+
+ private:
+  EventLoop* loop_ = nullptr;
+  int fd_ = -1;
+};
+
+class EventLoop {
+ public:
+  enum class Outcome { stopped, idle };
+
+  explicit EventLoop(std::unique_ptr<Pacer> pacer) : pacer_(std::move(pacer)) {}
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  Time now() const { return now_; }
+
+  EventId at(Time time, Action action);  // a time that has passed means now
+  EventId after(Duration delay, Action action) { return at(now_ + delay, std::move(action)); }
+  EventId soon(Action action) { return at(now_, std::move(action)); }
+  bool cancel(EventId event);  // false if it ran or was cancelled before
+
+  Watch watch(int fd, std::uint32_t events, FdAction action);
+
+  // See Pacer: whether guests are stepped through time, and a hold on time for as long as one runs.
+  bool lockstep() const { return pacer_->lockstep(); }
+  Hold hold() { return pacer_->hold(); }
+
+  // Runs until stop(), or until nothing can ever happen again.
+  Outcome run();
+  void stop() { stopped_ = true; }
+  // Runs until `done` holds (looked at after each turn). False if that cannot come true any more, or `limit` passed.
+  bool run_until(const std::function<bool()>& done, Duration limit);
+
+  std::size_t events_queued() const { return queued_; }
+
+ private:
+  friend class Watch;
+  struct Entry {
+    Time time;
+    std::uint64_t sequence;
+    std::uint32_t slot;
+    bool operator>(const Entry& other) const {
+      return time != other.time ? time > other.time : sequence > other.sequence;
+    }
+  };
+  struct Slot {
+    Action action;
+    std::uint32_t generation = 1;
+    bool used = false;
+  };
+
+  bool turn();
+  std::optional<Time> next_time();
+  void release(std::uint32_t slot);
+
+  std::unique_ptr<Pacer> pacer_;
+  Poller poller_;
+  std::vector<Entry> heap_;
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> free_slots_;
+  std::size_t queued_ = 0;
+  std::uint64_t sequence_ = 0;
+  Time now_{};
+  bool stopped_ = false;
+};
+
+}  // namespace rookery
