@@ -1,0 +1,187 @@
+#include "base/process.h"
+
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace rookery {
+namespace {
+
+constexpr std::uint64_t kRead =
+    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+constexpr std::uint64_t kWrite = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
+                                 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
+                                 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK;
+constexpr std::uint64_t kHandled = kRead | kWrite | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_FIFO |
+                                   LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
+constexpr std::uint64_t kOnFiles =
+    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
+
+// An open Landlock rule set, or none where the kernel has no Landlock.
+UniqueFd make_ruleset(const Confinement& confinement) {
+  landlock_ruleset_attr attributes{};
+  attributes.handled_access_fs = kHandled;
+  UniqueFd ruleset(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
+  if (!ruleset) return ruleset;
+  const auto allow = [&](const std::filesystem::path& path, std::uint64_t access) {
+    UniqueFd parent(::open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (!parent) return;  // what is not there need not be reached
+    std::error_code error;
+    landlock_path_beneath_attr rule{};
+    rule.allowed_access = std::filesystem::is_directory(path, error) ? access : access & kOnFiles;
+    rule.parent_fd = parent.get();
+    ::syscall(SYS_landlock_add_rule, ruleset.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+  };
+  for (const auto& path : confinement.read_only) allow(path, kRead);
+  for (const auto& path : confinement.read_write) allow(path, kRead | kWrite);
+  return ruleset;
+}
+
+// What a fork needs, made before it: between fork and exec nothing allocates.
+struct Prepared {
+  std::vector<char*> argv, environment;
+  std::vector<std::string> assignments;
+  UniqueFd ruleset;
+};
+
+[[noreturn]] void become(const ProcessSpec& spec, const Prepared& prepared, pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(127);
+  ::setpgid(0, 0);
+  const int null = ::open("/dev/null", O_RDWR);
+  // The three may overlap with 0..2: moved out of the way first.
+  const int in = ::fcntl(spec.input >= 0 ? spec.input : null, F_DUPFD, 10);
+  const int out = ::fcntl(spec.output >= 0 ? spec.output : null, F_DUPFD, 10);
+  const int err = ::fcntl(spec.errors >= 0 ? spec.errors : null, F_DUPFD, 10);
+  ::dup2(in, 0);
+  ::dup2(out, 1);
+  ::dup2(err, 2);
+  ::syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (!spec.folder.empty() && ::chdir(spec.folder.c_str()) != 0) ::_exit(126);
+  if (prepared.ruleset) {
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(125);
+    if (::syscall(SYS_landlock_restrict_self, prepared.ruleset.get(), 0) != 0) ::_exit(125);
+  }
+  ::execve(prepared.argv[0], prepared.argv.data(), prepared.environment.data());
+  ::_exit(127);
+}
+
+}  // namespace
+
+std::string ExitStatus::describe() const {
+  if (signal != 0) return "killed by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
+  return "exit code " + std::to_string(code);
+}
+
+bool confinement_available() {
+  return ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
+}
+
+Result<std::unique_ptr<ChildProcess>> ChildProcess::start(EventLoop& loop, const ProcessSpec& spec,
+                                                          std::function<void(ExitStatus)> on_exit) {
+  Prepared prepared;
+  for (const std::string& word : spec.argv) prepared.argv.push_back(const_cast<char*>(word.c_str()));
+  prepared.argv.push_back(nullptr);
+  for (const auto& [name, value] : spec.environment) prepared.assignments.push_back(name + "=" + value);
+  for (std::string& assignment : prepared.assignments) prepared.environment.push_back(assignment.data());
+  prepared.environment.push_back(nullptr);
+  if (::access(spec.argv.at(0).c_str(), X_OK) != 0) return fail_errno("cannot run " + spec.argv[0]);
+  if (spec.confined) prepared.ruleset = make_ruleset(spec.confinement);
+
+  int pidfd = -1;
+  clone_args arguments{};
+  arguments.flags = CLONE_PIDFD;
+  arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  const pid_t parent = ::getpid();
+  const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid < 0) return fail_errno("cannot start a process for " + spec.argv[0]);
+  if (pid == 0) become(spec, prepared, parent);
+
+  std::unique_ptr<ChildProcess> child(new ChildProcess);
+  child->pid_ = static_cast<pid_t>(pid);
+  child->pidfd_ = UniqueFd(pidfd);
+  child->on_exit_ = std::move(on_exit);
+  child->watch_ = loop.watch(pidfd, EPOLLIN, [raw = child.get()](std::uint32_t) { raw->reap(); });
+  return child;
+}
+
+void ChildProcess::reap() {
+  siginfo_t info{};
+  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0) return;
+  running_ = false;
+  watch_.stop();
+  ExitStatus status;
+  (info.si_code == CLD_EXITED ? status.code : status.signal) = info.si_status;
+  if (on_exit_) std::exchange(on_exit_, nullptr)(status);
+}
+
+void ChildProcess::signal(int number) {
+  if (running_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0);
+}
+
+void ChildProcess::kill() {
+  if (!running_) return;
+  signal(SIGKILL);
+  ::kill(-pid_, SIGKILL);  // its group; cannot be another's while the leader is not reaped
+}
+
+ChildProcess::~ChildProcess() {
+  watch_.stop();
+  if (!running_) return;
+  kill();
+  siginfo_t info{};
+  while (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0 && errno == EINTR) {
+  }
+}
+
+Result<UniqueFd> start_janitor(const std::vector<std::filesystem::path>& folders) {
+  int line[2];
+  if (::pipe2(line, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe for the janitor");
+  UniqueFd ours(line[1]), its(line[0]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno("cannot start the janitor");
+  if (pid == 0) {
+    // Twice, so that nobody has to wait for it.
+    if (::fork() != 0) ::_exit(0);
+    ::setsid();
+    ::prctl(PR_SET_NAME, "rookery-janitor");
+    sigset_t all;
+    sigfillset(&all);
+    ::sigprocmask(SIG_SETMASK, &all, nullptr);
+    const int end = ::fcntl(its.get(), F_DUPFD, 3);
+    if (end != 3) ::dup2(end, 3);
+    ::syscall(SYS_close_range, 4u, ~0u, 0);
+    const int null = ::open("/dev/null", O_RDWR);
+    for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
+    if (::chdir("/") != 0) ::_exit(1);
+    char byte;
+    while (::read(3, &byte, 1) < 0 && errno == EINTR) {
+    }
+    for (const auto& folder : folders) {
+      // A dying guest may still make a file while we remove: a few rounds, bounded.
+      std::error_code error;
+      for (int round = 0; round < 100 && std::filesystem::exists(folder, error); ++round) {
+        std::filesystem::remove_all(folder, error);
+      }
+    }
+    ::_exit(0);
+  }
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return ours;
+}
+
+}  // namespace rookery

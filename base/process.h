@@ -1,0 +1,73 @@
+// A child process that is owned: it is killed when its object goes, it dies when we die, and its end is an event on
+// the loop (by pidfd, so a recycled process number can never be hit).
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace rookery {
+
+struct ExitStatus {
+  int code = 0;    // exit code, if it ended by itself
+  int signal = 0;  // or the signal that ended it
+  bool clean() const { return code == 0 && signal == 0; }
+  std::string describe() const;  // "exit code 3", "killed by signal 9 (Killed)"
+};
+
+// Which files a child and all its descendants may reach, by Landlock (Linux 5.13); execution is allowed below
+// read_only. Where the kernel has no Landlock the child runs without: see confinement_available().
+struct Confinement {
+  std::vector<std::filesystem::path> read_only;
+  std::vector<std::filesystem::path> read_write;
+};
+bool confinement_available();
+
+struct ProcessSpec {
+  std::vector<std::string> argv;  // argv[0] is a path
+  std::map<std::string, std::string> environment;  // the whole of it: nothing of ours is inherited
+  std::filesystem::path folder;                    // working folder
+  int input = -1, output = -1, errors = -1;        // descriptors of the caller; -1 is /dev/null
+  bool confined = false;
+  Confinement confinement;
+};
+
+class ChildProcess {
+ public:
+  // `on_exit` is called once, from the loop, unless the object is gone by then.
+  static Result<std::unique_ptr<ChildProcess>> start(EventLoop& loop, const ProcessSpec& spec,
+                                                     std::function<void(ExitStatus)> on_exit);
+  ~ChildProcess();  // kills it and waits for its end
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+
+  pid_t pid() const { return pid_; }
+  bool running() const { return running_; }
+  void signal(int number);  // no effect once it has ended
+  void kill();              // SIGKILL to it and its process group
+
+ private:
+  ChildProcess() = default;
+  void reap();
+
+  pid_t pid_ = -1;
+  bool running_ = true;
+  UniqueFd pidfd_;
+  Watch watch_;
+  std::function<void(ExitStatus)> on_exit_;
+};
+
+// A process of ours that waits until we are gone, however we went, and then removes these folders. Returned is our
+// end of the line to it: it acts when that is closed. Call it before other descriptors matter.
+Result<UniqueFd> start_janitor(const std::vector<std::filesystem::path>& folders);
+
+}  // namespace rookery

@@ -1,0 +1,303 @@
+#include "base/vhost_user/endpoint.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/unix_socket.h"
+
+namespace rookery::vhost_user {
+namespace {
+
+constexpr std::size_t kFilesLimit = kRegionsLimit;
+constexpr std::size_t kInputLimit = 1 << 16;
+
+// Reads what is there, with the descriptors that came along. 0 at the end, -1 with errno as recvmsg.
+ssize_t receive_with_files(int socket, std::span<std::uint8_t> into, std::vector<UniqueFd>& files) {
+  iovec part{into.data(), into.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kFilesLimit)> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd;
+      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
+      files.emplace_back(fd);
+    }
+  }
+  return got;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Endpoint>> Endpoint::listen(EventLoop& loop, const std::filesystem::path& path,
+                                                   DeviceModel& model) {
+  auto listener = listen_unix(path);
+  if (!listener) return tl::unexpected<Error>(listener.error());
+  std::unique_ptr<Endpoint> endpoint(new Endpoint(loop, model, path));
+  endpoint->listener_ = std::move(*listener);
+  endpoint->listener_watch_ =
+      loop.watch(endpoint->listener_.get(), EPOLLIN, [raw = endpoint.get()](std::uint32_t) { raw->accept(); });
+  endpoint->queues_.resize(model.queue_count());
+  endpoint->addresses_.resize(model.queue_count());
+  return endpoint;
+}
+
+Endpoint::~Endpoint() {
+  loop_.cancel(call_event_);
+  ::unlink(path_.c_str());
+}
+
+// A machine that restarts connects again; its new connection replaces the old.
+void Endpoint::accept() {
+  UniqueFd peer = accept_unix(listener_.get());
+  if (!peer) return;
+  if (connection_) drop("");
+  connection_ = std::move(peer);
+  fault_.clear();
+  connection_watch_ = loop_.watch(connection_.get(), EPOLLIN, [this](std::uint32_t) { readable(); });
+}
+
+void Endpoint::drop(std::string fault) {
+  fault_ = std::move(fault);
+  loop_.cancel(call_event_);
+  call_event_ = {};
+  connection_watch_.stop();
+  slave_watch_.stop();
+  connection_.reset();
+  slave_.reset();
+  input_.clear();
+  received_files_.clear();
+  features_ = protocol_features_ = 0;
+  for (Virtqueue& queue : queues_) queue = Virtqueue();
+  std::fill(addresses_.begin(), addresses_.end(), std::nullopt);
+  memory_.reset();
+  calls_pending_ = 0;
+  calls_unacknowledged_ = 0;
+  call_hold_.release();
+  model_.disconnected();
+}
+
+void Endpoint::readable() {
+  const auto status = receive();
+  if (!status) drop(status.error().message);
+}
+
+Status Endpoint::receive() {
+  for (;;) {
+    std::array<std::uint8_t, 4096> block;
+    const ssize_t got = receive_with_files(connection_.get(), block, received_files_);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return {};
+    if (got <= 0) return fail("");
+    if (received_files_.size() > kFilesLimit) return fail("vhost-user: more descriptors than any message carries");
+    input_.insert(input_.end(), block.begin(), block.begin() + got);
+    std::size_t used = 0;
+    for (;;) {
+      const ByteView rest = ByteView(input_).subspan(used);
+      auto header = parse_header(rest);
+      if (!header) return tl::unexpected<Error>(header.error());
+      if (!*header || rest.size() < kHeaderSize + (*header)->size) break;
+      // Handling may send, and a send that fails means that the peer is gone.
+      ROOKERY_TRY(handle((*header)->request, (*header)->flags, rest.subspan(kHeaderSize, (*header)->size)));
+      used += kHeaderSize + (*header)->size;
+    }
+    input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
+    if (input_.size() > kInputLimit) return fail("vhost-user: a message that never ends");
+    if (static_cast<std::size_t>(got) < block.size()) return {};
+  }
+}
+
+Result<Virtqueue*> Endpoint::queue_of(std::uint32_t index) {
+  if (index >= queues_.size()) return fail("vhost-user: there is no queue " + std::to_string(index));
+  return &queues_[index];
+}
+
+Status Endpoint::set_memory(ByteView payload) {
+  auto regions = parse_memory_table(payload);
+  if (!regions) return tl::unexpected<Error>(regions.error());
+  auto memory = GuestMemory::map(*regions, std::exchange(received_files_, {}));
+  if (!memory) return tl::unexpected<Error>(memory.error());
+  for (Virtqueue& queue : queues_) queue.stop();
+  memory_ = std::move(*memory);
+  return {};
+}
+
+Status Endpoint::handle_ring(std::uint32_t request, ByteView payload, ByteBuffer& reply) {
+  if (static_cast<Request>(request) == Request::set_vring_addr) {
+    auto addresses = parse_vring_addresses(payload);
+    if (!addresses) return tl::unexpected<Error>(addresses.error());
+    if (auto queue = queue_of(addresses->index); !queue) return tl::unexpected<Error>(queue.error());
+    addresses_[addresses->index] = *addresses;
+    return {};
+  }
+  auto state = parse_vring_state(payload);
+  if (!state) return tl::unexpected<Error>(state.error());
+  auto queue = queue_of(state->index);
+  if (!queue) return tl::unexpected<Error>(queue.error());
+  switch (static_cast<Request>(request)) {
+    case Request::set_vring_num:
+      return (*queue)->set_size(state->number);
+    case Request::set_vring_base:
+      (*queue)->set_next(static_cast<std::uint16_t>(state->number));
+      return {};
+    case Request::get_vring_base: {
+      ByteWriter answer;
+      answer.le32(state->index).le32((*queue)->next());
+      reply = encode(request, kFlagReply, answer.buffer());
+      (*queue)->stop();
+      return {};
+    }
+    case Request::set_vring_enable:
+      if (state->number == 0) {
+        (*queue)->stop();
+        return {};
+      }
+      if (!memory_ || !addresses_[state->index]) return fail("vhost-user: a queue is enabled before it has memory");
+      ROOKERY_TRY((*queue)->start(*memory_, *addresses_[state->index]));
+      model_.queue_started(state->index);
+      return {};
+    case Request::vring_kick:
+      if ((*queue)->running()) model_.kicked(state->index);
+      if ((*queue)->broken()) return fail("vhost-user: the guest's queue is wrong: " + (*queue)->fault());
+      if (memory_ && memory_->damaged()) return fail("vhost-user: the guest took its memory away");
+      return {};
+    default:
+      return fail("vhost-user: a request that cannot be here");
+  }
+}
+
+Status Endpoint::handle(std::uint32_t request, std::uint32_t flags, ByteView payload) {
+  ByteBuffer reply;
+  switch (static_cast<Request>(request)) {
+    case Request::set_owner:
+    case Request::reset_owner:
+    case Request::set_vring_kick:  // in-band: no descriptors are used for notification
+    case Request::set_vring_call:
+    case Request::set_vring_err:
+    case Request::set_config:
+      received_files_.clear();
+      break;
+    case Request::get_features:
+      reply = encode_u64(request, kFlagReply, model_.features() | kFeatureVersion1 | kFeatureProtocolFeatures);
+      break;
+    case Request::set_features: {
+      auto features = parse_u64(payload);
+      if (!features) return tl::unexpected<Error>(features.error());
+      if ((*features & ~(model_.features() | kFeatureVersion1 | kFeatureProtocolFeatures)) != 0) {
+        return fail("vhost-user: the driver wants features that were not offered");
+      }
+      features_ = *features;
+      break;
+    }
+    case Request::get_protocol_features: {
+      std::uint64_t offered = kProtocolSlaveReq | kProtocolConfig | kProtocolInbandNotifications;
+      if (loop_.lockstep()) offered |= kProtocolReplyAck;
+      reply = encode_u64(request, kFlagReply, offered);
+      break;
+    }
+    case Request::set_protocol_features: {
+      auto features = parse_u64(payload);
+      if (!features) return tl::unexpected<Error>(features.error());
+      protocol_features_ = *features;
+      break;
+    }
+    case Request::get_queue_num:
+      reply = encode_u64(request, kFlagReply, queues_.size());
+      break;
+    case Request::set_mem_table:
+      ROOKERY_TRY(set_memory(payload));
+      break;
+    case Request::set_slave_req_fd:
+      if (received_files_.size() != 1) return fail("vhost-user: a channel for calls without its descriptor");
+      slave_watch_.stop();
+      slave_ = std::move(received_files_[0]);
+      received_files_.clear();
+      ::fcntl(slave_.get(), F_SETFL, O_NONBLOCK);
+      slave_watch_ = loop_.watch(slave_.get(), EPOLLIN, [this](std::uint32_t) { slave_readable(); });
+      break;
+    case Request::get_config: {
+      auto range = parse_config_range(payload);
+      if (!range) return tl::unexpected<Error>(range.error());
+      ByteBuffer space = model_.config_space();
+      space.resize(range->offset + range->size);  // beyond the device's own: zeros
+      ByteWriter answer;
+      answer.le32(range->offset).le32(range->size).le32(range->flags);
+      answer.bytes(ByteView(space).subspan(range->offset, range->size));
+      reply = encode(request, kFlagReply, answer.buffer());
+      break;
+    }
+    default:
+      ROOKERY_TRY(handle_ring(request, payload, reply));
+  }
+  if (reply.empty() && (flags & kFlagNeedReply) != 0) reply = encode_u64(request, kFlagReply, 0);
+  return reply.empty() ? Status{} : send(reply);
+}
+
+Status Endpoint::send(const ByteBuffer& message) {
+  // Small, and the peer waits for it: a full socket can only be a peer that does not read its answers.
+  const ssize_t sent = ::send(connection_.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent != static_cast<ssize_t>(message.size())) return fail("vhost-user: the driver does not read its answers");
+  return {};
+}
+
+void Endpoint::call(unsigned queue) {
+  if (!slave_ || !queues_[queue].wants_call()) return;
+  calls_pending_ |= 1ull << queue;
+  if (!call_event_) call_event_ = loop_.soon([this] { send_calls(); });
+}
+
+void Endpoint::send_calls() {
+  call_event_ = {};
+  const bool acknowledged = loop_.lockstep() && (protocol_features_ & kProtocolReplyAck) != 0;
+  for (unsigned queue = 0; calls_pending_ != 0; ++queue) {
+    const std::uint64_t bit = 1ull << queue;
+    if ((calls_pending_ & bit) == 0) continue;
+    ByteWriter state;
+    state.le32(queue).le32(0);
+    const ByteBuffer message = encode(kSlaveVringCall, acknowledged ? kFlagNeedReply : 0, state.buffer());
+    const ssize_t sent = ::send(slave_.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EAGAIN) {
+      // The guest is slow to read: the call goes out when there is room.
+      slave_watch_.want(EPOLLIN | EPOLLOUT);
+      return;
+    }
+    calls_pending_ &= ~bit;
+    if (sent != static_cast<ssize_t>(message.size())) continue;  // the guest is gone; the connection says so
+    if (acknowledged) {
+      if (++calls_unacknowledged_ == 1) call_hold_ = loop_.hold();
+    }
+  }
+}
+
+void Endpoint::slave_readable() {
+  if (calls_pending_ != 0 && !call_event_) {
+    slave_watch_.want(EPOLLIN);
+    send_calls();
+  }
+  std::array<std::uint8_t, 4096> block;
+  const ssize_t got = ::recv(slave_.get(), block.data(), block.size(), MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) {
+    slave_watch_.stop();  // the end shows on the connection as well
+    calls_unacknowledged_ = 0;
+    call_hold_.release();
+    return;
+  }
+  constexpr std::size_t kAcknowledgement = kHeaderSize + 8;
+  const auto count = static_cast<unsigned>(static_cast<std::size_t>(got) / kAcknowledgement);
+  calls_unacknowledged_ -= std::min(count, calls_unacknowledged_);
+  if (calls_unacknowledged_ == 0) call_hold_.release();
+}
+
+}  // namespace rookery::vhost_user
