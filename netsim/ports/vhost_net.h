@@ -1,0 +1,62 @@
+// A network port for a virtual machine: the device side of virtio-net over vhost-user (virtio 1.2 §5.1). What the
+// guest sends goes to the connected port; what is sent to this port goes to the guest. Owned by whoever wires the
+// machine; the guest may come, go and come again.
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "base/vhost_user/endpoint.h"
+#include "netsim/port.h"
+
+namespace rookery::netsim {
+
+class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel {
+ public:
+  // Listens for the guest's driver at `socket`. `mac` is the address that the guest will find in its device.
+  static Result<std::unique_ptr<VhostNetPort>> listen(EventLoop& loop, const std::filesystem::path& socket,
+                                                      MacAddress mac);
+
+  void send(Frame frame) override;  // to the guest
+
+  // Carrier, as the guest sees it at its next look at the device; frames are dropped both ways while it is down.
+  bool connected() const { return endpoint_->connected(); }
+  const std::string& fault() const { return endpoint_->fault(); }
+
+  struct Counters {
+    std::uint64_t to_guest = 0, from_guest = 0;  // frames
+    std::uint64_t dropped_absent = 0;            // the guest has no running queue
+    std::uint64_t dropped_full = 0;              // the backlog was full
+    std::uint64_t dropped_malformed = 0;         // what the guest sent is no frame
+  };
+  const Counters& counters() const { return counters_; }
+
+ private:
+  VhostNetPort(EventLoop& loop, MacAddress mac) : loop_(loop), mac_(mac) {}
+
+  std::uint64_t features() const override;
+  unsigned queue_count() const override { return 2; }
+  ByteBuffer config_space() const override;
+  void queue_started(unsigned queue) override;
+  void kicked(unsigned queue) override;
+  void disconnected() override;
+
+  void transmit();
+  void forward(const vhost_user::Chain& chain);
+  bool deliver(const Frame& frame);
+  void drain_backlog();
+
+  EventLoop& loop_;
+  MacAddress mac_;
+  std::unique_ptr<vhost_user::Endpoint> endpoint_;
+  std::deque<Frame> backlog_;
+  std::size_t backlog_bytes_ = 0;
+  vhost_user::Chain receive_chain_, transmit_chain_;
+  EventId continuation_;
+  Counters counters_;
+
+ public:
+  ~VhostNetPort() override;
+};
+
+}  // namespace rookery::netsim

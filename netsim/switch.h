@@ -1,0 +1,141 @@
+// A learning Ethernet switch (IEEE 802.1Q-2018 §8): learns sources, forwards, floods what it does not know,
+// keeps VLANs apart. One owner; it is outlived by the loop and by every port attached to it. It must not be
+// destroyed while it forwards.
+//
+// Sending out of a port may bring the next frame in before that call returns (two machines of ours that
+// answer at once, two switches with two cables between them). Such a frame waits in a bounded list until the
+// frame in hand is done, so nothing recurses; a turn handles only so many of them before the rest waits for
+// the event loop; and a frame that passes more switches than a network can have without a loop is dropped and
+// counted.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "netsim/forwarding_table.h"
+#include "netsim/port.h"
+#include "netsim/ring.h"
+#include "netsim/vlan.h"
+
+namespace rookery::netsim {
+
+class Switch;
+
+// Why a switch dropped a frame. Counted at the port where it came in, except those marked "out".
+enum class SwitchDrop : std::uint8_t {
+  port_down,         // it came in on a port that is down
+  bad_source,        // its source is a group or zero
+  bad_tag,           // its VLAN tag is cut off, names VLAN 4095, or is followed by another tag
+  reserved,          // to 01:80:C2:00:00:00 to :0F, which no bridge forwards
+  vlan_refused,      // of a VLAN that the port is not in
+  looped,            // it has passed kMostSwitches switches
+  busy,              // more frames than kWaitingFrames came while others were being forwarded
+  same_port,         // its destination is known to be where it came from
+  out_port_down,     // out: its destination's port is down
+  out_vlan_refused,  // out: its destination's port has left the VLAN
+  out_no_buffer,     // out: adding or removing its tag needed a buffer and the pool is at its limit
+};
+inline constexpr std::size_t kSwitchDrops = 11;
+std::string_view name(SwitchDrop drop);
+
+struct SwitchPortCounters {
+  std::uint64_t frames_in = 0;  // all that came, dropped ones included
+  std::uint64_t bytes_in = 0;
+  std::uint64_t frames_out = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t flooded = 0;  // of frames_in, those sent to all (broadcast, group, or unknown)
+  std::array<std::uint64_t, kSwitchDrops> drops{};
+
+  std::uint64_t dropped(SwitchDrop reason) const { return drops[static_cast<std::size_t>(reason)]; }
+  std::uint64_t dropped() const;
+};
+
+// One port of a switch: what a device sends into. Made by Switch::attach, gone after Switch::detach.
+class SwitchPort final : public Port {
+ public:
+  SwitchPort(Switch& owner, PortNumber number, std::string name, Port& out)
+      : switch_(owner), number_(number), name_(std::move(name)), out_(&out) {}
+  SwitchPort(const SwitchPort&) = delete;
+  SwitchPort& operator=(const SwitchPort&) = delete;
+
+  void send(Frame frame) override;  // from the device into the switch
+
+  PortNumber number() const { return number_; }
+  const std::string& name() const { return name_; }
+  bool is_up() const { return up_; }
+  const VlanMembership& vlans() const { return vlans_; }
+  const SwitchPortCounters& counters() const { return counters_; }
+
+ private:
+  friend class Switch;
+  void count(SwitchDrop reason) { ++counters_.drops[static_cast<std::size_t>(reason)]; }
+
+  Switch& switch_;
+  PortNumber number_;
+  std::string name_;
+  Port* out_;
+  bool up_ = true;
+  bool attached_ = true;
+  VlanMembership vlans_;
+  SwitchPortCounters counters_;
+};
+
+struct SwitchRules {
+  ForwardingTableRules table;
+};
+
+class Switch {
+ public:
+  static constexpr std::size_t kWaitingFrames = 4096;  // that came while another was being forwarded
+  static constexpr std::size_t kFramesPerTurn = 4096;  // of those, before the event loop gets its turn
+  // A frame and all its copies pass each switch once if there is no loop. Real Ethernet has no such limit: a
+  // storm there ends when the cable is pulled, which is no way to end a simulation.
+  static constexpr std::uint16_t kMostSwitches = 1024;
+
+  Switch(EventLoop& loop, const SwitchRules& rules) : loop_(loop), table_(rules.table) {}
+  Switch(const Switch&) = delete;
+  Switch& operator=(const Switch&) = delete;
+  ~Switch() { loop_.cancel(resume_); }
+
+  // A new port, up, in VLAN 1, which sends to `out`. Numbers are given out from 0, the lowest free one first.
+  SwitchPort& attach(std::string name, Port& out);
+  // Takes a port away, with all that was learnt on it. Nothing may send into it afterwards.
+  void detach(SwitchPort& port);
+
+  void set_link(SwitchPort& port, bool up);  // going down forgets what was learnt there
+  void set_vlans(SwitchPort& port, const VlanMembership& vlans);
+
+  const ForwardingTable& table() const { return table_; }
+  std::size_t port_count() const { return port_count_; }
+  std::vector<const SwitchPort*> ports() const;  // in the order of their numbers
+
+ private:
+  friend class SwitchPort;
+  struct Waiting {
+    SwitchPort* from = nullptr;
+    Frame frame;
+  };
+
+  void receive(SwitchPort& from, Frame frame);
+  void work_off();
+  void forward(SwitchPort& from, Frame frame);
+  void flood(const SwitchPort& from, std::uint16_t vlan, Frame frame);
+  void deliver(SwitchPort& to, std::uint16_t vlan, Frame frame);
+  void emit(SwitchPort& to, Frame frame);
+
+  EventLoop& loop_;
+  ForwardingTable table_;
+  std::vector<std::unique_ptr<SwitchPort>> ports_;    // by number; null where detached
+  std::vector<std::unique_ptr<SwitchPort>> leaving_;  // detached while frames were being forwarded
+  std::size_t port_count_ = 0;
+  Ring<Waiting> waiting_;
+  EventId resume_{};
+  bool forwarding_ = false;
+};
+
+}  // namespace rookery::netsim
