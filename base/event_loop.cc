@@ -1,7 +1,5 @@
 #include "base/event_loop.h"
 
-#include <algorithm>
-
 #include "base/result.h"
 
 namespace rookery {
@@ -46,7 +44,7 @@ bool EventLoop::cancel(EventId event) {
 
 void EventLoop::release(std::uint32_t slot) { free_slots_.push_back(slot); }
 
-std::optional<Time> EventLoop::next_time() {
+std::optional<Time> EventLoop::next() {
   while (!heap_.empty() && !slots_[heap_.front().slot].used) {
     release(heap_.front().slot);
     std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
@@ -64,13 +62,10 @@ Watch EventLoop::watch(int fd, std::uint32_t events, FdAction action) {
 // One grant of time and all that is due then. Events that these schedule for the same instant wait for the next
 // turn, so that descriptors are served in between and no chain of events can starve them.
 bool EventLoop::turn() {
-  const auto next = next_time();
-  if (!pacer_->advance(next, poller_, [this](Time t) { now_ = std::max(now_, t); })) {
-    return next_time().has_value() || stopped_;  // what arrived in a last poll may have scheduled something
-  }
+  if (!pacer_->advance(*this, poller_)) return stopped_;
   const std::uint64_t newest = sequence_;
   while (!stopped_) {
-    const auto due = next_time();
+    const auto due = next();
     if (!due || *due > now_ || heap_.front().sequence > newest) break;
     const std::uint32_t slot = heap_.front().slot;
     std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());

@@ -2,6 +2,7 @@
 // whoever makes the loop owns it, and it outlives all that schedule on it. now() does not change within an action.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -45,7 +46,7 @@ class Watch {
   int fd_ = -1;
 };
 
-class EventLoop {
+class EventLoop final : private Agenda {
  public:
   enum class Outcome { stopped, idle };
 
@@ -91,7 +92,8 @@ class EventLoop {
   };
 
   bool turn();
-  std::optional<Time> next_time();
+  std::optional<Time> next() override;
+  void set_now(Time now) override { now_ = std::max(now_, now); }
   void release(std::uint32_t slot);
 
   std::unique_ptr<Pacer> pacer_;

@@ -17,33 +17,34 @@ WallPacer::WallPacer() : origin_(monotonic()) {}
 
 Time WallPacer::clock() const { return Time{monotonic() - origin_}; }
 
-bool WallPacer::advance(std::optional<Time> next, Poller& poller, const std::function<void(Time)>& now) {
+bool WallPacer::advance(Agenda& agenda, Poller& poller) {
+  const auto next = agenda.next();
   if (!next && poller.empty()) return false;
   std::optional<Duration> timeout;
   if (next) timeout = *next - clock();
-  poller.wait(timeout, [&] { now(clock()); });
+  poller.wait(timeout, [&] { agenda.set_now(clock()); });
   return true;
 }
 
-bool VirtualPacer::advance(std::optional<Time> next, Poller&, const std::function<void(Time)>& now) {
-  if (!next) return false;
-  now(*next);
-  return true;
+bool VirtualPacer::advance(Agenda& agenda, Poller&) {
+  const auto next = agenda.next();
+  if (next) agenda.set_now(*next);
+  return next.has_value();
 }
 
-bool LockstepPacer::advance(std::optional<Time> next, Poller& poller, const std::function<void(Time)>& now) {
+bool LockstepPacer::advance(Agenda& agenda, Poller& poller) {
   while (count_->held > 0) {
     if (poller.wait(patience_, [] {}) == 0 && count_->held > 0) on_stuck_();
   }
   // Whoever is not held can only be outside of the run (a signal, the control socket): seen now and then.
   constexpr unsigned kStepsBetweenPolls = 256;
-  if (++since_poll_ >= kStepsBetweenPolls || !next) {
+  if (++since_poll_ >= kStepsBetweenPolls || !agenda.next()) {
     since_poll_ = 0;
     poller.wait(Duration{0}, [] {});
   }
-  if (!next) return false;
-  now(*next);
-  return true;
+  const auto next = agenda.next();
+  if (next) agenda.set_now(*next);
+  return next.has_value();
 }
 
 }  // namespace rookery

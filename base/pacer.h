@@ -47,13 +47,21 @@ class Hold {
   std::shared_ptr<HoldCount> count_;
 };
 
+// The queue as its pacer sees it. What arrives from outside may change the agenda: ask again afterwards.
+class Agenda {
+ public:
+  virtual ~Agenda() = default;
+  virtual std::optional<Time> next() = 0;  // the time of the earliest queued event
+  virtual void set_now(Time now) = 0;
+};
+
 class Pacer {
  public:
   virtual ~Pacer() = default;
 
-  // Lets time pass until `next` (the time of the earliest queued event, if any), or until something arrived from
-  // outside, and tells each instant to `now`. Returns false when nothing can ever happen again.
-  virtual bool advance(std::optional<Time> next, Poller& poller, const std::function<void(Time)>& now) = 0;
+  // Lets time pass until the earliest queued event, or until something arrived from outside, and tells the queue
+  // what time it is. Returns false when nothing can ever happen again.
+  virtual bool advance(Agenda& agenda, Poller& poller) = 0;
 
   virtual bool lockstep() const { return false; }
   virtual Hold hold() { return {}; }
@@ -62,7 +70,7 @@ class Pacer {
 class WallPacer final : public Pacer {
  public:
   WallPacer();
-  bool advance(std::optional<Time> next, Poller& poller, const std::function<void(Time)>& now) override;
+  bool advance(Agenda& agenda, Poller& poller) override;
 
  private:
   Time clock() const;
@@ -71,7 +79,7 @@ class WallPacer final : public Pacer {
 
 class VirtualPacer final : public Pacer {
  public:
-  bool advance(std::optional<Time> next, Poller& poller, const std::function<void(Time)>& now) override;
+  bool advance(Agenda& agenda, Poller& poller) override;
 };
 
 class LockstepPacer final : public Pacer {
@@ -81,7 +89,7 @@ class LockstepPacer final : public Pacer {
   LockstepPacer(Duration patience, std::function<void()> on_stuck)
       : patience_(patience), on_stuck_(std::move(on_stuck)), count_(std::make_shared<HoldCount>()) {}
 
-  bool advance(std::optional<Time> next, Poller& poller, const std::function<void(Time)>& now) override;
+  bool advance(Agenda& agenda, Poller& poller) override;
   bool lockstep() const override { return true; }
   Hold hold() override { return Hold(count_); }
 

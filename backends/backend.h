@@ -1,0 +1,102 @@
+// What every hypervisor looks like from the product's head: small and total. What only some can do is an interface of
+// its own, asked for and possibly absent. Everything is called from, and reports to, one event loop.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/event_loop.h"
+#include "base/result.h"
+#include "base/units.h"
+
+namespace rookery::backends {
+
+struct Capabilities {
+  bool pause = false;
+  bool snapshot = false;
+  bool virtual_time = false;
+  bool firmware = false;  // boots from its NIC by itself; otherwise it is given the virtual boot ROM
+  bool press = false;     // has a power button that the guest's system sees
+  unsigned nics_max = 0;
+};
+
+enum class PowerAction {
+  press,  // the button: the guest's system is asked to go down
+  cut,    // the plug: at once, nothing is asked
+  reset   // cut and start again
+};
+
+enum class MachineState { off, running, failed };
+std::string_view to_string(MachineState state);
+
+// A NIC that lives in our process, for machines that do (the fake).
+class InProcessNic {
+ public:
+  virtual ~InProcessNic() = default;
+  virtual void to_network(ByteView frame) = 0;
+  std::function<void(ByteView)> to_machine;  // set by the machine
+};
+
+// One end of a cable: where the machine plugs in its NIC. vboot makes the other end (a netsim port) first.
+struct NicPlug {
+  std::array<std::uint8_t, 6> mac{};
+  std::string socket{};                // vhost-user, relative to MachineSpec::folder
+  InProcessNic* in_process = nullptr;  // instead of a socket
+};
+
+struct DiskPlug {
+  std::string socket;  // vhost-user, relative to MachineSpec::folder
+};
+
+struct MachineSpec {
+  std::string name;
+  Bytes memory;
+  std::filesystem::path folder;  // of this machine alone, private, short-lived: sockets and the like
+  std::filesystem::path kernel;
+  std::filesystem::path initramfs;
+  std::string command_line;      // the same for all machines of a kind: nothing about this one may be in it
+  std::vector<NicPlug> nics;
+  std::vector<DiskPlug> disks;
+  std::uint64_t seed = 0;        // of what the machine takes for randomness, where time is virtual
+  std::filesystem::path memory_folder;  // on tmpfs: guest memory lies there, unlinked
+};
+
+class Machine;
+
+// Told of what happens to machines; from the loop, never from within a call to the machine.
+class MachineEvents {
+ public:
+  virtual ~MachineEvents() = default;
+  // `reason` says why, for a person: "powered off", "killed by signal 6 (Aborted)".
+  virtual void state_changed(Machine& machine, MachineState state, const std::string& reason) = 0;
+  virtual void console_output(Machine& machine, std::string_view bytes) = 0;
+};
+
+class Machine {  // destruction power-cuts the guest and waits until nothing of it is left
+ public:
+  virtual ~Machine() = default;
+  virtual const std::string& name() const = 0;
+  virtual Status start() = 0;  // an error if it runs already
+  virtual Status power(PowerAction action) = 0;
+  virtual MachineState state() const = 0;
+  virtual void console_input(std::string_view bytes) = 0;
+  // Host processes that are this machine, for accounting; empty when off.
+  virtual std::vector<pid_t> processes() const = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;
+  virtual Result<Capabilities> probe() = 0;  // measured, no side effects
+  virtual Result<std::unique_ptr<Machine>> create(MachineSpec spec, MachineEvents& events) = 0;
+};
+
+}  // namespace rookery::backends

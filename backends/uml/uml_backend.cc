@@ -1,0 +1,211 @@
+#include "backends/uml/uml_backend.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <fstream>
+
+#include "backends/uml/time_travel/controller.h"
+#include "base/process.h"
+
+namespace rookery::backends {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Names within a machine's folder; the kernel's arguments hold only these.
+constexpr const char* kKernelName = "linux";
+constexpr const char* kInitramfsName = "initramfs";
+constexpr const char* kTimeTravelName = "time";
+// virtio device ids (virtio 1.2 §5)
+constexpr int kVirtioNet = 1;
+constexpr int kVirtioBlock = 2;
+
+class UmlMachine final : public Machine {
+ public:
+  UmlMachine(EventLoop& loop, MachineSpec spec, MachineEvents& events)
+      : loop_(loop), spec_(std::move(spec)), events_(events) {}
+  ~UmlMachine() override { loop_.cancel(restart_); }
+
+  Status prepare();
+  const std::string& name() const override { return spec_.name; }
+  Status start() override;
+  Status power(PowerAction action) override;
+  MachineState state() const override { return state_; }
+  void console_input(std::string_view bytes) override;
+  std::vector<pid_t> processes() const override;
+
+ private:
+  void exited(ExitStatus status);
+  void read_console();
+
+  EventLoop& loop_;
+  MachineSpec spec_;
+  MachineEvents& events_;
+  std::unique_ptr<time_travel::Controller> time_;
+  std::unique_ptr<ChildProcess> process_;
+  UniqueFd console_out_, console_in_;
+  Watch console_watch_;
+  MachineState state_ = MachineState::off;
+  bool cut_ = false, reset_ = false;
+  EventId restart_;
+  Hold dying_;
+};
+
+Status UmlMachine::prepare() {
+  const auto link = [&](const fs::path& target, const char* name) -> Status {
+    std::error_code error;
+    fs::remove(spec_.folder / name, error);
+    fs::create_symlink(target, spec_.folder / name, error);
+    if (error) return fail("cannot link " + (spec_.folder / name).string() + ": " + error.message());
+    return {};
+  };
+  ROOKERY_TRY(link(spec_.kernel, kKernelName));
+  ROOKERY_TRY(link(spec_.initramfs, kInitramfsName));
+  if (loop_.lockstep()) {
+    auto controller = time_travel::Controller::listen(loop_, spec_.folder / kTimeTravelName);
+    if (!controller) return tl::unexpected<Error>(controller.error());
+    time_ = std::move(*controller);
+  }
+  return {};
+}
+
+Status UmlMachine::start() {
+  if (state_ == MachineState::running) return fail(ErrorKind::usage, spec_.name + " is running already");
+  int out[2], in[2];
+  if (::pipe2(out, O_CLOEXEC) != 0) return fail_errno("cannot make a console for " + spec_.name);
+  console_out_ = UniqueFd(out[0]);
+  UniqueFd guest_out(out[1]);
+  if (::pipe2(in, O_CLOEXEC) != 0) return fail_errno("cannot make a console for " + spec_.name);
+  UniqueFd guest_in(in[0]);
+  console_in_ = UniqueFd(in[1]);
+  ::fcntl(console_out_.get(), F_SETFL, O_NONBLOCK);
+  ::fcntl(console_in_.get(), F_SETFL, O_NONBLOCK);
+
+  ProcessSpec process;
+  process.argv = {(spec_.folder / kKernelName).string()};
+  for (std::string& argument : uml_arguments(spec_, time_ != nullptr)) process.argv.push_back(std::move(argument));
+  process.folder = spec_.folder;
+  process.environment = {{"PATH", "/nonexistent"}, {"HOME", "."}, {"TMPDIR", spec_.memory_folder.string()}};
+  if (time_) process.environment["UML_RANDOM_SEED"] = std::to_string(spec_.seed);
+  process.input = guest_in.get();
+  process.output = guest_out.get();
+  process.errors = guest_out.get();
+  process.confined = true;
+  process.confinement.read_only = {fs::weakly_canonical(spec_.kernel), fs::weakly_canonical(spec_.initramfs), "/proc",
+                                   "/dev/null", "/dev/shm"};
+  process.confinement.read_write = {spec_.folder, spec_.memory_folder};
+
+  if (time_) time_->starting();
+  auto started = ChildProcess::start(loop_, process, [this](ExitStatus status) { exited(status); });
+  if (!started) {
+    if (time_) time_->ended();
+    return tl::unexpected<Error>(std::move(started.error()).while_doing("starting " + spec_.name));
+  }
+  process_ = std::move(*started);
+  console_watch_ = loop_.watch(console_out_.get(), EPOLLIN, [this](std::uint32_t) { read_console(); });
+  state_ = MachineState::running;
+  cut_ = reset_ = false;
+  return {};
+}
+
+Status UmlMachine::power(PowerAction action) {
+  if (action == PowerAction::press) {
+    return fail(ErrorKind::usage, "a User-Mode Linux machine has no power button; its agent is asked instead");
+  }
+  if (state_ != MachineState::running) {
+    if (action == PowerAction::reset) return start();
+    return {};
+  }
+  cut_ = true;
+  reset_ = action == PowerAction::reset;
+  dying_ = loop_.hold();  // in lockstep its end belongs to this instant
+  process_->kill();
+  return {};
+}
+
+void UmlMachine::exited(ExitStatus status) {
+  read_console();
+  console_watch_.stop();
+  console_out_.reset();
+  console_in_.reset();
+  if (time_) time_->ended();
+  dying_.release();
+  const bool expected = cut_ || status.clean();
+  state_ = expected ? MachineState::off : MachineState::failed;
+  const std::string reason = cut_ ? "power cut" : status.clean() ? "powered off" : status.describe();
+  if (reset_) restart_ = loop_.soon([this] { (void)start(); });
+  events_.state_changed(*this, state_, reason);
+}
+
+void UmlMachine::read_console() {
+  std::array<char, 4096> block;
+  while (console_out_) {
+    const ssize_t got = ::read(console_out_.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got == 0) console_watch_.stop();
+    if (got <= 0) return;
+    events_.console_output(*this, {block.data(), static_cast<std::size_t>(got)});
+  }
+}
+
+void UmlMachine::console_input(std::string_view bytes) {
+  // A guest that does not read its console loses what does not fit, as on a serial line.
+  if (console_in_) (void)!::write(console_in_.get(), bytes.data(), bytes.size());
+}
+
+std::vector<pid_t> UmlMachine::processes() const {
+  if (!process_ || !process_->running()) return {};
+  std::vector<pid_t> found{process_->pid()};
+  for (std::size_t i = 0; i < found.size() && found.size() < 100'000; ++i) {
+    const std::string pid = std::to_string(found[i]);
+    std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
+    for (pid_t child; children >> child;) found.push_back(child);
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<std::string> uml_arguments(const MachineSpec& spec, bool time_travel) {
+  std::vector<std::string> arguments{
+      "mem=" + std::to_string(spec.memory.count >> 20) + "M",
+      std::string("initrd=") + kInitramfsName,
+      "con=null",
+      "con0=fd:0,fd:1",
+      "seccomp=auto",
+      "uml_dir=.",
+      "umid=uml",
+  };
+  for (const NicPlug& nic : spec.nics) {
+    arguments.push_back("virtio_uml.device=" + nic.socket + ":" + std::to_string(kVirtioNet));
+  }
+  for (const DiskPlug& disk : spec.disks) {
+    arguments.push_back("virtio_uml.device=" + disk.socket + ":" + std::to_string(kVirtioBlock));
+  }
+  if (time_travel) arguments.push_back(std::string("time-travel=ext:") + kTimeTravelName);
+  std::size_t start = 0;
+  while (start < spec.command_line.size()) {
+    const std::size_t end = std::min(spec.command_line.find(' ', start), spec.command_line.size());
+    if (end > start) arguments.push_back(spec.command_line.substr(start, end - start));
+    start = end + 1;
+  }
+  return arguments;
+}
+
+Result<Capabilities> UmlBackend::probe() {
+  Capabilities capabilities;
+  capabilities.virtual_time = true;
+  capabilities.nics_max = 8;
+  return capabilities;
+}
+
+Result<std::unique_ptr<Machine>> UmlBackend::create(MachineSpec spec, MachineEvents& events) {
+  auto machine = std::make_unique<UmlMachine>(loop_, std::move(spec), events);
+  ROOKERY_TRY(machine->prepare());
+  return machine;
+}
+
+}  // namespace rookery::backends
