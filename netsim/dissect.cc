@@ -239,12 +239,12 @@ void Dissector::look_into_udp(ByteView datagram, Summary& summary) {
                     (to_port == kDhcpServer || to_port == kDhcpClient);
   const bool proxy = from_port == kPxe || to_port == kPxe;
   if (dhcp || proxy) {
-    auto seen = read_dhcp(payload);
-    if (!seen) return;
-    seen->from_server = from_port == (proxy ? kPxe : kDhcpServer);
-    seen->proxy = proxy;
-    summary.what = std::move(*seen);
-    return;
+    if (auto seen = read_dhcp(payload)) {
+      seen->from_server = from_port == (proxy ? kPxe : kDhcpServer);
+      seen->proxy = proxy;
+      summary.what = std::move(*seen);
+      return;
+    }
   }
   const Endpoint sender{summary.from, from_port};
   const bool to_server = to_port == kTftp;
