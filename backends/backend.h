@@ -74,7 +74,8 @@ class Machine;
 class MachineEvents {
  public:
   virtual ~MachineEvents() = default;
-  // `reason` says why, for a person: "powered off", "killed by signal 6 (Aborted)".
+  // `reason` says why, for a person: "powered off", "killed by signal 6 (Aborted)". A reset is two changes: to off
+  // and, with the reason "reset" as well, to running. start() is not told of: who called it knows.
   virtual void state_changed(Machine& machine, MachineState state, const std::string& reason) = 0;
   virtual void console_output(Machine& machine, std::string_view bytes) = 0;
 };

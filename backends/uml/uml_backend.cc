@@ -135,8 +135,13 @@ void UmlMachine::exited(ExitStatus status) {
   dying_.release();
   const bool expected = cut_ || status.clean();
   state_ = expected ? MachineState::off : MachineState::failed;
-  const std::string reason = cut_ ? "power cut" : status.clean() ? "powered off" : status.describe();
-  if (reset_) restart_ = loop_.soon([this] { (void)start(); });
+  const std::string reason = reset_ ? "reset" : cut_ ? "power cut" : status.clean() ? "powered off" : status.describe();
+  if (reset_) {
+    restart_ = loop_.soon([this] {
+      const auto started = start();
+      events_.state_changed(*this, state_, started ? "reset" : started.error().message);
+    });
+  }
   events_.state_changed(*this, state_, reason);
 }
 

@@ -1,0 +1,227 @@
+// The commands that talk to a running lab: ps, exec, power, console, down.
+#include <fmt/format.h>
+#include <signal.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <map>
+
+#include "vboot/cli/commands.h"
+#include "vboot/control/client.h"
+
+namespace rookery::vboot {
+namespace {
+
+Result<ControlClient> connect(const LabChoice& choice) {
+  if (choice.lab) return ControlClient::connect(std::string_view(*choice.lab));
+  return ControlClient::connect(std::nullopt);
+}
+
+std::string text_of(JsonView object, std::string_view key) {
+  const auto value = object.find(key);
+  return std::string(value ? value->as_string().value_or("") : "");
+}
+
+void print_json(const Json& value) {
+  fmt::print("{}\n", value.dump());
+  std::fflush(stdout);
+}
+
+// Output of many machines, a line at a time, each line behind its machine's name.
+class LinePrinter {
+ public:
+  explicit LinePrinter(bool with_names) : with_names_(with_names) {}
+
+  void take(const OutputEvent& event) {
+    std::FILE* to = event.stream == "stderr" ? stderr : stdout;
+    if (!with_names_) {
+      std::fwrite(event.data.data(), 1, event.data.size(), to);
+      return;
+    }
+    std::string& pending = pending_[{event.machine, event.stream}];
+    pending += event.data;
+    std::size_t start = 0;
+    for (std::size_t end; (end = pending.find('\n', start)) != std::string::npos; start = end + 1) {
+      fmt::print(to, "{}: {}\n", event.machine, std::string_view(pending).substr(start, end - start));
+    }
+    pending.erase(0, start);
+  }
+  void finish() {
+    for (const auto& [from, rest] : pending_) {
+      if (!rest.empty()) fmt::print(from.second == "stderr" ? stderr : stdout, "{}: {}\n", from.first, rest);
+    }
+    std::fflush(stdout);
+  }
+
+ private:
+  bool with_names_;
+  std::map<std::pair<std::string, std::string>, std::string> pending_;
+};
+
+// The terminal without line editing and echo, and as it was afterwards.
+class RawTerminal {
+ public:
+  RawTerminal() {
+    if (::isatty(0) == 0 || ::tcgetattr(0, &before_) != 0) return;
+    termios raw = before_;
+    ::cfmakeraw(&raw);
+    raw_ = ::tcsetattr(0, TCSANOW, &raw) == 0;
+  }
+  ~RawTerminal() {
+    if (raw_) ::tcsetattr(0, TCSANOW, &before_);
+  }
+  RawTerminal(const RawTerminal&) = delete;
+  RawTerminal& operator=(const RawTerminal&) = delete;
+  bool is_raw() const { return raw_; }
+
+ private:
+  termios before_{};
+  bool raw_ = false;
+};
+
+constexpr char kEscape = 0x1d;  // Ctrl-], as telnet has it
+
+}  // namespace
+
+Result<int> run_ps(const LabChoice& choice) {
+  auto client = connect(choice);
+  if (!client) return tl::unexpected<Error>(client.error());
+  const auto result = client->call(PsRequest{});
+  if (!result) return tl::unexpected<Error>(result.error());
+  if (choice.json) {
+    print_json(*result);
+    return 0;
+  }
+  const auto machines = result->find("machines");
+  fmt::print("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", "MACHINE", "ROLE", "BACKEND", "STATE", "STAGE", "ADDRESS", "");
+  for (std::size_t i = 0; machines && i < machines->size(); ++i) {
+    const JsonView machine = machines->at(i);
+    fmt::print("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", text_of(machine, "name"), text_of(machine, "role"),
+               text_of(machine, "backend"), text_of(machine, "state"), text_of(machine, "stage"),
+               text_of(machine, "address"), text_of(machine, "reason"));
+  }
+  return 0;
+}
+
+Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machine,
+                     const std::vector<std::string>& argv, std::optional<double> timeout_seconds) {
+  auto client = connect(choice);
+  if (!client) return tl::unexpected<Error>(client.error());
+  ExecRequest request;
+  request.machines.all = all;
+  if (!all) request.machines.names = {machine};
+  request.argv = argv;
+  if (timeout_seconds) request.timeout = Duration(static_cast<std::int64_t>(*timeout_seconds * 1e9));
+  LinePrinter printer(all && !choice.json);
+  int worst = 0;
+  std::map<std::string, Json> by_machine;
+  const auto on_event = [&](const ControlEvent& event) -> Status {
+    if (event.name == "output") {
+      auto output = output_of(event);
+      if (!output) return tl::unexpected<Error>(output.error());
+      if (choice.json) {
+        Json& record = by_machine.try_emplace(output->machine, Json::object()).first->second;
+        const auto before = record.find(output->stream);
+        record.set(output->stream, std::string(before ? before->as_string().value_or("") : "") + output->data);
+      } else {
+        printer.take(*output);
+      }
+    } else if (event.name == "exited") {
+      const auto exited = exited_of(event);
+      if (!exited) return tl::unexpected<Error>(exited.error());
+      worst = std::max(worst, exited->exit_code);
+      by_machine.try_emplace(exited->machine, Json::object())
+          .first->second.set("exit_code", Json::integer(exited->exit_code));
+    } else if (event.name == "unreachable") {
+      const std::string name = text_of(event.fields, "machine");
+      worst = std::max(worst, all ? 1 : static_cast<int>(ErrorKind::infrastructure));
+      by_machine.try_emplace(name, Json::object()).first->second.set("error", text_of(event.fields, "reason"));
+      if (!choice.json) fmt::print(stderr, "rookery: {}\n", text_of(event.fields, "reason"));
+    }
+    return {};
+  };
+  const auto result = client->stream(request, on_event);
+  printer.finish();
+  if (!result) return tl::unexpected<Error>(result.error());
+  if (choice.json) {
+    Json machines = Json::array();
+    for (auto& [name, record] : by_machine) machines.add(std::move(record).set("name", name));
+    print_json(Json::object().set("machines", std::move(machines)));
+  }
+  // One machine: its exit code, as ssh does. All: 0, or 1 if any of them failed.
+  return all ? (worst == 0 ? 0 : 1) : worst;
+}
+
+Result<int> run_power(const LabChoice& choice, const std::string& action, const std::vector<std::string>& machines) {
+  const auto parsed = power_action_of(action);
+  if (!parsed) return fail(ErrorKind::usage, "power knows on, cut, reset and press, not '" + action + "'");
+  auto client = connect(choice);
+  if (!client) return tl::unexpected<Error>(client.error());
+  const auto result = client->call(PowerRequest{*parsed, MachineChoice{false, machines}});
+  if (!result) return tl::unexpected<Error>(result.error());
+  if (choice.json) print_json(*result);
+  return 0;
+}
+
+Result<int> run_console(const LabChoice& choice, const std::string& machine, bool follow) {
+  auto output_client = connect(choice);
+  if (!output_client) return tl::unexpected<Error>(output_client.error());
+  const auto print = [](const ControlEvent& event) -> Status {
+    const auto output = output_of(event);
+    if (!output) return tl::unexpected<Error>(output.error());
+    std::fwrite(output->data.data(), 1, output->data.size(), stdout);
+    std::fflush(stdout);
+    return {};
+  };
+  if (!follow) {
+    const auto shown = output_client->stream(ConsoleRequest{machine, false}, print);
+    if (!shown) return tl::unexpected<Error>(shown.error());
+    return 0;
+  }
+  auto input_client = connect(choice);
+  if (!input_client) return tl::unexpected<Error>(input_client.error());
+  if (::isatty(0) != 0) fmt::print(stderr, "console of {}; Ctrl-] leaves it\n", machine);
+  // A child types, we print: two directions, each blocking.
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child < 0) return fail_errno("cannot read the keyboard");
+  const RawTerminal terminal;
+  if (child == 0) {
+    char block[1024];
+    for (;;) {
+      const ssize_t got = ::read(0, block, sizeof block);
+      if (got < 0 && errno == EINTR) continue;
+      std::string_view keys(block, got > 0 ? static_cast<std::size_t>(got) : 0);
+      const bool leave = got <= 0 || keys.find(kEscape) != std::string_view::npos;
+      keys = keys.substr(0, keys.find(kEscape));
+      if (!keys.empty() && !input_client->call(InputRequest{machine, std::string(keys)})) break;
+      if (leave && ::isatty(0) == 0 && got <= 0) ::_exit(0);  // input from a file ended: go on printing
+      if (leave) break;
+    }
+    ::kill(parent, SIGTERM);
+    ::_exit(0);
+  }
+  // SIGTERM from the child ends the wait for output.
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  ::sigaction(SIGTERM, &action, nullptr);
+  const auto ended = output_client->stream(ConsoleRequest{machine, true}, print);
+  ::kill(child, SIGKILL);
+  if (terminal.is_raw()) fmt::print(stderr, "\r\n");
+  if (!ended && ended.error().kind == ErrorKind::usage) return tl::unexpected<Error>(ended.error());
+  return 0;
+}
+
+Result<int> run_down(const LabChoice& choice) {
+  auto client = connect(choice);
+  if (!client) return tl::unexpected<Error>(client.error());
+  const auto result = client->call(DownRequest{});
+  if (!result) return tl::unexpected<Error>(result.error());
+  if (choice.json) print_json(*result);
+  return 0;
+}
+
+}  // namespace rookery::vboot

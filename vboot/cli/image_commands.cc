@@ -1,0 +1,110 @@
+// The commands of the image store: image build, list, show.
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "base/digest.h"
+#include "images/build/image_builder.h"
+#include "images/store.h"
+#include "vboot/cli/commands.h"
+#include "vboot/cli/progress.h"
+#include "vboot/control/json.h"
+
+namespace rookery::vboot {
+namespace {
+
+Json to_json(const images::Manifest& manifest, const Digest256& digest) {
+  Json kernels = Json::object();
+  for (const auto& kernel : manifest.kernels) kernels.set(kernel.component, kernel.version);
+  Json components = Json::array();
+  for (const auto& component : manifest.components) {
+    components.add(Json::object()
+                       .set("name", component.name)
+                       .set("file", component.file)
+                       .set("sha256", to_hex(component.sha256))
+                       .set("size", Json::integer(static_cast<std::int64_t>(component.size.count))));
+  }
+  return Json::object()
+      .set("name", manifest.name)
+      .set("version", manifest.version)
+      .set("manifest_sha256", to_hex(digest))
+      .set("distribution", manifest.distribution.id + " " + manifest.distribution.version)
+      .set("packages_sha256", to_hex(manifest.distribution.packages))
+      .set("kernels", std::move(kernels))
+      .set("components", std::move(components));
+}
+
+void print(const images::Manifest& manifest, const Digest256& digest) {
+  fmt::print("{} {}: {} {}, manifest {}\n", manifest.name, manifest.version, manifest.distribution.id,
+             manifest.distribution.version, to_hex(digest));
+  for (const auto& kernel : manifest.kernels) fmt::print("  kernel {:<12} {}\n", kernel.component, kernel.version);
+  for (const auto& component : manifest.components) {
+    fmt::print("  {:<16} {:>12} bytes  {}\n", component.name, component.size.count, to_hex(component.sha256));
+  }
+}
+
+}  // namespace
+
+ProgramData program_data() {
+  const char* sources = std::getenv("ROOKERY_DATA");
+  return {sources != nullptr ? sources : ROOKERY_SOURCE_DIR, ROOKERY_GUEST_PROGRAM};
+}
+
+Result<int> run_image_build(const ImageBuildOptions& options) {
+  const auto store = images::Store::open();
+  if (!store) return tl::unexpected<Error>(store.error());
+  const ProgramData data = program_data();
+  images::BuildOptions build;
+  build.name = options.name;
+  build.recipes = std::filesystem::path(data.sources) / "images";
+  build.guest = data.guest_program;
+  build.force = options.force;
+  Progress progress(options.json);
+  const auto built = images::build_image(build, *store, [&](std::string_view line) { progress.line(line); });
+  if (!built) return tl::unexpected<Error>(built.error());
+  const Digest256 digest = images::digest_of(built->manifest);
+  if (options.json) {
+    fmt::print("{}\n", to_json(built->manifest, digest).dump());
+  } else {
+    if (built->was_there) progress.line("nothing has changed since this image was built");
+    print(built->manifest, digest);
+  }
+  return 0;
+}
+
+Result<int> run_image_list(bool json) {
+  const auto store = images::Store::open();
+  if (!store) return tl::unexpected<Error>(store.error());
+  const auto stored = store->list();
+  if (!stored) return tl::unexpected<Error>(stored.error());
+  Json list = Json::array();
+  for (const auto& image : *stored) {
+    const auto manifest = store->manifest(image);
+    if (!manifest) return tl::unexpected<Error>(manifest.error());
+    if (json) {
+      list.add(to_json(*manifest, image.manifest));
+    } else {
+      fmt::print("{:<20} {:<12} {} {:<4} {}\n", image.name, manifest->version, manifest->distribution.id,
+                 manifest->distribution.version, to_hex(image.manifest).substr(0, 12));
+    }
+  }
+  if (json) fmt::print("{}\n", Json::object().set("images", std::move(list)).dump());
+  return 0;
+}
+
+Result<int> run_image_show(const std::string& name, bool json) {
+  const auto store = images::Store::open();
+  if (!store) return tl::unexpected<Error>(store.error());
+  const auto image = store->find(name);
+  if (!image) return tl::unexpected<Error>(image.error());
+  const auto manifest = store->manifest(*image);
+  if (!manifest) return tl::unexpected<Error>(manifest.error());
+  if (json) {
+    fmt::print("{}\n", to_json(*manifest, image->manifest).dump());
+  } else {
+    print(*manifest, image->manifest);
+  }
+  return 0;
+}
+
+}  // namespace rookery::vboot

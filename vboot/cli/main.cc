@@ -1,0 +1,135 @@
+// The program `rookery`: reads the command line, names the concrete backends, and turns errors into words and exit
+// codes (0 pass, 1 expectation failed, 2 usage or lab file, 3 timeout, 4 infrastructure, 5 not reproducible).
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "backends/uml/uml_backend.h"
+#include "vboot/cli/commands.h"
+
+namespace {
+
+using namespace rookery;
+using namespace rookery::vboot;
+
+std::unique_ptr<backends::Backend> make_backend(std::string_view name, EventLoop& loop) {
+  if (name == "uml") return std::make_unique<backends::UmlBackend>(loop);
+  return nullptr;
+}
+
+// What the command line chose to be done.
+using Deed = std::function<Result<int>()>;
+
+void add_up(CLI::App& app, Deed& deed) {
+  auto options = std::make_shared<UpOptions>();
+  CLI::App* up = app.add_subcommand("up", "Bring a lab up and supervise it");
+  up->add_option("lab", options->lab_file, "The lab file (YAML; see docs/lab-file.md)")->required();
+  up->add_option("--nodes", options->nodes, "How many clients, instead of the lab file's count");
+  up->add_option("--seed", options->seed, "The run's seed")->capture_default_str();
+  up->add_option("--until", options->until, "'ready': be done when every client is ready or has failed, and leave the "
+                                            "lab running in the background");
+  up->add_flag("--down", options->take_down, "With --until ready: take the lab down then");
+  up->add_flag("--detach", options->detach, "Go to the background when every client is ready or has failed");
+  up->add_flag("--json", options->json, "One JSON object on standard output at the end");
+  up->add_flag("-v,--verbose", options->verbose, "Each stage of each machine");
+  up->add_option("--booting-at-once", options->booting_at_once, "Clients between power-on and ready (default: 4 a processor)");
+  up->add_option("--capture", options->capture, "Write every machine's frames to this pcapng file");
+  up->callback([options, &deed] { deed = [options] { return run_up(*options, make_backend); }; });
+}
+
+void add_clients(CLI::App& app, Deed& deed) {
+  auto lab = std::make_shared<LabChoice>();
+  const auto common = [lab](CLI::App* command) {
+    command->add_option("--lab", lab->lab, "Which lab, if several run");
+    command->add_flag("--json", lab->json, "JSON on standard output");
+  };
+  CLI::App* ps = app.add_subcommand("ps", "The machines of a running lab");
+  common(ps);
+  ps->callback([=, &deed] { deed = [lab] { return run_ps(*lab); }; });
+
+  auto machines = std::make_shared<std::vector<std::string>>();
+  auto words = std::make_shared<std::vector<std::string>>();
+  auto all = std::make_shared<bool>(false);
+  auto timeout = std::make_shared<std::optional<double>>();
+  CLI::App* exec = app.add_subcommand("exec", "Run a program in a machine, or in --all: exec n7 -- uname -a");
+  common(exec);
+  exec->add_flag("--all", *all, "In every machine that is ready");
+  exec->add_option("--timeout", *timeout, "Give up after this many seconds");
+  exec->add_option("words", *words, "The machine (not with --all), then the program and its arguments behind --")->required();
+  exec->positionals_at_end();
+  exec->prefix_command(false);
+  exec->callback([=, &deed] {
+    deed = [=]() -> Result<int> {
+      std::vector<std::string> argv = *words;
+      std::string machine;
+      if (!*all) {
+        machine = argv.front();
+        argv.erase(argv.begin());
+      }
+      if (argv.empty()) return fail(ErrorKind::usage, "exec needs a program: rookery exec n7 -- uname -a");
+      return run_exec(*lab, *all, machine, argv, *timeout);
+    };
+  });
+
+  auto action = std::make_shared<std::string>();
+  CLI::App* power = app.add_subcommand("power", "Power of machines: on, cut, reset, press");
+  common(power);
+  power->add_option("action", *action, "on, cut (at once), reset, or press (the system is asked)")->required();
+  power->add_option("machines", *machines, "Their names")->required();
+  power->callback([=, &deed] { deed = [=] { return run_power(*lab, *action, *machines); }; });
+
+  auto machine = std::make_shared<std::string>();
+  auto log_only = std::make_shared<bool>(false);
+  CLI::App* console = app.add_subcommand("console", "The console of a machine; Ctrl-] leaves it");
+  common(console);
+  console->add_option("machine", *machine, "Its name")->required();
+  console->add_flag("--log", *log_only, "Only print what is kept of it");
+  console->callback([=, &deed] { deed = [=] { return run_console(*lab, *machine, !*log_only); }; });
+
+  CLI::App* down = app.add_subcommand("down", "Take a running lab down");
+  common(down);
+  down->callback([=, &deed] { deed = [=] { return run_down(*lab); }; });
+}
+
+void add_images(CLI::App& app, Deed& deed) {
+  CLI::App* image = app.add_subcommand("image", "Images that machines boot from");
+  image->require_subcommand(1);
+  auto options = std::make_shared<ImageBuildOptions>();
+  CLI::App* build = image->add_subcommand("build", "Build an image of Debian 12 into the store");
+  build->add_option("--name", options->name, "Its name")->capture_default_str();
+  build->add_flag("--force", options->force, "Even if nothing changed since the last build");
+  build->add_flag("--json", options->json, "JSON on standard output");
+  build->callback([=, &deed] { deed = [options] { return run_image_build(*options); }; });
+  auto json = std::make_shared<bool>(false);
+  CLI::App* list = image->add_subcommand("list", "The images in the store");
+  list->add_flag("--json", *json, "JSON on standard output");
+  list->callback([=, &deed] { deed = [json] { return run_image_list(*json); }; });
+  auto name = std::make_shared<std::string>();
+  CLI::App* show = image->add_subcommand("show", "What an image consists of");
+  show->add_option("image", *name, "Its name, or the beginning of its digest")->required();
+  show->add_flag("--json", *json, "JSON on standard output");
+  show->callback([=, &deed] { deed = [=] { return run_image_show(*name, *json); }; });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Rookery: a cluster of real kernels on one host, booted over a simulated network");
+  app.set_version_flag("--version", std::string("rookery ") + ROOKERY_VERSION);
+  app.require_subcommand(1);
+  Deed deed;
+  add_up(app, deed);
+  add_clients(app, deed);
+  add_images(app, deed);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : static_cast<int>(ErrorKind::usage);
+  }
+  const auto code = deed();
+  if (code) return *code;
+  fmt::print(stderr, "rookery: {}\n", code.error().message);
+  return static_cast<int>(code.error().kind);
+}

@@ -1,0 +1,371 @@
+// `rookery up`: finds everything that the lab needs, then becomes its supervisor. The order is: plan (pure), image and
+// medium (verified whole), folders and janitor, lab, control socket, and only then the first machine.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/process.h"
+#include "images/medium.h"
+#include "images/store.h"
+#include "vboot/cli/commands.h"
+#include "vboot/cli/progress.h"
+#include "vboot/control/client.h"
+#include "vboot/lab/lab_plan.h"
+#include "vboot/supervisor/control_server.h"
+#include "vboot/supervisor/memory_use.h"
+#include "vboot/supervisor/report.h"
+#include "vboot/supervisor/running_lab.h"
+
+namespace rookery::vboot {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Booted {
+  images::Manifest manifest;
+  Digest256 digest{};
+  fs::path medium;
+  std::map<std::string, fs::path> files;  // taken out of the medium, verified
+};
+
+// The image out of its medium, and nothing else: what is damaged is named here, before anything starts.
+Result<Booted> open_image(const std::string& name, const images::Store& store, Progress& progress) {
+  const auto stored = store.find(name);
+  if (!stored) {
+    return fail(stored.error().message + "; build it with: rookery image build");
+  }
+  const auto path = store.object(stored->medium);
+  if (!path) return tl::unexpected<Error>(path.error());
+  const auto medium = images::Medium::open(*path);
+  if (!medium) return tl::unexpected<Error>(medium.error());
+  progress.line(fmt::format("checking the medium of image {} ({})", name, to_hex(stored->manifest).substr(0, 12)));
+  auto files = medium->unpack({std::string(images::kLinuxUml), std::string(images::kStageOneCpio),
+                               std::string(images::kStageTwoCpio)},
+                              store);
+  if (!files) return tl::unexpected<Error>(files.error());
+  return Booted{medium->manifest(), stored->manifest, *path, std::move(*files)};
+}
+
+ImageFacts facts_of(const images::Manifest& manifest) {
+  ImageFacts facts;
+  for (const auto& component : manifest.components) {
+    facts.components.push_back({component.name, to_hex(component.sha256)});
+  }
+  return facts;
+}
+
+// The descriptors that a lab takes: a machine has a listener, a connection and a channel for each of up to three
+// devices, two console pipes and a pidfd.
+Status raise_descriptor_limit(std::size_t machines) {
+  constexpr rlim_t kPerMachine = 16, kOthers = 128;
+  const rlim_t wanted = kOthers + kPerMachine * machines;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= wanted) return {};
+  if (limit.rlim_max < wanted) {
+    return fail(fmt::format("{} machines need {} open descriptors ({} each, and {}), and this user may have {}; raise "
+                            "the hard limit (ulimit -Hn) or start fewer",
+                            machines, wanted, kPerMachine, kOthers, limit.rlim_max));
+  }
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return fail_errno("cannot raise the limit of open descriptors");
+  return {};
+}
+
+// The supervisor of one lab, from the first machine to the last descriptor.
+class Supervisor final : private LabEvents {
+ public:
+  Supervisor(const UpOptions& options, LabPlan plan, Booted booted, Progress& progress)
+      : options_(options),
+        plan_(std::move(plan)),
+        booted_(std::move(booted)),
+        progress_(progress),
+        loop_(std::make_unique<WallPacer>()) {
+    facts_ = RunFacts{ROOKERY_VERSION, booted_.manifest, booted_.digest, "none"};
+  }
+
+  Status prepare(const BackendFactory& factory);
+  // Runs until the lab is to go; `on_settled` is called once, with the report.
+  Result<int> run(const std::function<void(const Json&)>& on_settled);
+
+ private:
+  void stage_changed(const Node& node) override;
+  void settled() override;
+  Json report() { return up_report(*lab_, facts_, memory_peak_); }
+  void measure_memory();
+  Status watch_signals();
+  Status make_folders();
+  backends::Backend* backend(std::string_view name);
+  void take_down();
+
+  const UpOptions& options_;
+  LabPlan plan_;
+  Booted booted_;
+  Progress& progress_;
+  RunFacts facts_;
+  fs::path folder_, memory_folder_;
+  UniqueFd janitor_;
+  EventLoop loop_;
+  UniqueFd signals_;
+  Watch signal_watch_;
+  const BackendFactory* factory_ = nullptr;
+  std::map<std::string, std::unique_ptr<backends::Backend>, std::less<>> backends_;
+  std::unique_ptr<RunningLab> lab_;
+  std::unique_ptr<ControlServer> control_;
+  std::shared_ptr<netsim::CaptureFile> capture_;
+  std::function<void(const Json&)> on_settled_;
+  EventId ticker_;
+  Bytes memory_peak_;
+  bool going_down_ = false;
+};
+
+Status Supervisor::make_folders() {
+  const auto runtime = runtime_folder();
+  if (!runtime) return tl::unexpected<Error>(runtime.error());
+  folder_ = *runtime / plan_.name;
+  // Somebody who answers there runs a lab of this name; what nobody answers for is left over, and goes.
+  const auto running = running_labs(*runtime);
+  if (!running) return tl::unexpected<Error>(running.error());
+  if (std::find(running->begin(), running->end(), plan_.name) != running->end()) {
+    return fail(ErrorKind::usage, "the lab " + plan_.name + " is up already; take it down with: rookery down --lab " + plan_.name);
+  }
+  memory_folder_ = fmt::format("/dev/shm/rookery-{}-{}", ::getuid(), plan_.name);
+  std::error_code error;
+  for (const fs::path& folder : {folder_, memory_folder_}) {
+    fs::remove_all(folder, error);
+    if (::mkdir(folder.c_str(), 0700) != 0) return fail_errno("cannot make " + folder.string());
+  }
+  auto janitor = start_janitor({folder_, memory_folder_});
+  if (!janitor) return tl::unexpected<Error>(janitor.error());
+  janitor_ = std::move(*janitor);
+  return {};
+}
+
+backends::Backend* Supervisor::backend(std::string_view name) {
+  const auto found = backends_.find(name);
+  if (found != backends_.end()) return found->second.get();
+  return (backends_[std::string(name)] = (*factory_)(name, loop_)).get();
+}
+
+Status Supervisor::watch_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return fail_errno("cannot watch for signals");
+  signal_watch_ = loop_.watch(signals_.get(), EPOLLIN, [this](std::uint32_t) {
+    signalfd_siginfo info;
+    while (::read(signals_.get(), &info, sizeof info) > 0) {
+    }
+    take_down();
+  });
+  return {};
+}
+
+Status Supervisor::prepare(const BackendFactory& factory) {
+  factory_ = &factory;
+  ROOKERY_TRY(raise_descriptor_limit(plan_.machines.size()));
+  ROOKERY_TRY(make_folders());
+  ROOKERY_TRY(watch_signals());
+  LabSetup setup;
+  setup.plan = plan_;
+  setup.folder = folder_;
+  setup.memory_folder = memory_folder_;
+  setup.medium = booted_.medium;
+  const fs::path kernel = booted_.files.at(std::string(images::kLinuxUml));
+  setup.boot_server = {kernel, booted_.files.at(std::string(images::kStageTwoCpio))};
+  setup.client = {kernel, booted_.files.at(std::string(images::kStageOneCpio))};
+  setup.image = facts_of(booted_.manifest);
+  setup.booting_at_once = options_.booting_at_once;
+  auto lab = RunningLab::make(
+      loop_, std::move(setup), [this](std::string_view name) { return backend(name); }, *this, nullptr);
+  if (!lab) return tl::unexpected<Error>(lab.error());
+  lab_ = std::move(*lab);
+  if (!options_.capture.empty()) {
+    netsim::CaptureRules rules;
+    rules.started_at = std::chrono::system_clock::now().time_since_epoch() - loop_.now().since_start;
+    auto capture = netsim::CaptureFile::create(options_.capture, rules);
+    if (!capture) return tl::unexpected<Error>(capture.error());
+    capture_ = *capture;
+    for (const auto& node : lab_->nodes()) ROOKERY_TRY(node->capture(capture_));
+  }
+  ControlServer::Hooks hooks;
+  hooks.ps = [this] { return ps_report(*lab_, facts_, ::getpid(), loop_.now()); };
+  hooks.report = [this] { return report(); };
+  hooks.down = [this] { take_down(); };
+  const auto runtime = runtime_folder();
+  auto control = ControlServer::listen(loop_, control_socket_path(*runtime, plan_.name), *lab_, std::move(hooks));
+  if (!control) return tl::unexpected<Error>(control.error());
+  control_ = std::move(*control);
+  return {};
+}
+
+Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) {
+  on_settled_ = on_settled;
+  ROOKERY_TRY(lab_->start());
+  loop_.run();
+  const bool all_ready = lab_->summary().failed.empty() && lab_->is_settled();
+  // Guests first, then the answer to who asked for it, then the folders; the janitor has nothing left to do.
+  control_->leave_lab();
+  lab_.reset();
+  std::error_code ignored;
+  fs::remove_all(memory_folder_, ignored);
+  fs::remove_all(folder_ / "m", ignored);
+  control_->closed();
+  control_.reset();
+  fs::remove_all(folder_, ignored);
+  return all_ready ? 0 : 1;
+}
+
+void Supervisor::stage_changed(const Node& node) {
+  const BootRecord& boot = node.boot();
+  if (boot.stage == Stage::failed) {
+    progress_.line(fmt::format("{:5.1f} s  {} failed in the stage {}: {}", seconds(loop_.now() - lab_->started()),
+                               node.plan().name, to_string(boot.failed_in), boot.reason));
+  } else if (options_.verbose || (node.plan().role == Role::boot_server && boot.stage == Stage::ready)) {
+    progress_.line(fmt::format("{:5.1f} s  {} {}{}", seconds(loop_.now() - lab_->started()), node.plan().name,
+                               to_string(boot.stage), boot.detail.empty() ? "" : " (" + boot.detail + ")"));
+  }
+  if (!lab_->is_settled()) progress_.update(*lab_, loop_.now());
+  control_->stage_changed(node);
+}
+
+void Supervisor::settled() {
+  progress_.update(*lab_, loop_.now());
+  progress_.finish();
+  measure_memory();
+  control_->settled();
+  on_settled_(report());
+  if (options_.until == "ready" && options_.take_down) take_down();
+}
+
+// Guest memory only grows while a machine runs, so what is in use once all are up is the peak of the boot.
+void Supervisor::measure_memory() {
+  std::vector<pid_t> processes{::getpid()};
+  for (const auto& node : lab_->nodes()) {
+    const auto its = node->processes();
+    processes.insert(processes.end(), its.begin(), its.end());
+  }
+  memory_peak_ = std::max(memory_peak_, proportional_memory(processes));
+}
+
+void Supervisor::take_down() {
+  if (going_down_) return;
+  going_down_ = true;
+  loop_.stop();
+}
+
+void print_summary(const Json& report, const UpOptions& options) {
+  if (options.json) {
+    fmt::print("{}\n", report.dump());
+    std::fflush(stdout);
+    return;
+  }
+  const auto integer = [&](std::string_view key) { return report.find(key)->as_integer().value_or(0); };
+  const auto failed = *report.find("failed");
+  fmt::print("{}: {} of {} clients ready in {:.2f} s, {} failed; {} MiB of host memory, {} MiB sent by the boot server\n",
+             *report.find("lab")->as_string(), integer("ready"), integer("clients"),
+             report.find("seconds")->as_number().value_or(0), failed.size(), integer("memory_peak_bytes") >> 20,
+             integer("boot_server_bytes") >> 20);
+  for (std::size_t i = 0; i < failed.size(); ++i) {
+    const JsonView machine = failed.at(i);
+    fmt::print("  {} failed in the stage {}: {}\n", *machine.find("name")->as_string(),
+               *machine.find("stage")->as_string(), *machine.find("reason")->as_string());
+  }
+  std::fflush(stdout);
+}
+
+Result<int> supervise(const UpOptions& options, const BackendFactory& factory, Progress& progress,
+                      const std::function<void(const Json&)>& on_settled) {
+  const auto text = read_file(options.lab_file, mebibytes(1));
+  if (!text) return fail(ErrorKind::usage, text.error().message);
+  auto lab = parse_lab(*text, options.lab_file);
+  if (!lab) return tl::unexpected<Error>(lab.error());
+  PlanOptions plan_options;
+  plan_options.nodes = options.nodes;
+  plan_options.seed = options.seed;
+  auto plan = plan_lab(*lab, plan_options);
+  if (!plan) return tl::unexpected<Error>(plan.error());
+  const auto store = images::Store::open();
+  if (!store) return tl::unexpected<Error>(store.error());
+  auto booted = open_image(plan->image, *store, progress);
+  if (!booted) return tl::unexpected<Error>(booted.error());
+  progress.line(fmt::format("lab {}: {} machines, seed {}", plan->name, plan->machines.size(), plan->seed));
+  Supervisor supervisor(options, std::move(*plan), std::move(*booted), progress);
+  ROOKERY_TRY(supervisor.prepare(factory));
+  return supervisor.run(on_settled);
+}
+
+int exit_code_of(const Json& report) { return report.find("failed")->size() == 0 ? 0 : 1; }
+
+// The supervisor goes to the background once all are ready or have failed; until then we wait and pass on its report.
+Result<int> supervise_detached(const UpOptions& options, const BackendFactory& factory) {
+  int line[2];
+  if (::pipe2(line, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe");
+  UniqueFd from_child(line[0]), to_parent(line[1]);
+  const pid_t child = ::fork();
+  if (child < 0) return fail_errno("cannot detach");
+  if (child == 0) {
+    from_child.reset();
+    ::setsid();
+    Progress progress(options.json);
+    const auto write_line = [&](const Json& message) {
+      const std::string text = message.dump() + "\n";
+      (void)!::write(to_parent.get(), text.data(), text.size());
+      to_parent.reset();
+    };
+    const auto code = supervise(options, factory, progress, [&](const Json& report) {
+      write_line(report);
+      const UniqueFd null(::open("/dev/null", O_RDWR));
+      for (int fd = 0; fd < 3; ++fd) ::dup2(null.get(), fd);
+    });
+    if (!code && to_parent) write_line(error_message(0, code.error()));
+    ::_exit(code ? *code : static_cast<int>(code.error().kind));
+  }
+  to_parent.reset();
+  std::string text;
+  char block[4096];
+  for (ssize_t got; (got = ::read(from_child.get(), block, sizeof block)) != 0;) {
+    if (got < 0 && errno != EINTR) break;
+    if (got > 0) text.append(block, static_cast<std::size_t>(got));
+  }
+  const auto message = Json::parse(text);
+  if (!message) return fail("the supervisor ended before the lab was up");
+  if (message->find("error")) {
+    const auto reply = parse_reply(*message);
+    if (reply && std::holds_alternative<Error>(reply->body)) return tl::unexpected<Error>(std::get<Error>(reply->body));
+  }
+  print_summary(*message, options);
+  return exit_code_of(*message);
+}
+
+}  // namespace
+
+Result<int> run_up(const UpOptions& options, const BackendFactory& backends) {
+  if (!options.until.empty() && options.until != "ready") {
+    return fail(ErrorKind::usage, "--until knows 'ready', not '" + options.until + "'");
+  }
+  if (options.take_down && options.until.empty()) return fail(ErrorKind::usage, "--down goes with --until ready");
+  if (options.detach && options.take_down) return fail(ErrorKind::usage, "--detach does not go with --down");
+  // Reached and not to be taken down: the lab goes on in the background.
+  if (options.detach || (options.until == "ready" && !options.take_down)) return supervise_detached(options, backends);
+  Progress progress(options.json && ::isatty(2) == 0);
+  return supervise(options, backends, progress, [&](const Json& report) {
+    print_summary(report, options);
+    if (options.until.empty()) progress.line("the lab is up; Ctrl-C or `rookery down` takes it down");
+  });
+}
+
+}  // namespace rookery::vboot

@@ -1,0 +1,352 @@
+#include "vboot/supervisor/control_server.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "base/unix_socket.h"
+#include "vboot/control/unix_socket.h"
+
+namespace rookery::vboot {
+namespace {
+
+constexpr std::size_t kConnections = 64;
+// What a command has not read yet. One that lets more pile up is let go, and says so when it reads on.
+constexpr std::size_t kBacklog = 64u << 20;
+
+}  // namespace
+
+struct ControlServer::Connection {
+  int number = 0;
+  UniqueFd fd;
+  Watch watch;
+  MessageReader reader;
+  std::string output;
+  std::size_t sent = 0;
+  bool wants_out = false;
+
+  // Conversations that go on.
+  struct Exec {
+    std::size_t left = 0;      // machines that have not ended
+    std::size_t machines = 0;
+    std::size_t failed = 0;    // of them, with another exit code than 0
+    std::map<std::string, std::uint32_t> requests;  // still running, by machine
+    EventId timer;
+  };
+  std::map<std::int64_t, Exec> execs;
+  struct Follow {
+    std::string machine;
+    int id = 0;
+  };
+  std::map<std::int64_t, Follow> consoles;
+  std::map<std::int64_t, EventId> waits;  // their timers
+  std::vector<std::int64_t> downs;
+  bool ended = false;
+};
+
+Result<std::unique_ptr<ControlServer>> ControlServer::listen(EventLoop& loop, const std::filesystem::path& socket,
+                                                             RunningLab& lab, Hooks hooks) {
+  auto listener = vboot::listen_unix(socket);
+  if (!listener) return tl::unexpected<Error>(listener.error());
+  std::unique_ptr<ControlServer> server(new ControlServer(loop, lab, std::move(hooks)));
+  server->path_ = socket;
+  server->listener_ = std::move(*listener);
+  server->watch_ =
+      loop.watch(server->listener_.get(), EPOLLIN, [raw = server.get()](std::uint32_t) { raw->accept(); });
+  return server;
+}
+
+ControlServer::~ControlServer() {
+  leave_lab();
+  ::unlink(path_.c_str());
+}
+
+void ControlServer::accept() {
+  UniqueFd peer = accept_unix(listener_.get());
+  if (!peer || connections_.size() >= kConnections) return;
+  auto connection = std::make_unique<Connection>();
+  Connection* raw = connection.get();
+  raw->number = ++last_connection_;
+  raw->fd = std::move(peer);
+  raw->watch = loop_.watch(raw->fd.get(), EPOLLIN, [this, raw](std::uint32_t events) {
+    if ((events & EPOLLOUT) != 0) writable(*raw);
+    if (!raw->ended && (events & ~std::uint32_t{EPOLLOUT}) != 0) readable(*raw);
+    if (raw->ended) drop(*raw);
+  });
+  connections_[raw->number] = std::move(connection);
+}
+
+void ControlServer::readable(Connection& connection) {
+  std::array<std::uint8_t, 1 << 16> block;
+  const ssize_t got = ::recv(connection.fd.get(), block.data(), block.size(), MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) {
+    connection.ended = true;
+    return;
+  }
+  connection.reader.feed({block.data(), static_cast<std::size_t>(got)});
+  while (auto message = connection.reader.next()) {
+    if (!*message) {
+      say(connection, error_message(0, message->error()));
+    } else if (const auto request = parse_request(**message); !request) {
+      const auto id = (*message)->find("id");
+      say(connection, error_message(id ? id->as_integer().value_or(0) : 0, request.error()));
+    } else if (lab_ == nullptr) {
+      say(connection, error_message(request->id, {ErrorKind::expectation, "the lab is going down"}));
+    } else {
+      answer(connection, *request);
+    }
+  }
+  if (connection.reader.broken()) connection.ended = true;
+}
+
+void ControlServer::say(Connection& connection, const Json& message) {
+  if (connection.ended) return;
+  const auto line = encode_message(message);
+  if (!line) return say(connection, error_message(0, line.error()));
+  if (connection.output.size() - connection.sent + line->size() > kBacklog) {
+    connection.ended = true;
+    return;
+  }
+  connection.output += *line;
+  if (!connection.wants_out) writable(connection);
+}
+
+void ControlServer::writable(Connection& connection) {
+  while (connection.sent < connection.output.size()) {
+    const ssize_t sent = ::send(connection.fd.get(), connection.output.data() + connection.sent,
+                                connection.output.size() - connection.sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) break;
+    if (sent <= 0) {
+      connection.ended = true;
+      return;
+    }
+    connection.sent += static_cast<std::size_t>(sent);
+  }
+  const bool all = connection.sent == connection.output.size();
+  if (all || connection.sent > (1u << 20)) {
+    connection.output.erase(0, connection.sent);
+    connection.sent = 0;
+  }
+  if (connection.wants_out == all) {
+    connection.wants_out = !all;
+    connection.watch.want(all ? EPOLLIN : EPOLLIN | EPOLLOUT);
+  }
+}
+
+void ControlServer::drop(Connection& connection) {
+  if (lab_ != nullptr) {
+    for (auto& [id, exec] : connection.execs) {
+      loop_.cancel(exec.timer);
+      for (const auto& [machine, request] : exec.requests) {
+        if (Node* node = lab_->find(machine)) node->cancel_exec(request);
+      }
+    }
+    for (const auto& [id, follow] : connection.consoles) {
+      if (Node* node = lab_->find(follow.machine)) node->console().unfollow(follow.id);
+    }
+  }
+  for (const auto& [id, timer] : connection.waits) loop_.cancel(timer);
+  connections_.erase(connection.number);
+}
+
+Result<std::vector<Node*>> ControlServer::choose(const MachineChoice& choice) {
+  std::vector<Node*> chosen;
+  if (choice.all) {
+    for (const auto& node : lab_->nodes()) chosen.push_back(node.get());
+    return chosen;
+  }
+  for (const std::string& name : choice.names) {
+    Node* node = lab_->find(name);
+    if (node == nullptr) return fail(ErrorKind::usage, "no machine '" + name + "' in the lab " + lab_->plan().name);
+    chosen.push_back(node);
+  }
+  return chosen;
+}
+
+void ControlServer::answer(Connection& connection, const ControlRequest& request) {
+  const std::int64_t id = request.id;
+  if (std::holds_alternative<PsRequest>(request.body)) {
+    say(connection, result_message(id, hooks_.ps()));
+  } else if (const auto* wanted = std::get_if<ExecRequest>(&request.body)) {
+    exec(connection, id, *wanted);
+  } else if (const auto* power_wanted = std::get_if<PowerRequest>(&request.body)) {
+    power(connection, id, *power_wanted);
+  } else if (std::holds_alternative<DownRequest>(request.body)) {
+    connection.downs.push_back(id);
+    hooks_.down();
+  } else if (const auto* console_wanted = std::get_if<ConsoleRequest>(&request.body)) {
+    console(connection, id, *console_wanted);
+  } else if (const auto* input = std::get_if<InputRequest>(&request.body)) {
+    Node* node = lab_->find(input->machine);
+    if (node == nullptr) {
+      return say(connection, error_message(id, {ErrorKind::usage, "no machine '" + input->machine + "'"}));
+    }
+    node->console_input(input->data);
+    say(connection, result_message(id, Json::object()));
+  } else if (const auto* wait = std::get_if<WaitRequest>(&request.body)) {
+    if (lab_->is_settled()) return say(connection, result_message(id, hooks_.report()));
+    EventId timer;
+    if (wait->timeout) {
+      timer = loop_.after(*wait->timeout, [this, &connection, id] {
+        connection.waits.erase(id);
+        say(connection, error_message(id, {ErrorKind::timeout, "not all clients are ready or have failed yet"}));
+      });
+    }
+    connection.waits[id] = timer;
+  }
+}
+
+void ControlServer::power(Connection& connection, std::int64_t id, const PowerRequest& request) {
+  const auto nodes = choose(request.machines);
+  if (!nodes) return say(connection, error_message(id, nodes.error()));
+  for (Node* node : *nodes) {
+    Status done;
+    switch (request.action) {
+      case PowerAction::on: done = node->power_on(); break;
+      case PowerAction::cut: done = node->power(backends::PowerAction::cut); break;
+      case PowerAction::reset: done = node->power(backends::PowerAction::reset); break;
+      case PowerAction::press: done = node->power(backends::PowerAction::press); break;
+    }
+    if (!done) return say(connection, error_message(id, done.error()));
+  }
+  say(connection, result_message(id, Json::object().set("machines", Json::integer(static_cast<std::int64_t>(nodes->size())))));
+}
+
+void ControlServer::exec(Connection& connection, std::int64_t id, const ExecRequest& request) {
+  auto nodes = choose(request.machines);
+  if (!nodes) return say(connection, error_message(id, nodes.error()));
+  if (connection.execs.count(id) != 0) {
+    return say(connection, error_message(id, {ErrorKind::usage, "this id is in use"}));
+  }
+  Connection::Exec& exec = connection.execs[id];
+  exec.left = exec.machines = nodes->size();
+  if (request.timeout) {
+    exec.timer = loop_.after(*request.timeout, [this, &connection, id] {
+      const auto found = connection.execs.find(id);
+      if (found == connection.execs.end()) return;
+      for (const auto& [machine, number] : found->second.requests) {
+        if (Node* node = lab_->find(machine)) node->cancel_exec(number);
+      }
+      const std::size_t left = found->second.left;
+      connection.execs.erase(found);
+      say(connection, error_message(id, {ErrorKind::timeout, "the command did not end in time on " +
+                                                                 std::to_string(left) + " machines"}));
+    });
+  }
+  for (Node* node : *nodes) exec_on(connection, id, *node, request);
+}
+
+void ControlServer::exec_on(Connection& connection, std::int64_t id, Node& node, const ExecRequest& request) {
+  const std::string machine = node.plan().name;
+  // The connection outlives its requests: drop() cancels them.
+  ExecEvents events;
+  events.output = [this, &connection, id, machine](agent::Stream stream, ByteView bytes) {
+    for (std::size_t at = 0; at < bytes.size(); at += kOutputMost) {
+      const ByteView part = bytes.subspan(at, std::min(kOutputMost, bytes.size() - at));
+      say(connection, to_json(id, OutputEvent{machine, stream == agent::Stream::out ? "stdout" : "stderr",
+                                              std::string(as_text(part))}));
+    }
+  };
+  events.exited = [this, &connection, id, machine](Result<int> code) {
+    const auto found = connection.execs.find(id);
+    if (found == connection.execs.end()) return;
+    found->second.requests.erase(machine);
+    if (!code || *code != 0) ++found->second.failed;
+    if (code) {
+      say(connection, to_json(id, ExitedEvent{machine, *code}));
+    } else {
+      say(connection, event_message(id, "unreachable",
+                                    Json::object().set("machine", machine).set("reason", code.error().message)));
+    }
+    exec_done(connection, id);
+  };
+  const auto events_exited = events.exited;
+  const auto started = node.exec(request.argv, std::move(events));
+  if (started) {
+    connection.execs[id].requests[machine] = *started;
+  } else {
+    events_exited(tl::unexpected<Error>(started.error()));
+  }
+}
+
+void ControlServer::exec_done(Connection& connection, std::int64_t id) {
+  const auto found = connection.execs.find(id);
+  if (found == connection.execs.end() || --found->second.left > 0) return;
+  loop_.cancel(found->second.timer);
+  say(connection, result_message(id, Json::object()
+                                         .set("machines", Json::integer(static_cast<std::int64_t>(found->second.machines)))
+                                         .set("failed", Json::integer(static_cast<std::int64_t>(found->second.failed)))));
+  connection.execs.erase(found);
+}
+
+void ControlServer::say_console(Connection& connection, std::int64_t id, const std::string& machine,
+                                std::string_view bytes) {
+  for (std::size_t at = 0; at < bytes.size(); at += kOutputMost) {
+    say(connection, to_json(id, OutputEvent{machine, "console", std::string(bytes.substr(at, kOutputMost))}));
+  }
+}
+
+void ControlServer::console(Connection& connection, std::int64_t id, const ConsoleRequest& request) {
+  Node* node = lab_->find(request.machine);
+  if (node == nullptr) {
+    return say(connection, error_message(id, {ErrorKind::usage, "no machine '" + request.machine + "'"}));
+  }
+  say_console(connection, id, request.machine, node->console().text());
+  if (!request.follow) {
+    return say(connection, result_message(id, Json::object().set(
+                                                  "dropped_bytes",
+                                                  Json::integer(static_cast<std::int64_t>(node->console().dropped())))));
+  }
+  const int follower = node->console().follow([this, &connection, id, name = request.machine](std::string_view bytes) {
+    say_console(connection, id, name, bytes);
+  });
+  connection.consoles[id] = {request.machine, follower};
+}
+
+void ControlServer::stage_changed(const Node& node) {
+  for (auto& [number, connection] : connections_) {
+    for (const auto& [id, timer] : connection->waits) {
+      say(*connection, event_message(id, "stage",
+                                     Json::object()
+                                         .set("machine", node.plan().name)
+                                         .set("stage", to_string(node.boot().stage))));
+    }
+  }
+}
+
+void ControlServer::settled() {
+  for (auto& [number, connection] : connections_) {
+    for (const auto& [id, timer] : std::exchange(connection->waits, {})) {
+      loop_.cancel(timer);
+      say(*connection, result_message(id, hooks_.report()));
+    }
+  }
+}
+
+void ControlServer::leave_lab() {
+  if (lab_ == nullptr) return;
+  for (auto& [number, connection] : connections_) {
+    for (auto& [id, exec] : connection->execs) loop_.cancel(exec.timer);
+    for (const auto& [id, timer] : connection->waits) loop_.cancel(timer);
+    for (const auto& [id, follow] : connection->consoles) {
+      if (Node* node = lab_->find(follow.machine)) node->console().unfollow(follow.id);
+      say(*connection, result_message(id, Json::object()));
+    }
+    connection->consoles.clear();
+  }
+  lab_ = nullptr;
+}
+
+void ControlServer::closed() {
+  watch_.stop();
+  listener_.reset();
+  for (auto& [number, connection] : connections_) {
+    for (const std::int64_t id : connection->downs) say(*connection, result_message(id, Json::object()));
+  }
+}
+
+}  // namespace rookery::vboot

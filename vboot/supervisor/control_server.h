@@ -1,0 +1,64 @@
+// The supervisor's end of the control channel: takes requests of commands on a unix socket and answers them from the
+// running lab, all on the event loop. Owned by the supervisor; the lab outlives its connections.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "base/event_loop.h"
+#include "vboot/control/message_reader.h"
+#include "vboot/control/messages.h"
+#include "vboot/control/requests.h"
+#include "vboot/supervisor/running_lab.h"
+
+namespace rookery::vboot {
+
+class ControlServer {
+ public:
+  // What the server is asked that is not the lab's own affair.
+  struct Hooks {
+    std::function<Json()> ps;
+    std::function<Json()> report;  // the answer to `wait`
+    std::function<void()> down;    // begins to end the lab; closed() answers those who asked
+  };
+  static Result<std::unique_ptr<ControlServer>> listen(EventLoop& loop, const std::filesystem::path& socket, RunningLab& lab,
+                                                       Hooks hooks);
+  ~ControlServer();
+
+  void stage_changed(const Node& node);
+  void settled();
+  // Ends every conversation of the lab, which is about to go; no request is taken any more.
+  void leave_lab();
+  // All is gone: answers those who asked for it.
+  void closed();
+
+ private:
+  struct Connection;
+  ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks) : loop_(loop), lab_(&lab), hooks_(std::move(hooks)) {}
+
+  void accept();
+  void readable(Connection& connection);
+  void writable(Connection& connection);
+  void say(Connection& connection, const Json& message);
+  void drop(Connection& connection);
+  void answer(Connection& connection, const ControlRequest& request);
+  void power(Connection& connection, std::int64_t id, const PowerRequest& request);
+  void exec(Connection& connection, std::int64_t id, const ExecRequest& request);
+  void exec_on(Connection& connection, std::int64_t id, Node& node, const ExecRequest& request);
+  void exec_done(Connection& connection, std::int64_t id);
+  void console(Connection& connection, std::int64_t id, const ConsoleRequest& request);
+  Result<std::vector<Node*>> choose(const MachineChoice& choice);
+  void say_console(Connection& connection, std::int64_t id, const std::string& machine, std::string_view bytes);
+
+  EventLoop& loop_;
+  RunningLab* lab_;
+  Hooks hooks_;
+  UniqueFd listener_;
+  Watch watch_;
+  std::filesystem::path path_;
+  std::map<int, std::unique_ptr<Connection>> connections_;  // by a number of ours
+  int last_connection_ = 0;
+};
+
+}  // namespace rookery::vboot

@@ -1,0 +1,311 @@
+#include "vboot/supervisor/node.h"
+
+#include <algorithm>
+
+namespace rookery::vboot {
+namespace {
+
+// Names of a machine's sockets within its folder. All machines have the same, so that nothing about one machine is in
+// its kernel's command line.
+constexpr const char* kDataNic = "net0";
+constexpr const char* kManagementNic = "net1";
+constexpr const char* kDisk = "disk0";
+constexpr std::size_t kConsoleLinesInReason = 3;
+constexpr std::size_t kExecsPerMachine = 64;
+
+Stage stage_of(agent::BootStage stage) {
+  switch (stage) {
+    case agent::BootStage::dhcp: return Stage::dhcp;
+    case agent::BootStage::script: return Stage::script;
+    case agent::BootStage::kernel: return Stage::kernel;
+    case agent::BootStage::root: return Stage::root;
+    case agent::BootStage::ready: return Stage::ready;
+  }
+  return Stage::firmware;
+}
+
+netsim::LinkRules cable_rules(const LinkRules& rules) {
+  netsim::LinkRules cable;
+  if (rules.rate) cable.rate = netsim::BitRate{rules.rate->bits_per_second};
+  cable.delay = rules.delay;
+  cable.queue = rules.queue;
+  return cable;
+}
+
+// A DHCP message that concerns `mac`. Looked at cheaply first: this is called for every frame of a boot.
+std::optional<netsim::DhcpSeen> dhcp_of(const netsim::Frame& frame, netsim::MacAddress mac) {
+  constexpr std::size_t kUdpPorts = 34;  // Ethernet 14, IPv4 without options 20
+  const ByteView bytes = frame.bytes();
+  if (bytes.size() < kUdpPorts + 4 || frame.outer_ethertype() != 0x0800 || bytes[23] != 17) return std::nullopt;
+  const auto port = [&](std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; };
+  const auto is_dhcp = [](int number) { return number == 67 || number == 68; };
+  if (!is_dhcp(port(kUdpPorts)) || !is_dhcp(port(kUdpPorts + 2))) return std::nullopt;
+  netsim::Dissector dissector;
+  const netsim::Summary summary = dissector.look(bytes);
+  const auto* seen = summary.as<netsim::DhcpSeen>();
+  if (seen == nullptr || seen->client != mac) return std::nullopt;
+  return *seen;
+}
+
+}  // namespace
+
+Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events)
+    : loop_(loop),
+      plan_(plan),
+      setup_(std::move(setup)),
+      events_(events),
+      tap_out_(2 * plan.index, netsim::Direction::outbound),
+      tap_in_(2 * plan.index, netsim::Direction::inbound),
+      capture_out_(loop, netsim::Direction::outbound),
+      capture_in_(loop, netsim::Direction::inbound),
+      management_out_(2 * plan.index + 1, netsim::Direction::outbound),
+      management_in_(2 * plan.index + 1, netsim::Direction::inbound) {}
+
+Node::~Node() {
+  loop_.cancel(deadline_);
+  machine_.reset();
+  if (switch_port_ != nullptr) switch_->detach(*switch_port_);
+}
+
+Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& plan, NodeSetup setup,
+                                         backends::Backend& backend, netsim::Switch& to, NodeEvents& events) {
+  std::unique_ptr<Node> node(new Node(loop, plan, std::move(setup), events));
+  const NodeSetup& given = node->setup_;
+  std::error_code error;
+  std::filesystem::create_directories(given.folder, error);
+  if (error) return fail_errno("cannot make " + given.folder.string(), error.value());
+  ROOKERY_TRY(node->plug(to));
+  if (plan.management_mac) ROOKERY_TRY(node->plug_management());
+
+  backends::MachineSpec spec;
+  spec.name = plan.name;
+  spec.memory = plan.memory;
+  spec.folder = given.folder;
+  spec.kernel = given.boot.kernel;
+  spec.initramfs = given.boot.initramfs;
+  spec.command_line = given.command_line;
+  spec.memory_folder = given.memory_folder;
+  spec.seed = given.seed;
+  spec.nics.push_back({plan.data_mac, kDataNic, nullptr});
+  if (plan.management_mac) spec.nics.push_back({*plan.management_mac, kManagementNic, nullptr});
+  if (given.medium != nullptr) {
+    auto disk = backends::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium, "rookery-medium");
+    if (!disk) return tl::unexpected<Error>(disk.error());
+    node->disk_ = std::move(*disk);
+    spec.disks.push_back({kDisk});
+  }
+  auto machine = backend.create(std::move(spec), *node);
+  if (!machine) return tl::unexpected<Error>(machine.error());
+  node->machine_ = std::move(*machine);
+  return node;
+}
+
+// guest → tap → capture → uplink → switch → downlink → capture → tap → guest
+Status Node::plug(netsim::Switch& to) {
+  auto nic = netsim::VhostNetPort::listen(loop_, setup_.folder / kDataNic,
+                                          *netsim::MacAddress::from_bytes(plan_.data_mac));
+  if (!nic) return tl::unexpected<Error>(nic.error());
+  nic_ = std::move(*nic);
+  uplink_ = std::make_unique<netsim::Link>(loop_, cable_rules(plan_.link));
+  downlink_ = std::make_unique<netsim::Link>(loop_, cable_rules(plan_.link), capture_in_);
+  capture_in_.connect(tap_in_);
+  tap_in_.connect(*nic_);
+  nic_->connect(tap_out_);
+  tap_out_.connect(capture_out_);
+  capture_out_.connect(*uplink_);
+  switch_ = &to;
+  switch_port_ = &to.attach(plan_.name, *downlink_);
+  uplink_->connect(*switch_port_);
+  tap_out_.watch(*this);
+  tap_in_.watch(*this);
+  return {};
+}
+
+Status Node::plug_management() {
+  auto nic = netsim::VhostNetPort::listen(loop_, setup_.folder / kManagementNic,
+                                          *netsim::MacAddress::from_bytes(*plan_.management_mac));
+  if (!nic) return tl::unexpected<Error>(nic.error());
+  management_nic_ = std::move(*nic);
+  // Nothing but the agent's ethertype gets through, either way.
+  management_port_ = std::make_unique<netsim::InProcessPort>([this](const netsim::Frame& frame) {
+    if (frame.outer_ethertype() == agent::kEtherType) agent_->receive(frame.bytes());
+  });
+  agent_ = std::make_unique<AgentClient>(
+      loop_, *plan_.management_mac, [this](const agent::Message& message) { agent_says(message); },
+      [this](ByteView bytes) {
+        if (netsim::Frame frame = netsim::Frame::copy(bytes)) management_port_->transmit(std::move(frame));
+      });
+  management_nic_->connect(management_out_);
+  management_out_.connect(*management_port_);
+  management_port_->connect(management_in_);
+  management_in_.connect(*management_nic_);
+  management_out_.watch(*this);
+  management_in_.watch(*this);
+  return {};
+}
+
+Status Node::power_on() {
+  ROOKERY_TRY(machine_->start());
+  begin_boot();
+  return {};
+}
+
+void Node::could_not_start(const std::string& why) {
+  begin_boot();
+  fail(why);
+}
+
+void Node::begin_boot() {
+  boot_.power_on(loop_.now());
+  console_opened_ = false;
+  loop_.cancel(deadline_);
+  deadline_ = {};
+  events_.stage_changed(*this);
+  if (plan_.boot_timeout.count() == 0) return;
+  deadline_ = loop_.after(plan_.boot_timeout, [this] {
+    if (boot_.settled()) return;
+    const auto limit = static_cast<long long>(seconds(plan_.boot_timeout));
+    fail("not ready after " + std::to_string(limit) + " s; it is still in the stage " +
+         std::string(to_string(boot_.stage)) + (boot_.detail.empty() ? "" : " (" + boot_.detail + ")"));
+  });
+}
+
+Status Node::power(backends::PowerAction action) {
+  if (action == backends::PowerAction::press) {
+    if (!agent_ || !agent_->in_session()) {
+      return rookery::fail(ErrorKind::expectation, plan_.name + " has no agent that could be asked to power off");
+    }
+    return agent_->send(agent::PowerOff{});
+  }
+  if (action == backends::PowerAction::reset && machine_->state() != backends::MachineState::running) return power_on();
+  return machine_->power(action);
+}
+
+void Node::state_changed(backends::Machine&, backends::MachineState state, const std::string& reason) {
+  if (state == backends::MachineState::running) return begin_boot();  // after a reset
+  if (agent_) agent_->reset();
+  end_execs("the machine went off: " + reason);
+  if (state == backends::MachineState::failed) {
+    fail("it died, " + reason);
+  } else if (!boot_.settled() && reason != "power cut" && reason != "reset") {
+    fail("it went off before it was ready: " + reason);
+  }
+  if (boot_.stage != Stage::failed) {
+    boot_ = BootRecord();
+    boot_.since = loop_.now();
+  }
+  loop_.cancel(deadline_);
+  events_.stage_changed(*this);
+}
+
+void Node::enter(Stage stage, std::string detail) {
+  const Stage before = boot_.stage;
+  boot_.enter(stage, std::move(detail), loop_.now());
+  if (boot_.stage == before) return;
+  if (boot_.stage == Stage::ready) loop_.cancel(deadline_);
+  events_.stage_changed(*this);
+}
+
+void Node::fail(std::string reason) {
+  if (boot_.stage == Stage::failed || boot_.stage == Stage::off) return;
+  const auto lines = console_.last_lines(kConsoleLinesInReason);
+  for (std::size_t i = 0; i < lines.size(); ++i) reason += (i == 0 ? "; console: " : " | ") + lines[i];
+  boot_.fail(std::move(reason), loop_.now());
+  loop_.cancel(deadline_);
+  events_.stage_changed(*this);
+}
+
+void Node::agent_says(const agent::Message& message) {
+  if (const auto* hello = std::get_if<agent::Hello>(&message)) {
+    if (hello->source == agent::Source::medium || !setup_.role.files.empty()) {
+      if (hello->program != agent::Program::stage1) send_role();
+    }
+  } else if (const auto* stage = std::get_if<agent::Stage>(&message)) {
+    enter(stage_of(stage->stage), stage->detail);
+  } else if (const auto* failed = std::get_if<agent::Failed>(&message)) {
+    enter(stage_of(failed->stage), "");
+    fail(failed->reason);
+  } else if (std::get_if<agent::Ready>(&message) != nullptr) {
+    enter(Stage::ready, "");
+  } else if (const auto* output = std::get_if<agent::Output>(&message)) {
+    const auto found = execs_.find(output->request);
+    if (found != execs_.end()) found->second.output(output->stream, output->bytes);
+  } else if (const auto* exited = std::get_if<agent::Exited>(&message)) {
+    const auto found = execs_.find(exited->request);
+    if (found == execs_.end()) return;
+    const ExecEvents events = std::move(found->second);
+    execs_.erase(found);
+    events.exited(exited->by_signal ? 128 + exited->code : int{exited->code});
+  }
+}
+
+void Node::send_role() {
+  agent::Role role;
+  role.name = setup_.role.role;
+  role.hostname = plan_.name;
+  for (const RoleFile& file : setup_.role.files) {
+    const ByteView content = as_bytes(file.content);
+    role.files.push_back({file.path, static_cast<std::uint16_t>(file.mode), {content.begin(), content.end()}});
+  }
+  if (auto sent = agent_->send(role); !sent) fail("its role could not be sent: " + sent.error().message);
+}
+
+Result<std::uint32_t> Node::exec(const std::vector<std::string>& argv, ExecEvents events) {
+  if (!agent_ || boot_.stage != Stage::ready) {
+    return rookery::fail(ErrorKind::expectation,
+                         plan_.name + " is not ready (it is " + std::string(to_string(boot_.stage)) + ")");
+  }
+  if (execs_.size() >= kExecsPerMachine) {
+    return rookery::fail(ErrorKind::expectation, plan_.name + " runs too many commands already");
+  }
+  const std::uint32_t request = ++last_request_;
+  ROOKERY_TRY(agent_->send(agent::Exec{request, argv}));
+  execs_.emplace(request, std::move(events));
+  return request;
+}
+
+void Node::cancel_exec(std::uint32_t request) {
+  if (execs_.erase(request) > 0 && agent_->in_session()) (void)agent_->send(agent::Kill{request});
+}
+
+void Node::end_execs(const std::string& why) {
+  for (auto& [request, events] : std::exchange(execs_, {})) {
+    events.exited(rookery::fail(ErrorKind::expectation, plan_.name + ": " + why));
+  }
+}
+
+void Node::console_input(std::string_view bytes) {
+  // The agent opens a shell on the console when somebody first types there.
+  if (!console_opened_ && agent_ && boot_.stage == Stage::ready) {
+    console_opened_ = agent_->send(agent::OpenConsole{}).has_value();
+  }
+  machine_->console_input(bytes);
+}
+
+void Node::console_output(backends::Machine&, std::string_view bytes) {
+  console_.append(bytes);
+  events_.console_output(*this, bytes);
+}
+
+void Node::seen(std::uint32_t tag, netsim::Direction direction, const netsim::Frame& frame) {
+  if (setup_.watcher != nullptr) setup_.watcher->seen(tag, direction, frame);
+  if (tag % 2 != 0 || boot_.settled()) return;
+  if (const auto message = dhcp_of(frame, *netsim::MacAddress::from_bytes(plan_.data_mac))) {
+    const Stage before = boot_.stage;
+    boot_.see(*message, loop_.now());
+    if (boot_.stage != before) events_.stage_changed(*this);
+  }
+}
+
+Status Node::capture(std::shared_ptr<netsim::CaptureFile> file) {
+  capture_out_.stop();
+  capture_in_.stop();
+  if (!file) return {};
+  const auto interface = file->add_interface(plan_.name);
+  if (!interface) return tl::unexpected<Error>(interface.error());
+  capture_out_.start(file, *interface);
+  capture_in_.start(file, *interface);
+  return {};
+}
+
+}  // namespace rookery::vboot

@@ -1,0 +1,127 @@
+// One machine of a running lab with all that belongs to it: its cable to the switch, its management channel, its
+// console, its boot record, and the backend's machine. Owned by the RunningLab; reports to it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "backends/backend.h"
+#include "backends/disk/vhost_block.h"
+#include "netsim/capture.h"
+#include "netsim/link.h"
+#include "netsim/ports/in_process_port.h"
+#include "netsim/ports/vhost_net.h"
+#include "netsim/switch.h"
+#include "netsim/tap.h"
+#include "vboot/lab/lab_plan.h"
+#include "vboot/roles/roles.h"
+#include "vboot/supervisor/agent_client.h"
+#include "vboot/supervisor/boot_record.h"
+#include "vboot/supervisor/console_log.h"
+
+namespace rookery::vboot {
+
+// What a machine starts from.
+struct BootFiles {
+  std::filesystem::path kernel, initramfs;
+};
+
+// What a program run by the agent has to say.
+struct ExecEvents {
+  std::function<void(agent::Stream, ByteView)> output;
+  // The end: an exit code (128 + N for signal N), or why there will be none.
+  std::function<void(Result<int>)> exited;
+};
+
+class Node;
+
+class NodeEvents {
+ public:
+  virtual ~NodeEvents() = default;
+  virtual void stage_changed(Node& node) = 0;
+  virtual void console_output(Node& node, std::string_view bytes) = 0;
+};
+
+struct NodeSetup {
+  std::filesystem::path folder;         // made for this machine alone
+  std::filesystem::path memory_folder;  // on tmpfs
+  BootFiles boot;
+  backends::BlockStore* medium = nullptr;  // its disk, if it starts from a medium
+  std::string command_line;
+  RoleBundle role;
+  std::uint64_t seed = 0;
+  netsim::FrameWatcher* watcher = nullptr;  // sees every frame: tag 2i on the cable, 2i+1 on the management NIC
+};
+
+class Node final : private backends::MachineEvents, private netsim::FrameWatcher {
+ public:
+  static Result<std::unique_ptr<Node>> make(EventLoop& loop, const MachinePlan& plan, NodeSetup setup,
+                                            backends::Backend& backend, netsim::Switch& to, NodeEvents& events);
+  ~Node() override;
+
+  const MachinePlan& plan() const { return plan_; }
+  const BootRecord& boot() const { return boot_; }
+  ConsoleLog& console() { return console_; }
+  backends::MachineState state() const { return machine_->state(); }
+  std::vector<pid_t> processes() const { return machine_->processes(); }
+  std::uint64_t bytes_sent() const { return uplink_->counters().bytes; }
+  const std::string& hostname() const { return plan_.name; }
+
+  Status power_on();
+  void could_not_start(const std::string& why);  // power_on() failed, and nobody else will hear of it
+  Status power(backends::PowerAction action);
+  void console_input(std::string_view bytes);
+  // Runs a program in the machine; both callbacks come from the loop. Returns a number for cancel_exec().
+  Result<std::uint32_t> exec(const std::vector<std::string>& argv, ExecEvents events);
+  void cancel_exec(std::uint32_t request);
+  // Captures its cable from now on; null ends it.
+  Status capture(std::shared_ptr<netsim::CaptureFile> file);
+
+ private:
+  Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events);
+  Status plug(netsim::Switch& to);
+  Status plug_management();
+
+  void state_changed(backends::Machine& machine, backends::MachineState state, const std::string& reason) override;
+  void console_output(backends::Machine& machine, std::string_view bytes) override;
+  void seen(std::uint32_t tag, netsim::Direction direction, const netsim::Frame& frame) override;
+
+  void begin_boot();
+  void agent_says(const agent::Message& message);
+  void enter(Stage stage, std::string detail);
+  void fail(std::string reason);
+  void send_role();
+  void end_execs(const std::string& why);
+
+  EventLoop& loop_;
+  MachinePlan plan_;
+  NodeSetup setup_;
+  NodeEvents& events_;
+  BootRecord boot_;
+  ConsoleLog console_;
+  EventId deadline_;
+
+  // The cable, from the machine to the switch and back.
+  netsim::Switch* switch_ = nullptr;
+  netsim::SwitchPort* switch_port_ = nullptr;
+  std::unique_ptr<netsim::VhostNetPort> nic_;
+  netsim::WatchTap tap_out_, tap_in_;
+  netsim::CaptureTap capture_out_, capture_in_;
+  std::unique_ptr<netsim::Link> uplink_, downlink_;
+
+  // The management NIC: a cable of its own, straight to us.
+  std::unique_ptr<netsim::VhostNetPort> management_nic_;
+  netsim::WatchTap management_out_, management_in_;
+  std::unique_ptr<netsim::InProcessPort> management_port_;
+  std::unique_ptr<AgentClient> agent_;
+  bool console_opened_ = false;
+
+  std::unique_ptr<backends::VhostBlockDevice> disk_;
+  std::unique_ptr<backends::Machine> machine_;
+  std::uint32_t last_request_ = 0;
+  std::map<std::uint32_t, ExecEvents> execs_;
+};
+
+}  // namespace rookery::vboot

@@ -1,0 +1,84 @@
+#include "vboot/supervisor/report.h"
+
+#include "base/digest.h"
+
+namespace rookery::vboot {
+namespace {
+
+Json count(std::uint64_t value) { return Json::integer(static_cast<std::int64_t>(value)); }
+
+Json booted(const RunFacts& facts) {
+  Json kernels = Json::object();
+  for (const auto& kernel : facts.image.kernels) kernels.set(kernel.component, kernel.version);
+  Json components = Json::object();
+  for (const auto& component : facts.image.components) components.set(component.name, to_hex(component.sha256));
+  return Json::object()
+      .set("rookery", facts.version)
+      .set("image", facts.image.name)
+      .set("image_version", facts.image.version)
+      .set("distribution", facts.image.distribution.id + " " + facts.image.distribution.version)
+      .set("kernels", std::move(kernels))
+      .set("image_sha256", to_hex(facts.image_digest))
+      .set("components_sha256", std::move(components));
+}
+
+}  // namespace
+
+Json up_report(const RunningLab& lab, const RunFacts& facts, Bytes memory_peak) {
+  const BootSummary summary = lab.summary();
+  Json failed = Json::array();
+  for (const FailedMachine& machine : summary.failed) {
+    failed.add(Json::object()
+                   .set("name", machine.name)
+                   .set("stage", to_string(machine.stage))
+                   .set("reason", machine.reason));
+  }
+  return Json::object()
+      .set("lab", lab.plan().name)
+      .set("machines", count(lab.nodes().size()))
+      .set("clients", count(summary.clients))
+      .set("ready", count(summary.ready))
+      .set("failed", std::move(failed))
+      .set("seconds", Json::number(seconds(summary.time_to_ready)))
+      .set("memory_peak_bytes", count(memory_peak.count))
+      .set("boot_server_bytes", count(summary.boot_server_bytes))
+      .set("seed", count(lab.plan().seed))
+      .set("grade", facts.grade)
+      .set("booted", booted(facts));
+}
+
+Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, Time now) {
+  Json machines = Json::array();
+  for (const auto& node : lab.nodes()) {
+    const MachinePlan& plan = node->plan();
+    const BootRecord& boot = node->boot();
+    Json machine = Json::object()
+                       .set("name", plan.name)
+                       .set("role", to_text(plan.role))
+                       .set("backend", plan.backend)
+                       .set("state", backends::to_string(node->state()))
+                       .set("stage", to_string(boot.stage))
+                       .set("seconds_in_stage", Json::number(seconds(now - boot.since)))
+                       .set("address", to_text(plan.address))
+                       .set("mac", netsim::MacAddress::from_bytes(plan.data_mac)->text());
+    if (boot.stage == Stage::failed) {
+      machine.set("failed_in", to_string(boot.failed_in));
+      machine.set("reason", boot.reason);
+    } else if (!boot.detail.empty()) {
+      machine.set("detail", boot.detail);
+    }
+    machines.add(std::move(machine));
+  }
+  const BootSummary summary = lab.summary();
+  return Json::object()
+      .set("lab", lab.plan().name)
+      .set("supervisor_pid", Json::integer(supervisor))
+      .set("seed", count(lab.plan().seed))
+      .set("image", facts.image.name)
+      .set("up_seconds", Json::number(seconds(now - lab.started())))
+      .set("clients", count(summary.clients))
+      .set("ready", count(summary.ready))
+      .set("machines", std::move(machines));
+}
+
+}  // namespace rookery::vboot

@@ -1,0 +1,144 @@
+#include "vboot/supervisor/running_lab.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/random.h"
+
+namespace rookery::vboot {
+namespace {
+
+// The same for every machine of a kind, byte for byte: nothing of a machine's own is given from outside.
+constexpr const char* kBootServerCommandLine = "quiet panic=-1";
+constexpr const char* kClientCommandLine = "quiet panic=-1";
+
+}  // namespace
+
+RunningLab::RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events)
+    : loop_(loop), setup_(std::move(setup)), events_(events), switch_(loop, netsim::SwitchRules{}) {
+  if (setup_.booting_at_once == 0) setup_.booting_at_once = 4 * std::max(1u, std::thread::hardware_concurrency());
+}
+
+RunningLab::~RunningLab() {
+  loop_.cancel(admission_);
+  cut_all();
+  nodes_.clear();
+}
+
+Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup setup,
+                                       std::function<backends::Backend*(std::string_view)> backend_named,
+                                       LabEvents& events, netsim::FrameWatcher* watcher) {
+  std::unique_ptr<RunningLab> lab(new RunningLab(loop, std::move(setup), events));
+  auto medium = backends::ReadOnlyFile::open(lab->setup_.medium);
+  if (!medium) return tl::unexpected<Error>(medium.error());
+  lab->medium_ = std::move(*medium);
+  for (const MachinePlan& plan : lab->setup_.plan.machines) {
+    backends::Backend* backend = backend_named(plan.backend);
+    if (backend == nullptr) {
+      return rookery::fail(ErrorKind::usage, "machine '" + plan.name + "': this build has no backend '" + plan.backend + "'");
+    }
+    const bool from_medium = plan.boot == BootSource::medium;
+    NodeSetup node;
+    node.folder = lab->setup_.folder / "m" / plan.name;
+    node.memory_folder = lab->setup_.memory_folder;
+    node.boot = from_medium ? lab->setup_.boot_server : lab->setup_.client;
+    node.medium = from_medium ? lab->medium_.get() : nullptr;
+    node.command_line = from_medium ? kBootServerCommandLine : kClientCommandLine;
+    node.seed = Random(lab->setup_.plan.seed, "machine/" + plan.name).next();
+    node.watcher = watcher;
+    auto role = role_files(lab->setup_.plan, plan, lab->setup_.image);
+    if (!role) return tl::unexpected<Error>(role.error());
+    node.role = std::move(*role);
+    auto made = Node::make(loop, plan, std::move(node), *backend, lab->switch_, *lab);
+    if (!made) return tl::unexpected<Error>(std::move(made.error()).while_doing("machine '" + plan.name + "'"));
+    lab->nodes_.push_back(std::move(*made));
+    Node* added = lab->nodes_.back().get();
+    if (plan.role == Role::boot_server) {
+      lab->boot_server_ = added;
+    } else {
+      lab->waiting_.push_back(added);
+      lab->unsettled_.insert(added);
+    }
+  }
+  std::reverse(lab->waiting_.begin(), lab->waiting_.end());
+  return lab;
+}
+
+Status RunningLab::start() {
+  started_ = loop_.now();
+  return boot_server_->power_on();
+}
+
+Node* RunningLab::find(std::string_view name) {
+  for (const auto& node : nodes_) {
+    if (node->plan().name == name) return node.get();
+  }
+  return nullptr;
+}
+
+void RunningLab::stage_changed(Node& node) {
+  const Stage stage = node.boot().stage;
+  if (&node == boot_server_) {
+    // Without its boot server no client can come up: each of them ends here, and says why.
+    if (stage == Stage::failed && !settled_) {
+      for (Node* client : waiting_) unsettled_.erase(client);
+      waiting_.clear();
+    }
+  } else if (node.boot().settled()) {
+    booting_.erase(&node);
+    if (stage != Stage::off) unsettled_.erase(&node);
+  }
+  events_.stage_changed(node);
+  if (!admission_) {
+    admission_ = loop_.soon([this] {
+      admission_ = {};
+      admit();
+      settle_if_done();
+    });
+  }
+}
+
+// One machine a turn, so that machines in lockstep start one after another, each at an instant of its own.
+void RunningLab::admit() {
+  if (boot_server_->boot().stage != Stage::ready || waiting_.empty()) return;
+  if (booting_.size() >= setup_.booting_at_once) return;
+  Node* next = waiting_.back();
+  waiting_.pop_back();
+  booting_.insert(next);
+  if (const auto started = next->power_on(); !started) {
+    booting_.erase(next);
+    next->could_not_start(started.error().message);
+  }
+}
+
+void RunningLab::settle_if_done() {
+  if (settled_ || !waiting_.empty() || !unsettled_.empty()) return;
+  settled_ = true;
+  settled_at_ = loop_.now();
+  events_.settled();
+}
+
+BootSummary RunningLab::summary() const {
+  BootSummary summary;
+  for (const auto& node : nodes_) {
+    const BootRecord& boot = node->boot();
+    if (node.get() != boot_server_) {
+      ++summary.clients;
+      if (boot.stage == Stage::ready) ++summary.ready;
+    }
+    if (boot.stage == Stage::failed) summary.failed.push_back({node->plan().name, boot.failed_in, boot.reason});
+    if (node.get() != boot_server_ && boot_server_->boot().stage == Stage::failed && boot.stage == Stage::off) {
+      summary.failed.push_back({node->plan().name, Stage::off, "not started: the boot server failed"});
+    }
+  }
+  summary.time_to_ready = (settled_ ? settled_at_ : loop_.now()) - started_;
+  summary.boot_server_bytes = boot_server_->bytes_sent();
+  return summary;
+}
+
+void RunningLab::cut_all() {
+  waiting_.clear();
+  for (const auto& node : nodes_) (void)node->power(backends::PowerAction::cut);
+}
+
+}  // namespace rookery::vboot

@@ -1,0 +1,92 @@
+// A running lab: the switch, its machines, the order in which they start, and what became of each. Works under any
+// pacer. Owned by whoever runs it (the supervisor's command, a test); destroying it power-cuts everything.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "images/medium.h"
+#include "vboot/supervisor/node.h"
+
+namespace rookery::vboot {
+
+// Everything that a lab needs of the host, found and checked before anything starts.
+struct LabSetup {
+  LabPlan plan;
+  std::filesystem::path folder;         // private, of this lab; on removal all is gone
+  std::filesystem::path memory_folder;  // private, on tmpfs
+  std::filesystem::path medium;         // the disk of machines that start from it
+  BootFiles boot_server;                // both taken out of the medium
+  BootFiles client;                     // likewise: its kernel, and the virtual boot ROM
+  ImageFacts image;
+  unsigned booting_at_once = 0;         // clients between power-on and ready; 0: by the number of processors
+};
+
+struct FailedMachine {
+  std::string name;
+  Stage stage;
+  std::string reason;
+};
+
+struct BootSummary {
+  unsigned clients = 0, ready = 0;
+  std::vector<FailedMachine> failed;
+  Duration time_to_ready{0};  // from the first power-on until the last client was ready or had failed
+  std::uint64_t boot_server_bytes = 0;  // that the boot server put on the wire
+};
+
+class LabEvents {
+ public:
+  virtual ~LabEvents() = default;
+  virtual void stage_changed(const Node& node) = 0;
+  // Every client is ready or has failed, for the first time.
+  virtual void settled() = 0;
+};
+
+class RunningLab final : private NodeEvents {
+ public:
+  // `watcher` may be null; see NodeSetup.
+  static Result<std::unique_ptr<RunningLab>> make(EventLoop& loop, LabSetup setup,
+                                           std::function<backends::Backend*(std::string_view)> backend_named,
+                                           LabEvents& events, netsim::FrameWatcher* watcher);
+  ~RunningLab() override;
+
+  // Starts the boot server; the clients follow when it is ready.
+  Status start();
+
+  const LabPlan& plan() const { return setup_.plan; }
+  Time started() const { return started_; }
+  const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
+  Node* find(std::string_view name);
+  bool is_settled() const { return settled_; }
+  BootSummary summary() const;
+  // Everything off, at once. What is destroyed afterwards has nothing left to wait for.
+  void cut_all();
+
+ private:
+  RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events);
+  void stage_changed(Node& node) override;
+  void console_output(Node&, std::string_view) override {}
+  void admit();
+  void settle_if_done();
+
+  EventLoop& loop_;
+  LabSetup setup_;
+  LabEvents& events_;
+  netsim::Switch switch_;
+  std::unique_ptr<backends::BlockStore> medium_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  Node* boot_server_ = nullptr;
+  std::vector<Node*> waiting_;      // clients, the next one last
+  std::set<const Node*> booting_;   // membership only
+  std::set<const Node*> unsettled_;  // clients that never were ready or failed; membership only
+  EventId admission_;
+  Time started_{};
+  Time settled_at_{};
+  bool settled_ = false;
+};
+
+}  // namespace rookery::vboot
