@@ -1,0 +1,183 @@
+#include "images/build/debian_system.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <set>
+#include <sstream>
+
+#include "base/command.h"
+#include "base/file.h"
+
+namespace rookery::images {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+// The day of Debian 12's release: what mmdebstrap itself makes is dated so.
+constexpr const char* kSystemDate = "1686355200";
+// A whole system needs the ids up to "nobody", 65534.
+constexpr unsigned long kIdsNeeded = 65535;
+
+// Unpacks the kernel beside apt, moves its modules to their place in the merged /usr, and notes what it was.
+// $1 is the system's root; PACKAGE becomes the kernel's metapackage.
+constexpr const char* kKernelHook = R"sh(set -eu
+apt="apt-get -qq -o APT::Sandbox::User=root"
+kernel=$(chroot "$1" apt-cache depends PACKAGE | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
+mkdir "$1/kernel"
+chroot "$1" sh -c "cd /kernel && $apt download $kernel"
+dpkg-deb -x "$1"/kernel/linux-image-*.deb "$1/kernel/x"
+version=$(ls "$1/kernel/x/lib/modules")
+mkdir -p "$1/usr/lib/modules" "$1/boot"
+mv "$1/kernel/x/lib/modules/$version" "$1/usr/lib/modules/"
+mv "$1/kernel/x/boot/vmlinuz-$version" "$1/boot/"
+chroot "$1" depmod "$version"
+echo "$kernel $(dpkg-deb -f "$1"/kernel/linux-image-*.deb Version) $(stat -c %Y "$1/boot/vmlinuz-$version")" >"$1/rookery-kernel"
+rm -r "$1/kernel"
+)sh";
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
+  return text;
+}
+
+Status check_tools(bool as_root) {
+  const std::pair<const char*, const char*> tools[] = {
+      {"mmdebstrap", "mmdebstrap"}, {"apt-get", "apt"}, {"dpkg-deb", "dpkg"}, {"zstd", "zstd"}};
+  for (const auto& [tool, package] : tools) {
+    if (auto found = find_program(tool, package); !found) return tl::unexpected<Error>(found.error());
+  }
+  if (::access(kKeyring, R_OK) != 0) {
+    return fail(std::string(kKeyring) + " is missing; it is in the Debian package debian-archive-keyring");
+  }
+  if (as_root) return {};
+  if (auto found = find_program("newuidmap", "uidmap"); !found) return tl::unexpected<Error>(found.error());
+  const passwd* user = ::getpwuid(::getuid());
+  const std::string name = user != nullptr ? user->pw_name : std::to_string(::getuid());
+  for (const char* file : {"/etc/subuid", "/etc/subgid"}) {
+    const auto entries = read_file(file);
+    if (entries && has_subordinate_ids(*entries, name, ::getuid())) continue;
+    return fail(
+        std::string(file) + " gives the user " + name +
+        " no ids to build a system with; as root, once: usermod --add-subuids 100000-165535 --add-subgids "
+        "100000-165535 " +
+        name + " (or another free range of 65,536)");
+  }
+  return {};
+}
+
+// The machine's own proxies and certificates, which mmdebstrap's apt would not know.
+Result<std::vector<std::string>> apt_options() {
+  const auto dump = run_checked({{"apt-config", "dump", "--no-empty", "--format", "%f \"%v\";%n"}, {}});
+  if (!dump) return tl::unexpected<Error>(dump.error());
+  std::vector<std::string> options;
+  std::istringstream lines(dump->output);
+  for (std::string line; std::getline(lines, line);) {
+    const bool proxy = line.starts_with("Acquire::http") && line.find("::Proxy") != std::string::npos;
+    if (proxy || line.starts_with("Acquire::https::CaInfo")) options.push_back(line);
+  }
+  return options;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> debian_sources(std::string_view index_targets, std::string_view suite) {
+  std::vector<std::string> lines;
+  std::set<std::string> seen, mirrors;
+  std::istringstream targets{std::string(index_targets)};
+  const auto add = [&](const std::string& mirror, const std::string& release) {
+    const std::string line =
+        std::string("deb [signed-by=") + kKeyring + "] " + mirror + " " + release + " main";
+    if (seen.insert(line).second) lines.push_back(line);
+  };
+  bool complete = false;
+  for (std::string created_by, component, release, mirror;
+       targets >> created_by >> component >> release >> mirror;) {
+    if (created_by != "Packages" || component != "main") continue;
+    const std::string wanted(suite);
+    if (release == wanted || release == wanted + "-updates" || release == wanted + "-security")
+      add(mirror, release);
+    complete = complete || release == wanted;
+    if (release.find('-') == std::string::npos) mirrors.insert(mirror);
+  }
+  if (complete) return lines;
+  // A machine of another release: its mirror has this suite as well.
+  for (const std::string& mirror : mirrors) add(mirror, std::string(suite));
+  if (lines.empty()) return fail("apt on this machine is configured with no Debian mirror");
+  return lines;
+}
+
+std::vector<std::string> mmdebstrap_command(const DebianRecipe& recipe, bool as_root,
+                                            const std::vector<std::string>& apt_options,
+                                            const fs::path& sources, const fs::path& destination) {
+  std::vector<std::string> argv = {"mmdebstrap", as_root ? "--mode=root" : "--mode=unshare",
+                                   "--variant=minbase", "--architectures=amd64",
+                                   "--include=" + joined(recipe.packages)};
+  // Nobody reads manuals on a diskless node. The copyright notes stay: whoever passes an image on owes them.
+  for (const char* left_out :
+       {"/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*",
+        "/usr/share/lintian/*", "/usr/share/bash-completion/*"}) {
+    argv.push_back(std::string("--dpkgopt=path-exclude=") + left_out);
+  }
+  argv.push_back("--dpkgopt=path-include=/usr/share/doc/*/copyright");
+  for (const std::string& option : apt_options) argv.push_back("--aptopt=" + option);
+  std::string hook = kKernelHook;
+  hook.replace(hook.find("PACKAGE"), 7, recipe.kernel);
+  argv.push_back("--customize-hook=" + hook);
+  argv.push_back(recipe.suite);
+  argv.push_back(destination.string());
+  argv.push_back(sources.string());
+  return argv;
+}
+
+bool has_subordinate_ids(std::string_view entries, std::string_view user, unsigned uid) {
+  std::istringstream lines{std::string(entries)};
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t first = line.find(':'), last = line.rfind(':');
+    if (first == std::string::npos || first == last) continue;
+    const std::string_view owner = std::string_view(line).substr(0, first);
+    unsigned long count = 0;
+    std::from_chars(line.data() + last + 1, line.data() + line.size(), count);
+    if ((owner == user || owner == std::to_string(uid)) && count >= kIdsNeeded) return true;
+  }
+  return false;
+}
+
+Status make_debian_system(const DebianRecipe& recipe, const fs::path& destination, const Progress& progress) {
+  const bool as_root = ::geteuid() == 0;
+  ROOKERY_TRY(check_tools(as_root));
+  const auto targets = run_checked({{"apt-get", "indextargets", "--format", kIndexTargetsFormat}, {}});
+  if (!targets) return tl::unexpected<Error>(targets.error());
+  const auto sources = debian_sources(targets->output, recipe.suite);
+  if (!sources) return tl::unexpected<Error>(sources.error());
+  const auto options = apt_options();
+  if (!options) return tl::unexpected<Error>(options.error());
+  auto folder = TemporaryFolder::make(destination.parent_path(), "system-");
+  if (!folder) return tl::unexpected<Error>(folder.error());
+  std::string text;
+  for (const std::string& line : *sources) text += line + "\n";
+  const fs::path sources_file = folder->path() / "sources", tar = folder->path() / "system.tar.zst";
+  ROOKERY_TRY(write_file(sources_file, text));
+
+  Command command{mmdebstrap_command(recipe, as_root, *options, sources_file, tar), {}};
+  command.environment = {
+      {"SOURCE_DATE_EPOCH", kSystemDate}, {"LC_ALL", "C.UTF-8"}, {"DEBIAN_FRONTEND", "noninteractive"}};
+  command.on_line = [&](std::string_view line) {
+    // "I: …" are mmdebstrap's own steps; the rest is apt's and dpkg's chatter.
+    if (line.starts_with("I: ")) progress("system: " + std::string(line.substr(3)));
+  };
+  if (auto done = run_checked(command); !done) {
+    return tl::unexpected<Error>(
+        Error(done.error()).while_doing("making the Debian system (Debian package mmdebstrap)"));
+  }
+  std::error_code error;
+  fs::rename(tar, destination, error);
+  if (error) return fail("cannot rename to " + destination.string() + ": " + error.message());
+  return {};
+}
+
+}  // namespace rookery::images

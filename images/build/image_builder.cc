@@ -1,0 +1,368 @@
+// How an image comes to be, each step from what is kept of the one before:
+//
+//   apt's mirrors --mmdebstrap--> system.tar.zst --make_root_tree--> root.tar --mksquashfs--> root.squashfs
+//                                                              \--> vmlinuz, modules.cpio, busybox
+//   images/kernel/build --> linux-uml          rookery-guest, busybox --write_stage--> stage1.cpio,
+//   stage2.cpio all of them --write_medium--> the medium
+//
+// A step is known by the digest of its inputs. A new rookery-guest changes the stages and the medium only; a
+// new role file the squashfs and what follows.
+#include "images/build/image_builder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cstdint>
+#include <ctime>
+#include <map>
+#include <optional>
+
+#include "base/command.h"
+#include "images/build/root_tree.h"
+#include "images/build/stages.h"
+#include "images/json_fields.h"
+#include "images/medium.h"
+
+namespace rookery::images {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// To be raised when the builder makes something else of the same inputs.
+constexpr std::string_view kBuilderVersion = "1";
+// 128 KiB is what squashfs reads and unpacks at a time: larger ones are 5 % smaller in all, but a client that
+// wants one page pays for the whole block. Level 9 is five times as fast to build as 15, for 7 % more, and
+// unpacks alike.
+const std::vector<std::string> kSquashfsOptions = {
+    "-tar", "-comp", "zstd", "-Xcompression-level", "9", "-b", "128K", "-noappend", "-quiet", "-no-progress"};
+
+tl::unexpected<Error> up(const Error& error) {
+  return tl::unexpected<Error>(error);
+}
+
+// A digest over words, each with its length, so that no two lists give the same.
+class Inputs {
+ public:
+  Inputs& add(std::string_view word) {
+    hasher_.add(as_bytes(std::to_string(word.size()) + ":")).add(as_bytes(word));
+    return *this;
+  }
+  Inputs& add(const Digest256& digest) { return add(to_hex(digest)); }
+  Digest256 finish() { return hasher_.finish(); }
+
+ private:
+  Hasher hasher_{Hasher::Kind::sha256};
+};
+
+// One part of the image: an object of the store and its size.
+struct Part {
+  Digest256 sha256{};
+  Bytes size;
+};
+using Parts = std::map<std::string, Part, std::less<>>;
+
+Status keep(Parts& parts, std::string_view name, const fs::path& file, const Store& store,
+            bool executable = false) {
+  const auto digest = store.add_file(file, executable);
+  if (!digest) return up(digest.error());
+  parts[std::string(name)] = {*digest, Bytes{fs::file_size(file)}};
+  return {};
+}
+
+class Builder {
+ public:
+  Builder(const BuildOptions& options, const Store& store, const Progress& progress)
+      : options_(options), store_(store), progress_(progress), folder_(options.cache / "build") {}
+
+  Result<BuiltImage> run() {
+    ROOKERY_TRY(prepare());
+    ROOKERY_TRY(find_kernel());
+    ROOKERY_TRY(find_system());
+    ROOKERY_TRY(digest_inputs());
+    if (!options_.force && !options_.refresh) {
+      if (auto there = find_built()) return std::move(*there);
+    }
+    ROOKERY_TRY(make_root());
+    ROOKERY_TRY(make_stages());
+    return make_medium();
+  }
+
+ private:
+  Status prepare();
+  Status find_kernel();
+  Status find_system();
+  Status digest_inputs();
+  std::optional<BuiltImage> find_built() const;
+  Status make_root();
+  bool take_kept_root(const fs::path& kept);
+  Status keep_root(const fs::path& kept) const;
+  Status make_stages();
+  Result<BuiltImage> make_medium();
+
+  const BuildOptions& options_;
+  const Store& store_;
+  const Progress& progress_;
+  const fs::path folder_;
+  UniqueFd lock_;
+
+  fs::path kernel_folder_;
+  std::string kernel_release_;
+  Digest256 kernel_digest_{};
+  fs::path system_;
+  std::string system_digest_;
+  std::vector<ImageFile> files_;
+  Digest256 root_inputs_{}, inputs_{};
+  RootTree tree_;
+  fs::path busybox_;
+  Parts parts_;
+};
+
+Status Builder::prepare() {
+  if (!is_name(options_.name)) {
+    return fail(ErrorKind::usage,
+                "\"" + options_.name + "\" cannot name an image: a-z, 0-9, '.', '_' and '-' can");
+  }
+  if (auto status = check_static_program(options_.guest); !status) {
+    return tl::unexpected<Error>(Error(status.error()).while_doing("the guest program"));
+  }
+  for (const auto& [tool, package] : {std::pair{"mksquashfs", "squashfs-tools"}, {"xorriso", "xorriso"}}) {
+    if (auto found = find_program(tool, package); !found) return up(found.error());
+  }
+  auto files = files_below(options_.recipes / "build" / "rootfs");
+  if (!files) return up(files.error());
+  if (files->empty()) return fail((options_.recipes / "build" / "rootfs").string() + " is empty");
+  files_ = std::move(*files);
+  files_.insert(files_.end(), options_.extra_files.begin(), options_.extra_files.end());
+
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  if (error) return fail("cannot make " + folder_.string() + ": " + error.message());
+  lock_.reset(::open((folder_ / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock_) return fail_errno("cannot open the lock in " + folder_.string());
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    progress_("waiting for another build");
+    if (::flock(lock_.get(), LOCK_EX) != 0) return fail_errno("cannot lock " + folder_.string());
+  }
+  return {};
+}
+
+Status Builder::find_kernel() {
+  kernel_folder_ = options_.uml_kernel;
+  if (kernel_folder_.empty()) {
+    auto built = build_uml_kernel(options_.recipes, progress_);
+    if (!built) return up(built.error());
+    kernel_folder_ = std::move(*built);
+  }
+  const fs::path description = kernel_folder_ / "kernel.json";
+  const auto text = read_file(description, Bytes{1 << 16});
+  if (!text) return up(text.error());
+  const auto json = parse_json(*text);
+  if (!json) return fail(description.string() + ": " + json.error().message);
+  FieldReader fields(json->get(), "kernel");
+  for (const char* field : {"schema", "source", "source_version", "suite", "recipe"})
+    fields.text(field, kTextLimit);
+  kernel_release_ = fields.text("release", kTextLimit);
+  kernel_digest_ = fields.digest("sha256");
+  ROOKERY_TRY(fields.finish());
+  const auto found = sha256_of_file(kernel_folder_ / "linux");
+  if (!found) return up(found.error());
+  if (*found != kernel_digest_)
+    return fail((kernel_folder_ / "linux").string() + " is damaged; remove its folder");
+  return check_static_program(kernel_folder_ / "linux");
+}
+
+Status Builder::find_system() {
+  const auto command = mmdebstrap_command(options_.debian, false, {}, "sources", "destination");
+  Inputs inputs;
+  for (const std::string& word : command) inputs.add(word);
+  const std::string name = "system-" + to_hex(inputs.finish()).substr(0, 32);
+  system_ = folder_ / (name + ".tar.zst");
+  // The digest is written last: with it, the tar is whole.
+  const fs::path digest_file = folder_ / (name + ".sha256");
+  if (!fs::exists(digest_file) || !fs::exists(system_) || options_.refresh) {
+    std::error_code ignored;
+    fs::remove(digest_file, ignored);
+    ROOKERY_TRY(make_debian_system(options_.debian, system_, progress_));
+    const auto digest = sha256_of_file(system_);
+    if (!digest) return up(digest.error());
+    ROOKERY_TRY(write_file(digest_file, to_hex(*digest)));
+  }
+  auto digest = read_file(digest_file, Bytes{64});
+  if (!digest) return up(digest.error());
+  system_digest_ = std::move(*digest);
+  return {};
+}
+
+Status Builder::digest_inputs() {
+  Inputs root;
+  root.add(kBuilderVersion).add(system_digest_);
+  for (const std::string& option : kSquashfsOptions) root.add(option);
+  for (const ImageFile& file : files_) root.add(file.path).add(std::to_string(file.mode)).add(file.content);
+  root_inputs_ = root.finish();
+  const auto guest = sha256_of_file(options_.guest);
+  if (!guest) return up(guest.error());
+  inputs_ = Inputs().add(options_.name).add(root_inputs_).add(kernel_digest_).add(*guest).finish();
+  return {};
+}
+
+std::optional<BuiltImage> Builder::find_built() const {
+  const auto image = store_.find(options_.name);
+  if (!image || image->name != options_.name || image->inputs != inputs_) return std::nullopt;
+  auto manifest = store_.manifest(*image);
+  auto medium = store_.object(image->medium);
+  if (!manifest || !medium) return std::nullopt;
+  progress_("image " + options_.name + " is there, and nothing that it is made of has changed");
+  return BuiltImage{std::move(*manifest), std::move(*medium), true};
+}
+
+// What is kept of a root: its parts, which lie in the store, and what the manifest says of them.
+bool Builder::take_kept_root(const fs::path& kept) {
+  const auto text = read_file(kept / "root.json", Bytes{1 << 16});
+  if (!text || !fs::exists(kept / kBusyboxFile)) return false;
+  const auto json = parse_json(*text);
+  if (!json) return false;
+  FieldReader fields(json->get(), "root");
+  RootTree tree;
+  tree.kernel_version = fields.text("kernel", kTextLimit);
+  tree.packages = fields.digest("packages");
+  tree.created = fields.integer("created", 1, INT64_MAX);
+  Parts parts;
+  fields.objects("parts", kComponentsLimit, [&](FieldReader& part) {
+    const std::string name = part.text("name", kNameLimit);
+    const auto size = static_cast<std::uint64_t>(part.integer("size", 1, INT64_MAX));
+    parts[name] = {part.digest("sha256"), Bytes{size}};
+  });
+  if (!fields.finish() || parts.empty()) return false;
+  for (const auto& [name, part] : parts) {
+    if (!store_.has(part.sha256)) return false;  // pruned away
+  }
+  tree_ = std::move(tree);
+  parts_ = std::move(parts);
+  busybox_ = kept / kBusyboxFile;
+  return true;
+}
+
+Status Builder::keep_root(const fs::path& kept) const {
+  std::string text = "{\"kernel\": \"" + tree_.kernel_version + "\", \"packages\": \"" +
+                     to_hex(tree_.packages) + "\", \"created\": " + std::to_string(tree_.created) +
+                     ", \"parts\": [";
+  const char* separator = "";
+  for (const auto& [name, part] : parts_) {
+    text += separator;
+    text += "{\"name\": \"" + name + "\", \"sha256\": \"" + to_hex(part.sha256) +
+            "\", \"size\": " + std::to_string(part.size.count) + "}";
+    separator = ", ";
+  }
+  return write_file(kept / "root.json", text + "]}\n");
+}
+
+Status Builder::make_root() {
+  const fs::path kept = folder_ / ("root-" + to_hex(root_inputs_).substr(0, 32));
+  if (!options_.force && take_kept_root(kept)) return {};
+  // Roots of other inputs would only pile up.
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    if (entry.path().filename().string().starts_with("root-")) fs::remove_all(entry.path(), ignored);
+  }
+  auto work = TemporaryFolder::make(folder_, "work-");
+  if (!work) return up(work.error());
+  progress_("root: sorting the system's files");
+  auto tree = make_root_tree(system_, files_, work->path());
+  if (!tree) return up(tree.error());
+  tree_ = std::move(*tree);
+
+  progress_("root: packing the squashfs");
+  const fs::path squashfs = work->path() / std::string(kRootSquashfs);
+  Command command{{"sh", "-c", "exec \"$@\" <root.tar", "sh", "mksquashfs", "-", squashfs.string()},
+                  work->path()};
+  command.argv.insert(command.argv.end(), kSquashfsOptions.begin(), kSquashfsOptions.end());
+  command.argv.insert(command.argv.end(), {"-mkfs-time", std::to_string(tree_.created), "-root-time",
+                                           std::to_string(tree_.created), "-root-uid", "0", "-root-gid", "0",
+                                           "-root-mode", "0755"});
+  if (auto done = run_checked(command); !done) {
+    return up(Error(done.error())
+                  .while_doing("packing the squashfs (mksquashfs of the Debian package squashfs-tools)"));
+  }
+  for (std::string_view name : {kRootSquashfs, kVmlinuz, kModulesCpio}) {
+    ROOKERY_TRY(keep(parts_, name, work->path() / std::string(name), store_));
+  }
+  fs::create_directories(kept, ignored);
+  busybox_ = kept / kBusyboxFile;
+  fs::rename(work->path() / kBusyboxFile, busybox_, ignored);
+  if (ignored) return fail("cannot keep " + busybox_.string() + ": " + ignored.message());
+  return keep_root(kept);
+}
+
+Status Builder::make_stages() {
+  auto work = TemporaryFolder::make(folder_, "work-");
+  if (!work) return up(work.error());
+  const std::pair<int, std::string_view> stages[] = {{1, kStageOneCpio}, {2, kStageTwoCpio}};
+  for (const auto& [stage, name] : stages) {
+    const fs::path file = work->path() / std::string(name);
+    ROOKERY_TRY(write_stage(stage, options_.guest, busybox_, tree_.created, file));
+    ROOKERY_TRY(keep(parts_, name, file, store_));
+  }
+  return keep(parts_, kLinuxUml, kernel_folder_ / "linux", store_, true);
+}
+
+Result<BuiltImage> Builder::make_medium() {
+  Manifest manifest;
+  manifest.name = options_.name;
+  const std::time_t created = tree_.created;
+  std::tm date{};
+  ::gmtime_r(&created, &date);
+  char day[16];
+  std::strftime(day, sizeof day, "%Y%m%d", &date);
+  manifest.version = options_.debian.version + "." + day + "-" + to_hex(inputs_).substr(0, 8);
+  manifest.distribution = {options_.debian.id, options_.debian.version, tree_.packages};
+  manifest.created = tree_.created;
+  manifest.kernels = {{std::string(kLinuxUml), kernel_release_},
+                      {std::string(kVmlinuz), tree_.kernel_version}};
+  std::map<std::string, fs::path> files;
+  for (std::string_view name :
+       {kRootSquashfs, kLinuxUml, kVmlinuz, kModulesCpio, kStageOneCpio, kStageTwoCpio}) {
+    const Part& part = parts_.find(name)->second;
+    manifest.components.push_back(
+        {std::string(name), "rookery/" + std::string(name), part.sha256, part.size});
+    auto object = store_.object(part.sha256);
+    if (!object) return up(object.error());
+    files[std::string(name)] = std::move(*object);
+  }
+  progress_("medium: writing it");
+  auto work = TemporaryFolder::make(folder_, "work-");
+  if (!work) return up(work.error());
+  const fs::path medium = work->path() / "medium.iso";
+  ROOKERY_TRY(write_medium(manifest, files, medium));
+  const auto digest = store_.add_file(medium);
+  if (!digest) return up(digest.error());
+  auto path = store_.object(*digest);
+  if (!path) return up(path.error());
+  // The medium is what machines start from: it is read back before a name points to it.
+  const auto opened = Medium::open(*path);
+  if (!opened) return up(opened.error());
+  ROOKERY_TRY(opened->verify());
+  ROOKERY_TRY(store_.put(manifest, *digest, inputs_));
+  progress_("image " + manifest.name + " " + manifest.version + " is in the store");
+  return BuiltImage{std::move(manifest), std::move(*path), false};
+}
+
+}  // namespace
+
+Result<BuiltImage> build_image(const BuildOptions& options, const Store& store, const Progress& progress) {
+  return Builder(options, store, progress).run();
+}
+
+Result<fs::path> build_uml_kernel(const fs::path& recipes, const Progress& progress) {
+  Command command{{(recipes / "kernel" / "build").string()}, {}};
+  command.on_line = progress;
+  auto done = run_checked(command);
+  if (!done) return up(Error(done.error()).while_doing("building the User-Mode Linux kernel"));
+  std::string folder = done->output.substr(0, done->output.find('\n'));
+  if (folder.empty() || !fs::exists(fs::path(folder) / "linux")) {
+    return fail("images/kernel/build gave no kernel, but \"" + folder + "\"");
+  }
+  return fs::path(folder);
+}
+
+}  // namespace rookery::images

@@ -1,0 +1,45 @@
+// Builds an image into the store: a distribution's system as one squashfs, the kernels, the early modules,
+// the two initramfs stages, and the medium that holds them all. Each step is kept and done again only when
+// what it is made of has changed; build_image() with nothing changed returns at once.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "images/build/debian_system.h"
+#include "images/build/image_file.h"
+#include "images/manifest.h"
+#include "images/store.h"
+
+namespace rookery::images {
+
+struct BuildOptions {
+  std::string name = "debian-12";
+  std::filesystem::path
+      recipes;                  // the folder "images" of the sources: kernel/build and build/rootfs are in it
+  std::filesystem::path guest;  // the static program rookery-guest: both stages and the agent
+  std::filesystem::path uml_kernel;    // a folder as build_uml_kernel() gives it; empty: call that
+  std::vector<ImageFile> extra_files;  // laid into the root, over what is there
+  DebianRecipe debian;
+  bool force = false;    // do every step again, but take the system that is already there
+  bool refresh = false;  // make the system afresh, too, from today's packages
+  std::filesystem::path cache = cache_folder();
+};
+
+struct BuiltImage {
+  Manifest manifest;
+  std::filesystem::path medium;  // in the store
+  bool was_there = false;        // nothing had changed
+};
+
+Result<BuiltImage> build_image(const BuildOptions& options, const Store& store, const Progress& progress);
+
+// The folder with linux and kernel.json, by images/kernel/build: at once if there is one, otherwise in some
+// minutes.
+Result<std::filesystem::path> build_uml_kernel(const std::filesystem::path& recipes,
+                                               const Progress& progress);
+
+}  // namespace rookery::images

@@ -1,0 +1,283 @@
+#include "images/build/root_tree.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "base/file.h"
+#include "images/build/archive_writer.h"
+#include "images/build/module_set.h"
+#include "images/manifest.h"
+
+namespace rookery::images {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kFilesLimit = 1u << 20;
+constexpr std::size_t kTextFileLimit = 64u << 20;
+constexpr std::string_view kModules = "usr/lib/modules/";
+
+struct CloseReader {
+  void operator()(archive* reader) const { archive_read_free(reader); }
+};
+using Reader = std::unique_ptr<archive, CloseReader>;
+
+Status read_blocks(archive* reader, const std::function<Status(ByteView)>& take) {
+  for (;;) {
+    const void* block = nullptr;
+    std::size_t size = 0;
+    la_int64_t offset = 0;
+    const int result = archive_read_data_block(reader, &block, &size, &offset);
+    if (result == ARCHIVE_EOF) return {};
+    if (result != ARCHIVE_OK)
+      return fail(std::string("cannot read the system: ") + archive_error_string(reader));
+    ROOKERY_TRY(take({static_cast<const std::uint8_t*>(block), size}));
+  }
+}
+
+Result<std::string> read_text(archive* reader) {
+  std::string text;
+  ROOKERY_TRY(read_blocks(reader, [&](ByteView bytes) -> Status {
+    text += as_text(bytes);
+    if (text.size() > kTextFileLimit) return fail("a file of the system is unexpectedly large");
+    return {};
+  }));
+  return text;
+}
+
+// Calls `use` with each entry of the tar, its path without "./" in front.
+Status for_each_entry(const fs::path& tar,
+                      const std::function<Status(archive*, archive_entry*, const std::string&)>& use) {
+  const Reader reader(archive_read_new());
+  archive_read_support_filter_all(reader.get());
+  archive_read_support_format_tar(reader.get());
+  if (archive_read_open_filename(reader.get(), tar.c_str(), 1 << 20) != ARCHIVE_OK) {
+    return fail("cannot read " + tar.string() + ": " + archive_error_string(reader.get()));
+  }
+  archive_entry* entry = nullptr;
+  for (std::size_t count = 0;; ++count) {
+    const int result = archive_read_next_header(reader.get(), &entry);
+    if (result == ARCHIVE_EOF) return {};
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
+      return fail("cannot read " + tar.string() + ": " + archive_error_string(reader.get()));
+    }
+    if (count == kFilesLimit) return fail(tar.string() + " has more files than a system of ours");
+    std::string path = archive_entry_pathname(entry);
+    if (path.starts_with("./")) path.erase(0, 2);
+    while (path.ends_with('/')) path.pop_back();
+    if (!path.empty() && path != ".") ROOKERY_TRY(use(reader.get(), entry, path));
+  }
+}
+
+// What has to be known before the tree can be written.
+struct Facts {
+  std::string kernel_version, kernel_package;
+  std::int64_t date = 0;
+  std::string modules_dep, modules_builtin, modules_alias, dpkg_status;
+};
+
+Result<Facts> learn_facts(const fs::path& system_tar) {
+  Facts facts;
+  std::string note;
+  const auto status =
+      for_each_entry(system_tar, [&](archive* reader, archive_entry*, const std::string& path) {
+        std::string* wanted = nullptr;
+        if (path == kKernelNote) wanted = &note;
+        if (path == "var/lib/dpkg/status") wanted = &facts.dpkg_status;
+        if (path.starts_with(kModules) && std::count(path.begin(), path.end(), '/') == 4) {
+          const std::string file = path.substr(path.rfind('/') + 1);
+          if (file == "modules.dep") wanted = &facts.modules_dep;
+          if (file == "modules.builtin") wanted = &facts.modules_builtin;
+          if (file == "modules.alias") wanted = &facts.modules_alias;
+          if (wanted != nullptr)
+            facts.kernel_version = path.substr(kModules.size(), path.rfind('/') - kModules.size());
+        }
+        if (wanted == nullptr) return Status{};
+        auto text = read_text(reader);
+        if (!text) return Status(tl::unexpected<Error>(text.error()));
+        *wanted = std::move(*text);
+        return Status{};
+      });
+  ROOKERY_TRY(status);
+  std::string package, version;
+  std::istringstream(note) >> package >> version >> facts.date;
+  facts.kernel_package = package + " " + version + "\n";
+  if (facts.date <= 0 || facts.modules_dep.empty() || facts.dpkg_status.empty()) {
+    return fail(system_tar.string() +
+                " lacks its kernel, modules.dep or dpkg's status file; remove it and build again");
+  }
+  return facts;
+}
+
+// A file of the folder that is written as it comes by.
+Status copy_out(archive* reader, const fs::path& destination, unsigned mode) {
+  std::ofstream file(destination, std::ios::binary | std::ios::trunc);
+  ROOKERY_TRY(read_blocks(reader, [&](ByteView bytes) -> Status {
+    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    return {};
+  }));
+  file.close();
+  if (!file) return fail("cannot write " + destination.string());
+  fs::permissions(destination, static_cast<fs::perms>(mode));
+  return {};
+}
+
+Status write_modules(const Facts& facts, const std::vector<std::string>& dep_lines,
+                     const std::map<std::string, std::string>& contents, const fs::path& destination) {
+  auto writer = ArchiveWriter::create(destination, ArchiveWriter::Format::initramfs, facts.date);
+  if (!writer) return tl::unexpected<Error>(writer.error());
+  const std::string folder = "lib/modules/" + facts.kernel_version + "/";
+  for (const auto& [file, content] : contents) ROOKERY_TRY(writer->add({folder + file, 0644, content}));
+  std::string dep;
+  for (const std::string& line : dep_lines) dep += line + "\n";
+  ROOKERY_TRY(writer->add({folder + "modules.dep", 0644, dep}));
+  ROOKERY_TRY(writer->add({folder + "modules.alias", 0644, aliases_of(facts.modules_alias, dep_lines)}));
+  ROOKERY_TRY(writer->add({folder + "modules.builtin", 0644, facts.modules_builtin}));
+  return writer->finish();
+}
+
+}  // namespace
+
+bool belongs_in_image(std::string_view path, bool is_folder) {
+  static constexpr std::string_view kDropped[] = {"etc/hostname",
+                                                  "etc/resolv.conf",
+                                                  "etc/machine-id",
+                                                  "etc/mtab",
+                                                  "etc/apt/sources.list",
+                                                  "var/lib/dbus/machine-id",
+                                                  "var/lib/dpkg/lock",
+                                                  "var/lib/dpkg/lock-frontend",
+                                                  kKernelNote};
+  // Of these the folders stay, and what is in the folders.
+  static constexpr std::string_view kEmptied[] = {"boot/",
+                                                  "dev/",
+                                                  "proc/",
+                                                  "run/",
+                                                  "sys/",
+                                                  "tmp/",
+                                                  "var/cache/",
+                                                  "var/log/",
+                                                  "var/tmp/",
+                                                  "var/lib/apt/lists/",
+                                                  "etc/apt/sources.list.d/"};
+  for (std::string_view dropped : kDropped) {
+    if (path == dropped) return false;
+  }
+  for (std::string_view folder : kEmptied) {
+    // Programs expect their folders in /var to be there; the others are mounted over.
+    if (path.starts_with(folder)) return is_folder && folder.starts_with("var/") && folder != "var/tmp/";
+  }
+  return !(path.starts_with("var/lib/dpkg/") && path.ends_with("-old"));
+}
+
+Result<std::string> place_in_root(std::string_view path) {
+  std::string place = fs::path(path).lexically_normal().string();
+  if (place.empty() || place == "." || place.starts_with('/') || place.starts_with("..") ||
+      place.ends_with('/')) {
+    return fail(ErrorKind::usage, "\"" + std::string(path) + "\" is no place for a file in the image");
+  }
+  for (std::string_view merged : {"bin/", "sbin/", "lib/", "lib64/"}) {
+    if (place.starts_with(merged)) return "usr/" + place;
+  }
+  return place;
+}
+
+Digest256 packages_digest(std::string_view dpkg_status, std::string_view extra) {
+  std::set<std::string> lines;
+  std::string package, version, line;
+  bool installed = false;
+  std::istringstream status{std::string(dpkg_status) + "\n\n"};
+  while (std::getline(status, line)) {
+    if (line.starts_with("Package: ")) package = line.substr(9);
+    if (line.starts_with("Version: ")) version = line.substr(9);
+    if (line.starts_with("Status: ")) installed = line.ends_with(" installed");
+    if (!line.empty()) continue;
+    if (installed && !package.empty()) lines.insert(package + " " + version + "\n");
+    package.clear();
+    installed = false;
+  }
+  std::istringstream more{std::string(extra)};
+  while (std::getline(more, line)) lines.insert(line + "\n");
+  Hasher hasher(Hasher::Kind::sha256);
+  for (const std::string& each : lines) hasher.add(as_bytes(each));
+  return hasher.finish();
+}
+
+Result<std::vector<ImageFile>> files_below(const fs::path& folder) {
+  std::vector<ImageFile> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string path = fs::relative(entry->path(), folder).string();
+    if (entry->is_symlink()) {
+      files.push_back({path, S_IFLNK | 0777, fs::read_symlink(entry->path()).string()});
+    } else if (entry->is_regular_file()) {
+      auto content = read_file(entry->path());
+      if (!content) return tl::unexpected<Error>(content.error());
+      const bool program = (entry->status().permissions() & fs::perms::owner_exec) != fs::perms::none;
+      files.push_back({path, program ? 0755u : 0644u, std::move(*content)});
+    }
+  }
+  if (error) return fail("cannot list " + folder.string() + ": " + error.message());
+  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  return files;
+}
+
+Result<RootTree> make_root_tree(const fs::path& system_tar, const std::vector<ImageFile>& files,
+                                const fs::path& folder) {
+  std::map<std::string, ImageFile> ours;  // a later one replaces an earlier one
+  for (ImageFile file : files) {
+    auto place = place_in_root(file.path);
+    if (!place) return tl::unexpected<Error>(place.error());
+    file.path = *place;
+    ours[file.path] = std::move(file);
+  }
+  const auto facts = learn_facts(system_tar);
+  if (!facts) return tl::unexpected<Error>(facts.error());
+  const auto dep_lines = module_closure(facts->modules_dep, facts->modules_builtin, early_module_names());
+  if (!dep_lines) return tl::unexpected<Error>(dep_lines.error());
+  std::map<std::string, std::string> modules;  // by path below the version's folder
+  for (const std::string& line : *dep_lines) modules[std::string(module_file(line))];
+
+  auto tar = ArchiveWriter::create(folder / kRootTarFile, ArchiveWriter::Format::tar, facts->date);
+  if (!tar) return tl::unexpected<Error>(tar.error());
+  const std::string module_folder = std::string(kModules) + facts->kernel_version + "/";
+  const auto take = [&](archive* reader, archive_entry* entry, const std::string& path) -> Status {
+    if (path.starts_with("boot/vmlinuz-")) return copy_out(reader, folder / std::string(kVmlinuz), 0644);
+    if (!belongs_in_image(path, archive_entry_filetype(entry) == AE_IFDIR) || ours.contains(path)) return {};
+    archive_entry_set_pathname(entry, path.c_str());
+    ROOKERY_TRY(tar->begin(entry));
+    // Early modules and the static busybox are wanted outside as well.
+    const bool is_busybox = path == "usr/bin/busybox";
+    std::string busybox;
+    std::string* copy = is_busybox ? &busybox : nullptr;
+    if (path.starts_with(module_folder)) {
+      const auto module = modules.find(path.substr(module_folder.size()));
+      if (module != modules.end()) copy = &module->second;
+    }
+    ROOKERY_TRY(read_blocks(reader, [&](ByteView bytes) {
+      if (copy != nullptr) *copy += as_text(bytes);
+      return tar->write(bytes);
+    }));
+    return is_busybox ? write_file(folder / kBusyboxFile, busybox, 0755) : Status{};
+  };
+  ROOKERY_TRY(for_each_entry(system_tar, take));
+  for (const auto& [path, file] : ours) ROOKERY_TRY(tar->add(file));
+  ROOKERY_TRY(tar->finish());
+  ROOKERY_TRY(write_modules(*facts, *dep_lines, modules, folder / std::string(kModulesCpio)));
+  for (std::string_view part : {kVmlinuz, std::string_view(kBusyboxFile)}) {
+    if (!fs::exists(folder / part)) return fail(system_tar.string() + " has no " + std::string(part));
+  }
+  return RootTree{facts->kernel_version, packages_digest(facts->dpkg_status, facts->kernel_package),
+                  facts->date};
+}
+
+}  // namespace rookery::images
