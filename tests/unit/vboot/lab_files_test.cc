@@ -1,0 +1,72 @@
+// The lab files in lab_files/: good/ ones make a plan; bad/ and bad_for_the_parser/ ones make the errors that
+// their lines "# expect: …" say, in that order. lab_schema_test.py reads the same files with
+// docs/schema/lab.schema.json: what is in bad/ the schema refuses too, what is in bad_for_the_parser/ is
+// beyond it.
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "vboot/lab/lab_plan.h"
+
+using namespace rookery;
+using namespace rookery::vboot;
+
+namespace {
+
+std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  BOOST_TEST(!files.empty());
+  return files;
+}
+
+Result<LabPlan> plan_of(const std::filesystem::path& file) {
+  const auto text = read_file(file);
+  BOOST_REQUIRE(text);
+  auto lab = parse_lab(*text, file.filename().string());
+  if (!lab) return tl::unexpected(lab.error());
+  return plan_lab(*lab, {});
+}
+
+std::string expected_in(const std::filesystem::path& file) {
+  const auto text = read_file(file);
+  BOOST_REQUIRE(text);
+  constexpr std::string_view kMark = "# expect: ";
+  std::string expected, line;
+  for (std::istringstream lines(*text); std::getline(lines, line);) {
+    if (!line.starts_with(kMark)) continue;
+    expected += (expected.empty() ? "" : "\n") + file.filename().string() + line.substr(kMark.size());
+  }
+  return expected;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(lab_files_suite)
+
+BOOST_AUTO_TEST_CASE(good_files_and_examples_make_a_plan) {
+  for (const char* folder : {"tests/unit/vboot/lab_files/good", "examples"}) {
+    for (const auto& file : files_in(folder)) {
+      const auto plan = plan_of(file);
+      BOOST_TEST(plan.has_value(), (plan ? "" : plan.error().message));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(bad_files_make_the_errors_that_they_expect) {
+  for (const char* folder :
+       {"tests/unit/vboot/lab_files/bad", "tests/unit/vboot/lab_files/bad_for_the_parser"}) {
+    for (const auto& file : files_in(folder)) {
+      const auto plan = plan_of(file);
+      BOOST_TEST(!plan, file);
+      if (!plan) BOOST_TEST(plan.error().message == expected_in(file));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,156 @@
+// The role's files against tests/golden/roles/<lab>/<machine>/…; ROOKERY_UPDATE_GOLDEN=1 writes them anew.
+// The same files start real daemons in boot_services_test.sh.
+#include "vboot/roles/roles.h"
+
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+#include "base/file.h"
+#include "vboot/roles/boot_server.h"
+
+using namespace rookery;
+using namespace rookery::vboot;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path kGolden = "tests/golden/roles/classroom";
+
+ImageFacts facts() {
+  return {{{"vmlinuz", std::string(64, 'a')},
+           {"stage2.cpio", std::string(64, 'b')},
+           {"modules.cpio", std::string(64, 'c')}}};
+}
+
+LabPlan plan_of(std::string_view text, PlanOptions options = {}) {
+  auto lab = parse_lab(text, "lab.yaml");
+  BOOST_REQUIRE_MESSAGE(lab, lab.error().message);
+  auto plan = plan_lab(*lab, options);
+  BOOST_REQUIRE_MESSAGE(plan, plan.error().message);
+  return *plan;
+}
+LabPlan classroom() {
+  auto text = read_file("examples/classroom.yaml");
+  BOOST_REQUIRE(text);
+  return plan_of(*text);
+}
+
+RoleBundle bundle_of(const LabPlan& plan, std::string_view machine, const ImageFacts& image = facts()) {
+  auto bundle = role_files(plan, *plan.find(machine), image);
+  BOOST_REQUIRE_MESSAGE(bundle, bundle.error().message);
+  return *bundle;
+}
+std::string content(const RoleBundle& bundle, std::string_view name) {
+  const RoleFile* file = bundle.find("run/rookery/role/" + std::string(name));
+  BOOST_REQUIRE(file != nullptr);
+  return file->content;
+}
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+bool update_golden() {
+  return std::getenv("ROOKERY_UPDATE_GOLDEN") != nullptr;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(roles_suite)
+
+BOOST_AUTO_TEST_CASE(the_classrooms_boot_server_has_the_golden_files) {
+  const RoleBundle bundle = bundle_of(classroom(), "server");
+  BOOST_TEST(bundle.role == "boot-server");
+  std::set<fs::path> made;
+  for (const RoleFile& file : bundle.files) {
+    const fs::path golden = kGolden / "server" / file.path;
+    made.insert(golden);
+    if (update_golden()) {
+      fs::create_directories(golden.parent_path());
+      BOOST_REQUIRE(write_file(golden, file.content, file.mode));
+    }
+    const auto expected = read_file(golden);
+    BOOST_REQUIRE_MESSAGE(expected, golden);
+    BOOST_TEST(file.content == *expected, golden << " differs; ROOKERY_UPDATE_GOLDEN=1 takes it over");
+    BOOST_TEST(((static_cast<unsigned>(fs::status(golden).permissions()) & 0111u) != 0) ==
+               ((file.mode & 0111) != 0));
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(kGolden / "server")) {
+    if (entry.is_regular_file())
+      BOOST_TEST(made.count(entry.path()) == 1u, entry.path() << " is made no more");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_client_needs_no_files) {
+  const RoleBundle bundle = bundle_of(classroom(), "n1");
+  BOOST_TEST(bundle.role == "client");
+  BOOST_TEST(bundle.files.empty());
+}
+
+BOOST_AUTO_TEST_CASE(the_same_plan_gives_the_same_files) {
+  const RoleBundle one = bundle_of(classroom(), "server"), two = bundle_of(classroom(), "server");
+  BOOST_REQUIRE(one.files.size() == two.files.size());
+  for (std::size_t i = 0; i < one.files.size(); ++i) {
+    BOOST_TEST(one.files[i].content == two.files[i].content);
+    if (i > 0) BOOST_TEST((one.files[i - 1].path < one.files[i].path));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_client_is_a_known_host_and_the_server_is_none) {
+  const std::string machines = content(bundle_of(classroom(), "server"), "machines");
+  BOOST_TEST(std::count(machines.begin(), machines.end(), '\n') == 20);
+  BOOST_TEST(has(machines, "52:54:00:00:00:14,10.77.1.20,n20\n"));
+  BOOST_TEST(!has(machines, "server"));
+}
+
+BOOST_AUTO_TEST_CASE(guests_have_names_by_their_addresses) {
+  const RoleBundle bundle = bundle_of(classroom(), "server");
+  BOOST_TEST(has(content(bundle, "guests"), "10.77.252.0 guest-1\n10.77.252.1 guest-2\n"));
+  BOOST_TEST(has(content(bundle, "guests"), "10.77.255.254 guest-1023\n"));
+  BOOST_TEST(has(content(bundle, "dnsmasq.conf"),
+                 "dhcp-range=10.77.252.0,10.77.255.254,255.255.0.0,10.77.255.255,infinite\n"));
+}
+
+BOOST_AUTO_TEST_CASE(there_is_a_lease_for_every_machine_and_guest) {
+  const LabPlan plan =
+      plan_of("lab: big\nmachines:\n  s: {role: boot-server}\n  n: {role: client, count: 4000}\n");
+  BOOST_TEST(has(content(bundle_of(plan, "s"), "dnsmasq.conf"), "dhcp-lease-max=5024\n"));
+}
+
+BOOST_AUTO_TEST_CASE(the_server_knows_its_data_nic_by_its_mac_wherever_it_stands_in_the_file) {
+  const LabPlan plan =
+      plan_of("lab: late\nmachines:\n  n: {role: client, count: 5}\n  s: {role: boot-server}\n");
+  const std::string start = content(bundle_of(plan, "s"), "start");
+  BOOST_TEST(has(start, "\"$mac\" = 52:54:00:00:00:05 ]"));
+  BOOST_TEST(has(start, "ip address add 10.77.0.1/16 "));
+  BOOST_TEST(has(start, "tune kernel/hostname s\n"));
+}
+
+BOOST_AUTO_TEST_CASE(the_script_names_no_machine_address_or_server) {
+  const std::string script = content(bundle_of(classroom(), "server"), "public/boot.ipxe");
+  BOOST_TEST(script.starts_with("#!ipxe\n"));
+  BOOST_TEST(!has(script, "10.77."));
+  BOOST_TEST(!has(script, "n1"));
+  BOOST_TEST(has(script, "rookery.initrd.sha256=" + std::string(64, 'b') + "," + std::string(64, 'c') + " "));
+}
+
+BOOST_AUTO_TEST_CASE(an_image_without_a_kernel_for_firmware_still_boots_user_mode_linux) {
+  const ImageFacts image{{{"stage2.cpio", std::string(64, 'b')}}};
+  const std::string script = content(bundle_of(classroom(), "server", image), "public/boot.ipxe");
+  BOOST_TEST(!has(script, "\nkernel "));
+  BOOST_TEST(has(script, "echo Rookery: this image has no kernel for ${platform}\ngoto failed\n:uml\n"));
+  BOOST_TEST(has(script, "boot stage2.cpio || goto failed\n"));
+}
+
+BOOST_AUTO_TEST_CASE(an_image_without_a_second_stage_or_its_digest_is_an_error) {
+  const LabPlan plan = classroom();
+  for (const ImageFacts& image : {ImageFacts{}, ImageFacts{{{"stage2.cpio", "abc"}}},
+                                  ImageFacts{{{"stage2.cpio", std::string(63, 'b') + "\n"}}}}) {
+    auto bundle = role_files(plan, plan.boot_server(), image);
+    BOOST_REQUIRE(!bundle);
+    BOOST_TEST(bundle.error().message.starts_with("role boot-server: the image"));
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,58 @@
+// The commands' end of a lab's control channel: finds the socket of a running lab, asks, and waits for the
+// answer. Blocking, as a command may; the supervisor's end lives on its event loop.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "base/units.h"
+#include "vboot/control/message_reader.h"
+#include "vboot/control/messages.h"
+#include "vboot/control/requests.h"
+
+namespace rookery::vboot {
+
+// <runtime>/<lab>/control.sock, where <runtime> is base's runtime_folder().
+std::filesystem::path control_socket_path(const std::filesystem::path& runtime, std::string_view lab);
+
+// The labs that somebody listens for, by name.
+Result<std::vector<std::string>> running_labs(const std::filesystem::path& runtime);
+
+// One connection; one request at a time. Move-only.
+class ControlClient {
+ public:
+  // To the lab of that name; without a name to the one that runs. None, or several, is an Error of kind usage
+  // that says what runs.
+  static Result<ControlClient> connect(std::optional<std::string_view> lab);
+  static Result<ControlClient> connect(const std::filesystem::path& runtime,
+                                       std::optional<std::string_view> lab);
+  explicit ControlClient(UniqueFd connection) : connection_(std::move(connection)) {}
+
+  // Asks and gives back the result; events on the way are dropped. A supervisor that says nothing for
+  // `silence` is an Error of kind timeout.
+  Result<Json> call(RequestBody request, Duration silence = std::chrono::seconds(30));
+
+  // The same, and hands every event on as it comes, for as long as it takes. An Error from `on_event` ends
+  // it.
+  using OnEvent = std::function<Status(const ControlEvent&)>;
+  Result<Json> stream(RequestBody request, const OnEvent& on_event,
+                      std::optional<Duration> silence = std::nullopt);
+
+  int fd() const { return connection_.get(); }
+
+ private:
+  Status send(const ControlRequest& request);
+  Result<Json> receive();  // one message
+
+  UniqueFd connection_;
+  MessageReader reader_;
+  std::int64_t last_id_ = 0;
+};
+
+}  // namespace rookery::vboot

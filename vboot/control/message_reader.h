@@ -1,0 +1,46 @@
+// The framing of the control channel: one JSON object to a line. Bytes go in as they come, messages come out.
+// Pure: sockets are elsewhere.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "vboot/control/json.h"
+
+namespace rookery::vboot {
+
+inline constexpr Bytes kMessageMost = mebibytes(1);  // a line, its end included
+
+// The line that carries a message, its end included. A message above kMessageMost is an error (kind usage):
+// the sender splits what is long, as output into several events.
+Result<std::string> encode_message(JsonView message);
+
+// One for each connection and direction; owns at most a message and what was fed since.
+class MessageReader {
+ public:
+  void feed(ByteView bytes);
+
+  // The next message, or what is wrong with the next line (kind usage; the lines after it are good), or
+  // nothing until more bytes come. Empty lines are skipped. After a line above kMessageMost has been
+  // reported, the reader is broken and takes nothing more: the connection is to be closed.
+  std::optional<Result<Json>> next();
+  bool broken() const { return broken_; }
+
+  // Whether the bytes so far end inside of a line: at the end of a connection, a cut message.
+  bool inside_line() const { return start_ < buffer_.size(); }
+
+ private:
+  Result<Json> parse_line(std::string_view line);
+  void drop_read();
+
+  std::string buffer_;
+  std::size_t start_ = 0;    // of the first line that was not given out
+  std::size_t scanned_ = 0;  // up to here there is no end of that line
+  bool broken_ = false;
+};
+
+}  // namespace rookery::vboot

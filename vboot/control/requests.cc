@@ -1,0 +1,264 @@
+#include "vboot/control/requests.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "vboot/control/messages.h"
+#include "vboot/lab/nearest_word.h"
+
+namespace rookery::vboot {
+namespace {
+
+constexpr std::array<std::string_view, 7> kVerbs{"ps", "exec", "power", "down", "console", "input", "wait"};
+constexpr std::array<std::string_view, 4> kPowerWords{"on", "cut", "reset", "press"};
+
+tl::unexpected<Error> wrong(std::string message) {
+  return fail(ErrorKind::usage, std::move(message));
+}
+
+// The fields of one request. The first thing that is wrong is kept; what is read after it is empty.
+class Fields {
+ public:
+  Fields(JsonView message, std::string_view verb) : message_(message), verb_(verb) {}
+
+  // Names every key that the verb knows, and refuses all others.
+  void only(std::initializer_list<std::string_view> keys) {
+    std::vector<std::string_view> known{"id", "verb"};
+    known.insert(known.end(), keys);
+    for (const auto& [key, value] : message_.members()) {
+      if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+      note(fmt::format("unknown key '{}'{}", key, suggestion(key, known, "known keys")));
+    }
+  }
+
+  std::string machine(std::string_view key) {
+    auto text = string(key);
+    if (!is_machine_name(text))
+      note(fmt::format("expected a machine's name in '{}', found '{:.64}'", key, text));
+    return text;
+  }
+
+  std::string string(std::string_view key) {
+    auto field = message_.find(key);
+    auto text = field ? field->as_string() : std::nullopt;
+    if (!text) note(fmt::format("expected a string '{}'{}", key, found(field)));
+    return std::string(text.value_or(""));
+  }
+
+  bool boolean(std::string_view key) {
+    auto field = message_.find(key);
+    if (!field) return false;
+    auto value = field->as_boolean();
+    if (!value) note(fmt::format("expected true or false in '{}'{}", key, found(field)));
+    return value.value_or(false);
+  }
+
+  MachineChoice machines() {
+    MachineChoice choice;
+    choice.all = boolean("all");
+    if (message_.find("machines")) choice.names = strings("machines", RequestLimits::kMachines);
+    if (choice.all == !choice.names.empty())
+      note("expected either machines, as in \"machines\":[\"n7\"], or \"all\":true");
+    for (const std::string& name : choice.names) {
+      if (!is_machine_name(name))
+        note(fmt::format("expected a machine's name in 'machines', found '{:.64}'", name));
+    }
+    return choice;
+  }
+
+  std::vector<std::string> strings(std::string_view key, std::size_t most) {
+    std::vector<std::string> values;
+    auto field = message_.find(key);
+    if (!field || !field->is_array() || field->size() == 0 || field->size() > most) {
+      note(fmt::format("expected an array '{}' of 1 to {} strings{}", key, most, found(field)));
+      return values;
+    }
+    for (std::size_t i = 0; i < field->size(); ++i) {
+      auto text = field->at(i).as_string();
+      if (!text) note(fmt::format("expected only strings in '{}'", key));
+      values.emplace_back(text.value_or(""));
+    }
+    return values;
+  }
+
+  std::vector<std::string> argv() {
+    auto values = strings("argv", RequestLimits::kArguments);
+    std::size_t bytes = 0;
+    for (const std::string& value : values) bytes += value.size() + 1;
+    if (bytes > RequestLimits::kArgumentBytes) {
+      note(fmt::format("the arguments have {} bytes; at most {}", bytes, RequestLimits::kArgumentBytes));
+    }
+    if (!values.empty() && values[0].empty()) note("the program's name in 'argv' is empty");
+    return values;
+  }
+
+  std::optional<Duration> timeout() {
+    auto field = message_.find("timeout_ms");
+    if (!field) return std::nullopt;
+    auto value = field->as_integer();
+    if (!value || *value < 1 || *value > RequestLimits::kTimeoutMs) {
+      note(fmt::format("expected 'timeout_ms' of 1 to {}{}", RequestLimits::kTimeoutMs, found(field)));
+      return std::nullopt;
+    }
+    return std::chrono::milliseconds(*value);
+  }
+
+  void note(std::string message) {
+    if (problem_.empty()) problem_ = std::move(message);
+  }
+  template <typename Body>
+  Result<RequestBody> give(Body body) {
+    if (!problem_.empty()) return wrong(fmt::format("{}: {}", verb_, problem_));
+    return RequestBody(std::move(body));
+  }
+
+ private:
+  static bool is_machine_name(std::string_view name) {
+    return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    });
+  }
+  static std::string found(const std::optional<JsonView>& field) {
+    return field ? fmt::format(", found {}", to_text(field->kind())) : std::string();
+  }
+
+  JsonView message_;
+  std::string_view verb_;
+  std::string problem_;
+};
+
+Result<RequestBody> parse_power(Fields& fields) {
+  fields.only({"action", "machines", "all"});
+  const std::string word = fields.string("action");
+  auto action = power_action_of(word);
+  if (!action)
+    fields.note(fmt::format("unknown action '{:.64}'{}", word, suggestion(word, kPowerWords, "actions")));
+  return fields.give(PowerRequest{action.value_or(PowerAction::on), fields.machines()});
+}
+
+Result<RequestBody> parse_input(Fields& fields) {
+  fields.only({"machine", "data_base64"});
+  InputRequest request{fields.machine("machine"), {}};
+  auto data = from_base64(fields.string("data_base64"));
+  if (!data) fields.note("expected base64 in 'data_base64'");
+  if (data && data->size() > RequestLimits::kInputBytes) {
+    fields.note(fmt::format("{} bytes of input; at most {}", data->size(), RequestLimits::kInputBytes));
+  }
+  request.data = data.value_or("");
+  return fields.give(std::move(request));
+}
+
+Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
+  Fields fields(message, verb);
+  if (verb == "ps") {
+    fields.only({});
+    return fields.give(PsRequest{});
+  }
+  if (verb == "exec") {
+    fields.only({"machines", "all", "argv", "timeout_ms"});
+    return fields.give(ExecRequest{fields.machines(), fields.argv(), fields.timeout()});
+  }
+  if (verb == "power") return parse_power(fields);
+  if (verb == "down") {
+    fields.only({});
+    return fields.give(DownRequest{});
+  }
+  if (verb == "console") {
+    fields.only({"machine", "follow"});
+    return fields.give(ConsoleRequest{fields.machine("machine"), fields.boolean("follow")});
+  }
+  if (verb == "input") return parse_input(fields);
+  if (verb == "wait") {
+    fields.only({"timeout_ms"});
+    return fields.give(WaitRequest{fields.timeout()});
+  }
+  return wrong(fmt::format("unknown verb '{:.64}'{}", verb, suggestion(verb, kVerbs, "verbs")));
+}
+
+Json strings_to_json(const std::vector<std::string>& values) {
+  Json array = Json::array();
+  for (const std::string& value : values) array.add(Json::string(value));
+  return array;
+}
+
+void put(Json& message, const MachineChoice& choice) {
+  if (choice.all) {
+    message.set("all", Json::boolean(true));
+  } else {
+    message.set("machines", strings_to_json(choice.names));
+  }
+}
+
+void put_timeout(Json& message, const std::optional<Duration>& timeout) {
+  if (!timeout) return;
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(*timeout).count();
+  message.set("timeout_ms", Json::integer(ms));
+}
+
+// Writes the verb and the fields of each kind of request; the order is that of the struct.
+struct Writer {
+  Json& message;
+
+  void operator()(const PsRequest&) const { message.set("verb", "ps"); }
+  void operator()(const DownRequest&) const { message.set("verb", "down"); }
+  void operator()(const ExecRequest& request) const {
+    message.set("verb", "exec");
+    put(message, request.machines);
+    message.set("argv", strings_to_json(request.argv));
+    put_timeout(message, request.timeout);
+  }
+  void operator()(const PowerRequest& request) const {
+    message.set("verb", "power").set("action", to_text(request.action));
+    put(message, request.machines);
+  }
+  void operator()(const ConsoleRequest& request) const {
+    message.set("verb", "console")
+        .set("machine", request.machine)
+        .set("follow", Json::boolean(request.follow));
+  }
+  void operator()(const InputRequest& request) const {
+    message.set("verb", "input").set("machine", request.machine).set("data_base64", to_base64(request.data));
+  }
+  void operator()(const WaitRequest& request) const {
+    message.set("verb", "wait");
+    put_timeout(message, request.timeout);
+  }
+};
+
+}  // namespace
+
+std::string_view to_text(PowerAction action) {
+  return kPowerWords[static_cast<std::size_t>(action)];
+}
+
+std::optional<PowerAction> power_action_of(std::string_view word) {
+  auto found = std::find(kPowerWords.begin(), kPowerWords.end(), word);
+  if (found == kPowerWords.end()) return std::nullopt;
+  return static_cast<PowerAction>(found - kPowerWords.begin());
+}
+
+Result<ControlRequest> parse_request(JsonView message) {
+  if (!message.is_object()) return wrong("expected a request, an object");
+  auto id_field = message.find("id");
+  auto id = id_field ? id_field->as_integer() : std::nullopt;
+  if (!id || *id < 1) return wrong("expected an 'id', an integer of 1 or more");
+  auto verb_field = message.find("verb");
+  auto verb = verb_field ? verb_field->as_string() : std::nullopt;
+  if (!verb) return wrong("expected a string 'verb'");
+  auto body = parse_body(message, *verb);
+  if (!body) return tl::unexpected(std::move(body.error()));
+  ControlRequest request;
+  request.id = *id;
+  request.body = std::move(*body);
+  return request;
+}
+
+Json to_json(const ControlRequest& request) {
+  Json message = Json::object().set("id", Json::integer(request.id));
+  std::visit(Writer{message}, request.body);
+  return message;
+}
+
+}  // namespace rookery::vboot

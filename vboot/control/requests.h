@@ -1,0 +1,90 @@
+// What a command asks of a running lab's supervisor. Each request is a struct; on the wire it is one object:
+//   {"id": 1, "verb": "exec", "machines": ["n7"], "argv": ["uname", "-r"]}
+// parse_request takes nothing on trust: unknown verbs and keys, wrong kinds and too much are errors of kind
+// usage.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "vboot/control/json.h"
+
+namespace rookery::vboot {
+
+// Some machines by name, or all that can be meant. Exactly one of the two.
+struct MachineChoice {
+  bool all = false;
+  std::vector<std::string> names;
+  friend bool operator==(const MachineChoice&, const MachineChoice&) = default;
+};
+
+enum class PowerAction { on, cut, reset, press };
+
+// State of the lab and its machines. → a result.
+struct PsRequest {
+  friend bool operator==(const PsRequest&, const PsRequest&) = default;
+};
+// Runs a program in each chosen machine. → events `output` and `exited` for each, then a result.
+struct ExecRequest {
+  MachineChoice machines;
+  std::vector<std::string> argv;
+  std::optional<Duration> timeout;
+  friend bool operator==(const ExecRequest&, const ExecRequest&) = default;
+};
+// → a result.
+struct PowerRequest {
+  PowerAction action = PowerAction::on;
+  MachineChoice machines;
+  friend bool operator==(const PowerRequest&, const PowerRequest&) = default;
+};
+// Takes the lab down. → a result when everything of it is gone.
+struct DownRequest {
+  friend bool operator==(const DownRequest&, const DownRequest&) = default;
+};
+// The console of one machine: what is kept of it and, if it is to be followed, what comes. → events `output`.
+struct ConsoleRequest {
+  std::string machine;
+  bool follow = false;
+  friend bool operator==(const ConsoleRequest&, const ConsoleRequest&) = default;
+};
+// Input for a machine's console. → a result when the machine's console has taken it.
+struct InputRequest {
+  std::string machine;
+  std::string data;  // bytes; base64 on the wire
+  friend bool operator==(const InputRequest&, const InputRequest&) = default;
+};
+// Until every client is ready or has failed. → events `stage`, then a result.
+struct WaitRequest {
+  std::optional<Duration> timeout;
+  friend bool operator==(const WaitRequest&, const WaitRequest&) = default;
+};
+
+using RequestBody = std::variant<PsRequest, ExecRequest, PowerRequest, DownRequest, ConsoleRequest,
+                                 InputRequest, WaitRequest>;
+
+struct ControlRequest {
+  std::int64_t id = 0;  // chosen by the client, 1 or more; every reply carries it
+  RequestBody body;
+  friend bool operator==(const ControlRequest&, const ControlRequest&) = default;
+};
+
+struct RequestLimits {
+  static constexpr std::size_t kArguments = 1024;
+  static constexpr std::size_t kArgumentBytes = 128u << 10;  // of all together
+  static constexpr std::size_t kMachines = 4096;
+  static constexpr std::size_t kInputBytes = 64u << 10;
+  static constexpr std::int64_t kTimeoutMs = 24 * 3600 * 1000;
+};
+
+Result<ControlRequest> parse_request(JsonView message);
+Json to_json(const ControlRequest& request);
+
+std::string_view to_text(PowerAction action);
+std::optional<PowerAction> power_action_of(std::string_view word);
+
+}  // namespace rookery::vboot

@@ -1,0 +1,372 @@
+// A lab file is read in two steps: yaml_tree.h makes a small tree of it, and the readers below turn each map
+// of that tree into a struct by a table of its keys. A reader never stops at a problem: it notes it and goes
+// on, so that one run shows all of them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "vboot/lab/lab.h"
+#include "vboot/lab/nearest_word.h"
+#include "vboot/lab/yaml_tree.h"
+
+namespace rookery::vboot {
+namespace {
+
+constexpr std::string_view kDefaultImage = "debian-12";
+constexpr std::string_view kDefaultBackend = "uml";
+constexpr Ipv4Subnet kDefaultSubnet{Ipv4{10u << 24 | 77u << 16}, 16};
+constexpr Duration kDefaultBootTimeout = std::chrono::seconds(60);
+constexpr Bytes kDefaultClientMemory = mebibytes(64);
+constexpr Bytes kDefaultServerMemory = mebibytes(384);
+
+// What a group says, before the lab's defaults are laid under it.
+struct LinkWords {
+  std::optional<BitRate> rate;
+  std::optional<Duration> delay;
+  std::optional<Bytes> queue;
+};
+struct GroupWords {
+  MachineGroup group;
+  std::optional<Role> role;
+  std::optional<Bytes> memory;
+  std::optional<std::string> backend;
+  std::optional<Duration> boot_timeout;
+  LinkWords link;
+};
+struct LabWords {
+  Lab lab;
+  std::vector<GroupWords> groups;
+  std::optional<std::string> name, image, domain, backend;
+  std::optional<Duration> boot_timeout;
+  LinkWords link;
+};
+
+bool is_lower_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+// A lower-case name that starts with a letter and holds letters, digits and the characters of `also`.
+bool is_name(std::string_view text, std::size_t longest, std::string_view also) {
+  if (text.empty() || text.size() > longest || text[0] < 'a' || text[0] > 'z') return false;
+  return std::all_of(text.begin(), text.end(),
+                     [&](char c) { return is_lower_or_digit(c) || also.find(c) != std::string_view::npos; });
+}
+
+// RFC 1123 §2.1, lower case: labels of letters, digits and inner hyphens, between single dots.
+bool is_domain(std::string_view text) {
+  if (text.empty() || text.size() > 128) return false;
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::size_t end = std::min(text.find('.', start), text.size());
+    const std::string_view label = text.substr(start, end - start);
+    if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') return false;
+    if (!std::all_of(label.begin(), label.end(), [](char c) { return is_lower_or_digit(c) || c == '-'; })) {
+      return false;
+    }
+    start = end + 1;
+  }
+  return true;
+}
+
+struct Key {
+  std::string_view name;
+  std::function<void(const YamlNode&)> read;
+};
+
+// Reads the nodes of one file into structs; the problems go to the list that it borrows.
+class Reader {
+ public:
+  explicit Reader(Problems& problems) : problems_(problems) {}
+
+  LabWords lab(const YamlNode& root) {
+    LabWords words;
+    words.lab.subnet = kDefaultSubnet;
+    map(root, "the lab file",
+        {{"lab", [&](const YamlNode& v) { words.name = name(v, "a lab name", "classroom", 32, "-"); }},
+         {"image",
+          [&](const YamlNode& v) { words.image = name(v, "an image name", "debian-12", 64, "-._"); }},
+         {"network", [&](const YamlNode& v) { network(v, words); }},
+         {"machines", [&](const YamlNode& v) { machines(v, words.groups); }},
+         {"link", [&](const YamlNode& v) { words.link = link(v, "the lab's link"); }},
+         {"backend", [&](const YamlNode& v) { words.backend = backend(v); }},
+         {"boot_timeout", [&](const YamlNode& v) { words.boot_timeout = boot_timeout(v); }}});
+    if (root.kind == YamlNode::Kind::map) {
+      require(root, "lab", "a lab needs a name: 'lab: classroom'");
+      require(root, "machines", "a lab needs 'machines:', a map of machine groups");
+    }
+    return words;
+  }
+
+ private:
+  void require(const YamlNode& node, std::string_view key, std::string_view message) {
+    for (std::size_t i = 0; i < node.items.size(); i += 2) {
+      if (node.items[i].text == key) return;
+    }
+    problems_.add(node.at, std::string(message));
+  }
+
+  // Calls the reader of every key; unknown, repeated and non-text keys are problems.
+  void map(const YamlNode& node, std::string_view where, const std::vector<Key>& keys) {
+    if (node.kind != YamlNode::Kind::map) {
+      problems_.add(node.at, fmt::format("expected {} to be a map of keys and values, found {}", where,
+                                         describe(node)));
+      return;
+    }
+    std::vector<std::string_view> names, seen;
+    for (const Key& key : keys) names.push_back(key.name);
+    for (std::size_t i = 0; i < node.items.size(); i += 2) {
+      const YamlNode& key = node.items[i];
+      if (!is_new_key(key, where, seen)) continue;
+      auto known = std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == key.text; });
+      if (known == keys.end()) {
+        problems_.add(key.at, fmt::format("unknown key {} in {}{}", describe(key), where,
+                                          suggestion(key.text, names, "known keys")));
+        continue;
+      }
+      known->read(node.items[i + 1]);
+    }
+  }
+
+  bool is_new_key(const YamlNode& key, std::string_view where, std::vector<std::string_view>& seen) {
+    if (key.kind != YamlNode::Kind::scalar) {
+      problems_.add(key.at, fmt::format("expected a key in {}, found {}", where, describe(key)));
+      return false;
+    }
+    if (std::find(seen.begin(), seen.end(), key.text) != seen.end()) {
+      problems_.add(key.at, fmt::format("key {} is given twice in {}", describe(key), where));
+      return false;
+    }
+    seen.push_back(key.text);
+    return true;
+  }
+
+  void network(const YamlNode& node, LabWords& words) {
+    map(node, "the network",
+        {{"subnet",
+          [&](const YamlNode& v) {
+            if (auto subnet = quantity(v, parse_subnet)) words.lab.subnet = *subnet;
+            words.lab.subnet_at = v.at;
+          }},
+         {"domain", [&](const YamlNode& v) {
+            if (v.kind == YamlNode::Kind::scalar && is_domain(v.text)) {
+              words.domain = v.text;
+            } else {
+              problems_.add(v.at,
+                            fmt::format("expected a domain in lower case like 'classroom.internal', found {}",
+                                        describe(v)));
+            }
+          }}});
+  }
+
+  void machines(const YamlNode& node, std::vector<GroupWords>& groups) {
+    if (node.kind != YamlNode::Kind::map || node.items.empty()) {
+      problems_.add(node.at, fmt::format("expected 'machines' to be a map of machine groups, found {}",
+                                         node.kind == YamlNode::Kind::map ? "an empty map" : describe(node)));
+      return;
+    }
+    std::vector<std::string_view> seen;
+    for (std::size_t i = 0; i < node.items.size(); i += 2) {
+      const YamlNode& key = node.items[i];
+      if (!is_new_key(key, "machines", seen)) continue;
+      if (groups.size() == kMachinesMax) {
+        problems_.add(key.at, fmt::format("more than {} machine groups", kMachinesMax));
+        return;
+      }
+      groups.push_back(group(key, node.items[i + 1]));
+    }
+  }
+
+  GroupWords group(const YamlNode& key, const YamlNode& node) {
+    GroupWords words;
+    MachineGroup& group = words.group;
+    group.name = key.text;
+    group.at = key.at;
+    if (!is_name(key.text, 32, "-")) {
+      problems_.add(key.at,
+                    fmt::format("expected a machine name like 'server' or 'n' (a-z, 0-9 and '-', first a "
+                                "letter, at most 32), found {}",
+                                describe(key)));
+    }
+    const std::string where = fmt::format("machine group {}", describe(key));
+    bool role_given = false;
+    map(node, where,
+        {{"role",
+          [&](const YamlNode& v) {
+            role_given = true;
+            words.role = role(v);
+          }},
+         {"count", [&](const YamlNode& v) { group.count = count(v); }},
+         {"memory",
+          [&](const YamlNode& v) {
+            words.memory = within(v, quantity(v, parse_size), mebibytes(16), mebibytes(1 << 20));
+          }},
+         {"backend", [&](const YamlNode& v) { words.backend = backend(v); }},
+         {"management", [&](const YamlNode& v) { group.management = boolean(v); }},
+         {"link", [&](const YamlNode& v) { words.link = link(v, where + "'s link"); }},
+         {"boot_timeout", [&](const YamlNode& v) { words.boot_timeout = boot_timeout(v); }}});
+    if (node.kind == YamlNode::Kind::map && !role_given) {
+      problems_.add(key.at, fmt::format("{} needs a role: {}", where, fmt::join(kRoleWords, " or ")));
+    }
+    if (!group.count && group.name.ends_with('-')) {
+      problems_.add(key.at, fmt::format("machine name {} must not end with '-' (RFC 1123)", describe(key)));
+    }
+    return words;
+  }
+
+  LinkWords link(const YamlNode& node, std::string_view where) {
+    LinkWords words;
+    map(node, where,
+        {{"rate",
+          [&](const YamlNode& v) {
+            words.rate = within(v, quantity(v, parse_bit_rate), BitRate{1000}, BitRate{400'000'000'000});
+          }},
+         {"delay",
+          [&](const YamlNode& v) {
+            words.delay =
+                within(v, quantity(v, parse_duration), Duration(0), Duration(std::chrono::seconds(60)));
+          }},
+         // A queue must hold at least one frame, and with segmentation offload a frame may be 64 KiB and
+         // headers.
+         {"queue", [&](const YamlNode& v) {
+            words.queue = within(v, quantity(v, parse_size), Bytes{68u << 10}, mebibytes(1024));
+          }}});
+    return words;
+  }
+
+  std::optional<Role> role(const YamlNode& node) {
+    if (auto found = role_of(node.text)) return found;
+    word(node, "a role", kRoleWords, "roles");
+    return std::nullopt;
+  }
+  std::optional<std::string> backend(const YamlNode& node) {
+    const bool known =
+        std::find(kBackendWords.begin(), kBackendWords.end(), node.text) != kBackendWords.end();
+    if (known) return node.text;
+    word(node, "a backend", kBackendWords, "backends");
+    return std::nullopt;
+  }
+  void word(const YamlNode& node, std::string_view what, std::span<const std::string_view> words,
+            std::string_view plural) {
+    problems_.add(node.at, fmt::format("expected {}, found {}{}", what, describe(node),
+                                       suggestion(node.text, words, plural)));
+  }
+
+  std::optional<std::string> name(const YamlNode& node, std::string_view what, std::string_view example,
+                                  std::size_t longest, std::string_view also) {
+    if (node.kind == YamlNode::Kind::scalar && is_name(node.text, longest, also)) return node.text;
+    std::string others;
+    for (char c : also) others += fmt::format(" '{}'", c);
+    problems_.add(node.at,
+                  fmt::format("expected {} like '{}' (a-z, 0-9 and{}, first a letter, at most {}), found {}",
+                              what, example, others, longest, describe(node)));
+    return std::nullopt;
+  }
+
+  std::optional<std::uint32_t> count(const YamlNode& node) {
+    const std::string& text = node.text;
+    const bool number = node.kind == YamlNode::Kind::scalar && !node.quoted && !text.empty() &&
+                        text.size() <= 9 &&
+                        std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const auto value = number && text[0] != '0' ? static_cast<std::uint32_t>(std::stoul(text)) : 0;
+    if (value >= 1 && value <= kMachinesMax) return value;
+    problems_.add(node.at, fmt::format("expected a count of 1 to {}, found {}{}", kMachinesMax,
+                                       describe(node), node.quoted ? " in quotes" : ""));
+    return 1;  // so that nothing is said of the group's name, which has no number without a count
+  }
+
+  bool boolean(const YamlNode& node) {
+    if (node.kind == YamlNode::Kind::scalar && !node.quoted &&
+        (node.text == "true" || node.text == "false")) {
+      return node.text == "true";
+    }
+    problems_.add(node.at, fmt::format("expected true or false, found {}", describe(node)));
+    return true;
+  }
+
+  std::optional<Duration> boot_timeout(const YamlNode& v) {
+    return within(v, quantity(v, parse_duration), Duration(std::chrono::seconds(1)),
+                  Duration(std::chrono::hours(24)));
+  }
+
+  template <typename T>
+  std::optional<T> quantity(const YamlNode& node, Result<T> (*parse)(std::string_view)) {
+    // A list, a map or nothing is given to the parser too, as nothing: it knows what was expected.
+    auto value =
+        parse(node.kind == YamlNode::Kind::scalar ? std::string_view(node.text) : std::string_view{});
+    if (value) return *value;
+    problems_.add(node.at, value.error().message);
+    return std::nullopt;
+  }
+
+  template <typename T>
+  std::optional<T> within(const YamlNode& node, std::optional<T> value, T least, T most) {
+    if (!value || (*value >= least && *value <= most)) return value;
+    problems_.add(node.at,
+                  fmt::format("expected {} to {}, found {}", to_text(least), to_text(most), describe(node)));
+    return std::nullopt;
+  }
+
+  Problems& problems_;
+};
+
+LinkRules laid_over(const LinkWords& group, const LinkWords& lab) {
+  LinkRules rules;
+  rules.rate = group.rate ? group.rate : lab.rate;
+  rules.delay = group.delay.value_or(lab.delay.value_or(rules.delay));
+  rules.queue = group.queue.value_or(lab.queue.value_or(rules.queue));
+  return rules;
+}
+
+Lab with_defaults(LabWords words, std::string_view filename) {
+  Lab lab = std::move(words.lab);
+  lab.filename = filename;
+  lab.name = words.name.value_or("");
+  lab.image = words.image.value_or(std::string(kDefaultImage));
+  lab.domain = words.domain.value_or(lab.name + ".internal");
+  const std::string backend = words.backend.value_or(std::string(kDefaultBackend));
+  const Duration boot_timeout = words.boot_timeout.value_or(kDefaultBootTimeout);
+  for (GroupWords& said : words.groups) {
+    MachineGroup group = std::move(said.group);
+    group.role = said.role.value_or(Role::client);
+    group.memory =
+        said.memory.value_or(group.role == Role::boot_server ? kDefaultServerMemory : kDefaultClientMemory);
+    group.backend = said.backend.value_or(backend);
+    group.boot_timeout = said.boot_timeout.value_or(boot_timeout);
+    group.link = laid_over(said.link, words.link);
+    lab.groups.push_back(std::move(group));
+  }
+  return lab;
+}
+
+// One for now: who serves whom, with several, is the share's business (requirements V1, V5).
+void check_boot_servers(const LabWords& words, Place file, Problems& problems) {
+  std::uint32_t servers = 0;
+  for (const GroupWords& said : words.groups) {
+    if (said.role != Role::boot_server) continue;
+    servers += said.group.count.value_or(1);
+    if (servers > 1) {
+      problems.add(said.group.at, fmt::format("a lab has exactly one boot server for now; with {} it has {}",
+                                              said.group.name, servers));
+    }
+  }
+  // Not said of a lab whose roles are misspelt: one of them may be meant.
+  const bool all_roles_known = std::all_of(words.groups.begin(), words.groups.end(),
+                                           [](const GroupWords& g) { return g.role.has_value(); });
+  if (servers == 0 && all_roles_known && !words.groups.empty()) {
+    problems.add(file, "a lab needs a boot server: 'server: {role: boot-server}' below 'machines:'");
+  }
+}
+
+}  // namespace
+
+Result<Lab> parse_lab(std::string_view text, std::string_view filename) {
+  auto tree = parse_yaml(text, filename);
+  if (!tree) return tl::unexpected(tree.error());
+  Problems problems(filename);
+  LabWords words = Reader(problems).lab(*tree);
+  check_boot_servers(words, tree->at, problems);
+  if (!problems.empty()) return tl::unexpected(problems.to_error());
+  return with_defaults(std::move(words), filename);
+}
+
+}  // namespace rookery::vboot

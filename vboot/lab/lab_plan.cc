@@ -1,0 +1,179 @@
+#include "vboot/lab/lab_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "vboot/lab/problems.h"
+
+namespace rookery::vboot {
+namespace {
+
+// QEMU's and KVM's customary prefix, and one of our own in the locally administered range (IEEE 802 bit U/L).
+constexpr std::array<std::uint8_t, 3> kDataMacPrefix{0x52, 0x54, 0x00};
+constexpr std::array<std::uint8_t, 3> kManagementMacPrefix{0x0a, 0x52, 0x4b};
+
+constexpr std::uint32_t kGuestsMost = 1024;       // the top quarter of the subnet, but no more than this
+constexpr std::uint32_t kRoomyClientsFrom = 257;  // in a /22 or larger: 10.77.1.1, which reads well
+constexpr std::uint32_t kRoomySize = 1024;
+
+MacBytes mac(const std::array<std::uint8_t, 3>& prefix, std::uint32_t index) {
+  return {prefix[0],
+          prefix[1],
+          prefix[2],
+          static_cast<std::uint8_t>(index >> 16),
+          static_cast<std::uint8_t>(index >> 8),
+          static_cast<std::uint8_t>(index)};
+}
+
+// How a subnet is shared out: the network's own address, the boot server, clients, guests, broadcast.
+struct Layout {
+  Ipv4 server, first_client, last_client;
+  AddressRange guests;
+
+  explicit Layout(Ipv4Subnet subnet) {
+    const std::uint32_t size = subnet.size();
+    const std::uint32_t guests_size = std::min(size / 4, kGuestsMost);
+    server = subnet.network + 1;
+    first_client = subnet.network + (size >= kRoomySize ? kRoomyClientsFrom : 2);
+    guests.first = subnet.network + (size - guests_size);
+    guests.last = subnet.network + (size - 2);
+    last_client = Ipv4{guests.first.value - 1};
+  }
+  std::uint32_t room() const { return last_client.value - first_client.value + 1; }
+};
+
+std::string no_room(const Lab& lab, std::uint32_t clients) {
+  const Layout layout(lab.subnet);
+  std::string hint;
+  for (unsigned prefix = lab.subnet.prefix; prefix-- > 8;) {
+    if (Layout(Ipv4Subnet{{}, prefix}).room() < clients) continue;
+    hint = fmt::format("; a /{} is large enough", prefix);
+    break;
+  }
+  return fmt::format(
+      "network {} has room for {} clients ({} to {}; of its {} addresses {} to {} are for guests), but the "
+      "lab has "
+      "{}{}",
+      to_text(lab.subnet), layout.room(), to_text(layout.first_client), to_text(layout.last_client),
+      lab.subnet.size(), to_text(layout.guests.first), to_text(layout.guests.last), clients, hint);
+}
+
+// The names that the boot server gives to machines that are not in the lab.
+bool is_guest_name(std::string_view name) {
+  constexpr std::string_view kPrefix = "guest-";
+  return name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
+         std::all_of(name.begin() + kPrefix.size(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// The groups with the counts that they will have.
+Result<std::vector<MachineGroup>> with_nodes(const Lab& lab, const PlanOptions& options) {
+  std::vector<MachineGroup> groups = lab.groups;
+  if (!options.nodes) return groups;
+  if (*options.nodes < 1 || *options.nodes > kMachinesMax) {
+    return fail(ErrorKind::usage,
+                fmt::format("expected --nodes 1 to {}, found {}", kMachinesMax, *options.nodes));
+  }
+  std::vector<std::string> counted;
+  for (MachineGroup& group : groups) {
+    if (group.role != Role::client || !group.count) continue;
+    counted.push_back(group.name);
+    group.count = *options.nodes;
+  }
+  if (counted.size() == 1) return groups;
+  if (counted.empty()) {
+    return fail(
+        ErrorKind::usage,
+        at_place(lab.filename, {}, "--nodes needs a group of clients with a 'count', and there is none"));
+  }
+  return fail(ErrorKind::usage,
+              at_place(lab.filename, {},
+                       fmt::format("--nodes needs one group of clients with a 'count', and there "
+                                   "are {}: {}",
+                                   counted.size(), fmt::join(counted, ", "))));
+}
+
+// Makes the machines one by one; every name once.
+class Planner {
+ public:
+  Planner(const Lab& lab, Problems& problems) : layout_(lab.subnet), problems_(problems) {}
+
+  void add_group(const MachineGroup& group) {
+    if (!group.count) return add(group, group.name);
+    for (std::uint32_t i = 1; i <= *group.count; ++i) add(group, fmt::format("{}{}", group.name, i));
+  }
+  std::uint32_t clients() const { return clients_; }
+  std::vector<MachinePlan> take() { return std::move(machines_); }
+
+ private:
+  void add(const MachineGroup& group, std::string name) {
+    if (machines_.size() == kMachinesMax) {
+      if (!full_) problems_.add(group.at, fmt::format("more than {} machines", kMachinesMax));
+      full_ = true;
+      return;
+    }
+    if (is_guest_name(name) || name == "localhost") {
+      problems_.add(group.at,
+                    fmt::format("machine name '{}' is taken: guest-1, guest-2 and so on are the names of "
+                                "machines that the lab does not list",
+                                name));
+    }
+    if (auto [other, is_new] = owners_.emplace(name, group.name); !is_new) {
+      problems_.add(group.at,
+                    fmt::format("two machines are called '{}': one of group '{}' and one of group '{}'", name,
+                                other->second, group.name));
+    }
+    MachinePlan machine;
+    machine.index = static_cast<std::uint32_t>(machines_.size());
+    machine.name = std::move(name);
+    machine.role = group.role;
+    machine.backend = group.backend;
+    machine.memory = group.memory;
+    machine.data_mac = mac(kDataMacPrefix, machine.index);
+    if (group.management) machine.management_mac = mac(kManagementMacPrefix, machine.index);
+    machine.link = group.link;
+    machine.boot_timeout = group.boot_timeout;
+    const bool serves = group.role == Role::boot_server;
+    machine.boot = serves ? BootSource::medium : BootSource::network;
+    machine.address = serves ? layout_.server : layout_.first_client + clients_;
+    clients_ += serves ? 0 : 1;
+    machines_.push_back(std::move(machine));
+  }
+
+  Layout layout_;
+  Problems& problems_;
+  std::vector<MachinePlan> machines_;
+  std::map<std::string, std::string> owners_;  // machine name to group name
+  std::uint32_t clients_ = 0;
+  bool full_ = false;
+};
+
+}  // namespace
+
+const MachinePlan* LabPlan::find(std::string_view machine) const {
+  auto found =
+      std::find_if(machines.begin(), machines.end(), [&](const auto& m) { return m.name == machine; });
+  return found == machines.end() ? nullptr : &*found;
+}
+
+const MachinePlan& LabPlan::boot_server() const {
+  for (const MachinePlan& machine : machines) {
+    if (machine.role == Role::boot_server) return machine;
+  }
+  bug("a plan without a boot server");
+}
+
+Result<LabPlan> plan_lab(const Lab& lab, const PlanOptions& options) {
+  auto groups = with_nodes(lab, options);
+  if (!groups) return tl::unexpected(groups.error());
+  Problems problems(lab.filename);
+  Planner planner(lab, problems);
+  for (const MachineGroup& group : *groups) planner.add_group(group);
+  const Layout layout(lab.subnet);
+  if (planner.clients() > layout.room()) problems.add(lab.subnet_at, no_room(lab, planner.clients()));
+  if (!problems.empty()) return tl::unexpected(problems.to_error());
+  return LabPlan{lab.name, lab.image, options.seed, lab.subnet, lab.domain, layout.guests, planner.take()};
+}
+
+}  // namespace rookery::vboot

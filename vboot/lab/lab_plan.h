@@ -1,0 +1,61 @@
+// What a lab will be, down to every machine's name and addresses: the same lab, options and build give the
+// same plan, to the byte. A plain value, made before anything is started.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "vboot/lab/lab.h"
+
+namespace rookery::vboot {
+
+// Where a machine's first code comes from.
+enum class BootSource { medium, network };
+
+struct MachinePlan {
+  std::string name;
+  std::uint32_t index = 0;  // in the order of the file, from 0
+  Role role = Role::client;
+  std::string backend;
+  Bytes memory;
+  MacBytes data_mac{};                     // 52:54:00 and the index
+  std::optional<MacBytes> management_mac;  // 0a:52:4b and the index; none without a management NIC
+  Ipv4 address;
+  LinkRules link;
+  BootSource boot = BootSource::network;
+  Duration boot_timeout{0};
+};
+
+// A run of addresses, both ends in it.
+struct AddressRange {
+  Ipv4 first, last;
+  constexpr std::uint32_t size() const { return last.value - first.value + 1; }
+};
+
+struct LabPlan {
+  std::string name;
+  std::string image;
+  std::uint64_t seed = 0;
+  Ipv4Subnet subnet;
+  std::string domain;
+  AddressRange guests;  // for machines that are not in the lab: guest-1 has the first
+  std::vector<MachinePlan> machines;
+
+  const MachinePlan* find(std::string_view machine) const;  // nullptr if there is none
+  const MachinePlan& boot_server() const;                   // there is one in every plan
+};
+
+struct PlanOptions {
+  std::optional<std::uint32_t> nodes;  // the count of the one client group that has a count
+  std::uint64_t seed = 1;
+};
+
+// Errors are of kind usage, with a line for each problem, as those of parse_lab.
+Result<LabPlan> plan_lab(const Lab& lab, const PlanOptions& options);
+
+}  // namespace rookery::vboot

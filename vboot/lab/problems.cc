@@ -1,0 +1,35 @@
+#include "vboot/lab/problems.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace rookery::vboot {
+
+std::string at_place(std::string_view filename, Place place, std::string_view message) {
+  if (place.line == 0) return fmt::format("{}: {}", filename, message);
+  return fmt::format("{}:{}:{}: {}", filename, place.line, place.column, message);
+}
+
+void Problems::add(Place place, std::string message) {
+  if (found_.size() == kLimit) {
+    ++not_kept_;
+    return;
+  }
+  found_.push_back({place, std::move(message)});
+}
+
+Error Problems::to_error() const {
+  std::vector<Problem> sorted = found_;
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Problem& a, const Problem& b) { return a.place < b.place; });
+  std::string message;
+  for (const Problem& problem : sorted) {
+    if (!message.empty()) message += '\n';
+    message += at_place(filename_, problem.place, problem.message);
+  }
+  if (not_kept_ > 0) message += fmt::format("\n{}: and {} more", filename_, not_kept_);
+  return Error{ErrorKind::usage, std::move(message)};
+}
+
+}  // namespace rookery::vboot

@@ -1,0 +1,73 @@
+// One iPXE script for every machine: what differs between them, the machine knows and the script asks
+// (${platform}). Each platform lists the digests of its initrds in the order in which they are loaded; stage
+// one checks them.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "vboot/roles/boot_server.h"
+
+namespace rookery::vboot {
+namespace {
+
+constexpr std::string_view kStageTwo = "stage2.cpio";
+constexpr std::string_view kKernel = "vmlinuz";
+constexpr std::string_view kModules = "modules.cpio";
+
+bool is_sha256(std::string_view text) {
+  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+// It would stand in a command line: a digest that is none must not get there.
+Result<const ImageComponent*> component(const ImageFacts& image, std::string_view name) {
+  const ImageComponent* found = image.find(name);
+  if (found == nullptr) return fail(fmt::format("the image has no {}", name));
+  if (!is_sha256(found->sha256)) return fail(fmt::format("the image's {} has no SHA-256 digest", name));
+  return found;
+}
+
+std::string arguments(std::string_view digests) {
+  return fmt::format("rookery.share=${{share}} rookery.initrd.sha256={}", digests);
+}
+
+// For machines with firmware. An image without a kernel for them says so on the machine's screen.
+Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent& stage_two) {
+  if (image.find(kKernel) == nullptr) {
+    return std::string("echo Rookery: this image has no kernel for ${platform}\ngoto failed\n");
+  }
+  std::string digests = stage_two.sha256;
+  std::string modules;
+  if (image.find(kModules) != nullptr) {
+    auto found = component(image, kModules);
+    if (!found) return tl::unexpected(found.error());
+    digests += "," + (*found)->sha256;
+    modules = fmt::format("initrd ${{base}}/{} || goto failed\n", kModules);
+  }
+  return fmt::format("kernel ${{base}}/{} {} || goto failed\n", kKernel, arguments(digests)) +
+         fmt::format("initrd ${{base}}/{} || goto failed\n", kStageTwo) + modules + "boot || goto failed\n";
+}
+
+}  // namespace
+
+Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image) {
+  auto stage_two = component(image, kStageTwo);
+  if (!stage_two) return tl::unexpected(stage_two.error());
+  auto firmware = firmware_part(image, **stage_two);
+  if (!firmware) return firmware;
+  std::string script = "#!ipxe\n";
+  script += fmt::format("# Boots every machine of lab {} (made by the role boot-server).\n", plan.name);
+  script += "set base http://${next-server}\n";
+  script += fmt::format("set share nbd://${{next-server}}:{}/{}\n", kNbdPort, kShareExport);
+  script += "iseq ${platform} uml && goto uml ||\n";
+  script += *firmware;
+  script += ":uml\n# User-Mode Linux keeps the kernel that it runs and goes on in the second stage.\n";
+  script += fmt::format("initrd ${{base}}/{} || goto failed\n", kStageTwo);
+  script += fmt::format("imgargs {} {}\n", kStageTwo, arguments((*stage_two)->sha256));
+  script += fmt::format("boot {} || goto failed\n", kStageTwo);
+  script += ":failed\necho Rookery: the boot script failed on ${platform} ${net0/mac}\nexit 1\n";
+  return script;
+}
+
+}  // namespace rookery::vboot

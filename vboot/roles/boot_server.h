@@ -1,0 +1,30 @@
+// The parts of the role `boot-server`, each a pure text of the plan: the services of the machine that all
+// others boot from. What listens where, and where it finds its files, is settled here and nowhere else.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vboot/lab/lab_plan.h"
+#include "vboot/roles/roles.h"
+
+namespace rookery::vboot {
+
+inline constexpr std::string_view kRoleFolder = "/run/rookery/role";
+// What anybody on the network may fetch, by TFTP or HTTP.
+inline constexpr std::string_view kPublicFolder = "/run/rookery/role/public";
+// Where stage two has mounted the medium; its components lie here.
+inline constexpr std::string_view kComponentFolder = "/run/rookery/medium/rookery";
+inline constexpr std::string_view kBootScriptName = "boot.ipxe";
+inline constexpr unsigned kNbdPort = 10809;  // IANA: nbd
+inline constexpr std::string_view kShareExport = "root";
+
+// The one boot script of all machines (boot_script.cc).
+Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image);
+
+// All files of the role, in the order of their paths (boot_server.cc).
+Result<std::vector<RoleFile>> boot_server_files(const LabPlan& plan, const MachinePlan& server,
+                                                const ImageFacts& image);
+
+}  // namespace rookery::vboot
