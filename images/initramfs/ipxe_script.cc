@@ -59,6 +59,7 @@ class Interpreter {
   // The end of one script, chained ones included: exit, boot, halt or failure.
   Outcome run(std::string_view text, const BootUrl& url);
   BootChoice choice();
+  const std::string& last_caught() const { return last_caught_; }
 
  private:
   struct Command {
@@ -99,6 +100,7 @@ class Interpreter {
   std::map<std::string, Setting, std::less<>> settings_;
   std::vector<BootImage> images_;
   std::string selected_;  // name of the kernel
+  std::string last_caught_;
   std::size_t steps_ = 0;
   std::size_t depth_ = 0;
   // Of the script that is running:
@@ -231,7 +233,8 @@ Outcome Interpreter::run_line(const ScriptLine& line) {
     const std::string_view joint = words[at++];
     const bool failed = last.kind == Outcome::Kind::failure;
     if (wanted && failed && joint != "&&" && !last.expected) {
-      host_.print("line " + std::to_string(line.number) + ": " + last.message);
+      last_caught_ = "line " + std::to_string(line.number) + ": " + last.message;
+      host_.print(last_caught_);
     }
     wanted = joint == ";" || (joint == "||") == failed;
   }
@@ -412,7 +415,7 @@ Result<BootImage*> Interpreter::acquire(const Invocation& call, ImageUse use) {
     if (!url) return tl::unexpected(url.error());
     Result<std::string> handle = host_.fetch_image(*url, use);
     if (!handle) return fail("cannot fetch " + url->to_string() + ": " + handle.error().message);
-    images_.push_back(BootImage{url->file_name(), *url, std::move(*handle), ""});
+    images_.push_back(BootImage{url->file_name(), *url, use, std::move(*handle), ""});
     image = &images_.back();
   }
   if (const auto name = call.options.find('n'); name != call.options.end()) image->name = name->second;
@@ -503,9 +506,9 @@ Result<ScriptEnd> run_script(std::string_view text, const BootUrl& url, ScriptHo
   Outcome end = interpreter.run(text, url);
   switch (end.kind) {
     case Outcome::Kind::boot:
-      return ScriptEnd{interpreter.choice(), 0};
+      return ScriptEnd{interpreter.choice(), 0, interpreter.last_caught()};
     case Outcome::Kind::exit:
-      return ScriptEnd{std::nullopt, end.code};
+      return ScriptEnd{std::nullopt, end.code, interpreter.last_caught()};
     default:
       return fail(std::move(end.message));
   }

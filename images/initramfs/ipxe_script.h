@@ -59,6 +59,7 @@ class ScriptHost {
 struct BootImage {
   std::string name;  // as commands refer to it: the URL's file name, or --name
   BootUrl url;
+  ImageUse use = ImageUse::kernel;  // as what it was fetched
   std::string handle;
   std::string arguments;
 };
@@ -72,6 +73,8 @@ struct BootChoice {
 struct ScriptEnd {
   std::optional<BootChoice> boot;
   unsigned exit_code = 0;
+  std::string
+      last_caught{};  // the last failure that the script caught by ||, which may be why it did not boot
 };
 
 // Runs the script `text`, which came from `url`. An Error names the line: "line 7: 'sanboot' is not

@@ -1,0 +1,43 @@
+// The virtual boot ROM's view of the world for the script interpreter: files by busybox's wget and tftp,
+// settings from the lease and the machine. Owned by stage one for the time of the script.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "images/initramfs/guest/lease.h"
+#include "images/initramfs/guest/management.h"
+#include "images/initramfs/ipxe_script.h"
+
+namespace rookery::guest {
+
+class BootRom final : public ipxe::ScriptHost {
+ public:
+  BootRom(const Interface& nic, const Lease& lease, Report& report);
+
+  // Where the answer to DHCP says that the script is.
+  Result<ipxe::BootUrl> script_url() const;
+  // Whether getting an image is what failed last: then the boot ended in the stage `kernel`, not in `script`.
+  bool image_failed() const { return image_failed_; }
+
+  Result<std::string> fetch_script(const ipxe::BootUrl& url) override;
+  // The handle is the file's path; of a kernel that cannot be used (User-Mode Linux keeps its own), "".
+  Result<std::string> fetch_image(const ipxe::BootUrl& url, ipxe::ImageUse use) override;
+  std::optional<ipxe::Setting> setting(std::string_view scope, std::string_view name) override;
+  Status bring_up(std::string_view interface, bool configure) override;
+  Status sleep(Duration duration) override;
+  void print(std::string_view line) override;
+
+ private:
+  Status fetch(const ipxe::BootUrl& url, const std::string& file, Duration limit);
+
+  Interface nic_;
+  Lease lease_;
+  Report& report_;
+  bool user_mode_linux_;
+  bool image_failed_ = false;
+  bool image_asked_ = false;
+  unsigned files_ = 0;
+};
+
+}  // namespace rookery::guest

@@ -1,0 +1,152 @@
+// Stage two: finds the system (the share on the network, or a medium), lays a writable tmpfs over it, gives
+// the machine its name and role, starts the agent and hands over to the system's own init.
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "images/initramfs/guest/medium.h"
+#include "images/initramfs/guest/role_files.h"
+#include "images/initramfs/guest/share.h"
+#include "images/initramfs/guest/stages.h"
+#include "images/initramfs/guest/system.h"
+
+namespace rookery::guest {
+namespace {
+
+using agent::BootStage;
+
+constexpr const char* kNewRoot = "/system";
+constexpr Duration kRoleTimeout = std::chrono::seconds(30);
+
+// For kernels with modules (User-Mode Linux has none): what the devices ask for, and what stage two itself
+// needs. A bus found by one round's modules (virtio by virtio_pci) brings the next round's devices.
+void load_modules() {
+  utsname kernel{};
+  uname(&kernel);
+  if (access((std::string("/lib/modules/") + kernel.release).c_str(), R_OK) != 0) return;
+  std::set<std::string> wanted{"nbd", "squashfs", "overlay", "loop", "isofs"};
+  std::size_t loaded = 0;
+  for (int round = 0; round < 4 && wanted.size() > loaded; ++round) {
+    loaded = wanted.size();
+    std::vector<std::string> argv{"/bin/busybox", "modprobe", "-a", "-q"};
+    argv.insert(argv.end(), wanted.begin(), wanted.end());
+    (void)run_program(argv, std::chrono::minutes(1));  // a device without a driver is no failure
+    for (const std::string& bus : list_folder("/sys/bus")) {
+      const std::string devices = "/sys/bus/" + bus + "/devices/";
+      for (const std::string& device : list_folder(devices)) {
+        std::string alias = read_text(devices + device + "/modalias").value_or("");
+        while (!alias.empty() && alias.back() == '\n') alias.pop_back();
+        if (!alias.empty()) wanted.insert(alias);
+      }
+    }
+  }
+}
+
+// The lease that stage one left; or a new one, for a machine whose firmware brought it here.
+Lease lease_of(const std::optional<Interface>& nic, Report& report) {
+  if (Result<Lease> lease = Lease::read()) return std::move(*lease);
+  if (!nic) report.failed(BootStage::dhcp, "the machine has no Ethernet interface to boot from");
+  report.stage(BootStage::dhcp, nic->name + " " + to_text(nic->mac));
+  if (const Status up = bring_up(nic->name); !up) report.failed(BootStage::dhcp, up.error().message);
+  Result<Lease> lease = ask_by_dhcp(*nic);
+  if (!lease) report.failed(BootStage::dhcp, lease.error().message);
+  return std::move(*lease);
+}
+
+Status mount_system(const std::string& device) {
+  const Status lower = mount_at(device.c_str(), "/run/rookery/lower", "squashfs", MS_RDONLY);
+  if (!lower) return fail("the share is no squashfs that this kernel reads: " + lower.error().message);
+  ROOKERY_TRY(mount_at("tmpfs", "/run/rookery/changes", "tmpfs", 0, "mode=0755"));
+  ROOKERY_TRY(make_folders("/run/rookery/changes/upper"));
+  ROOKERY_TRY(make_folders("/run/rookery/changes/work"));
+  ROOKERY_TRY(mount_at("overlay", kNewRoot, "overlay", 0,
+                       "lowerdir=/run/rookery/lower,upperdir=/run/rookery/changes/upper,"
+                       "workdir=/run/rookery/changes/work"));
+  if (access((std::string(kNewRoot) + "/sbin/init").c_str(), X_OK) != 0) {
+    struct stat link {};  // a link is judged inside the new root only
+    if (lstat((std::string(kNewRoot) + "/sbin/init").c_str(), &link) != 0)
+      return fail("the system has no /sbin/init");
+  }
+  return {};
+}
+
+std::string fallback_name(const std::optional<Interface>& nic) {
+  if (!nic) return "rookery";
+  const std::string mac = to_text(nic->mac);
+  return "node-" + mac.substr(9, 2) + mac.substr(12, 2) + mac.substr(15, 2);
+}
+
+// A machine that started from a medium is told by the supervisor what to be, or by its image.
+agent::Role wait_for_role(Report& report) {
+  Management& management = *report.management();
+  const Time end = now() + kRoleTimeout;
+  while (auto message = management.wait_message(end - now())) {
+    if (const auto* role = std::get_if<agent::Role>(&*message)) return *role;
+    if (std::holds_alternative<agent::PowerOff>(*message)) power_off();
+  }
+  report.failed(BootStage::root, "no role arrived within 30 s");
+}
+
+Status name_from_medium(const std::optional<Interface>& nic, Report& report) {
+  if (report.management() == nullptr) {
+    ROOKERY_TRY(set_hostname(fallback_name(nic), ""));
+    return apply_default_role();
+  }
+  const agent::Role role = wait_for_role(report);
+  if (role.hostname.empty()) ROOKERY_TRY(set_hostname(fallback_name(nic), ""));
+  return apply_role(role);
+}
+
+Status name_from_lease(const Lease& lease, const std::optional<Interface>& nic) {
+  const std::string given = lease.hostname();
+  ROOKERY_TRY(set_hostname(given.empty() ? fallback_name(nic) : given, lease.value("ip")));
+  return set_resolver(lease);
+}
+
+[[noreturn]] void start_system(Report& report) {
+  if (Management* const management = report.management()) {
+    const char* const fifo = "/run/rookery/agent";
+    unlink(fifo);
+    if (mkfifo(fifo, 0600) != 0) report.failed(BootStage::root, fail_errno(fifo).value().message);
+    const pid_t child = fork();
+    if (child < 0) report.failed(BootStage::root, fail_errno("starting the agent").value().message);
+    if (child == 0) serve(std::move(*management));  // from here on the session is the child's
+  }
+  char name[] = "/sbin/init";
+  char* argv[] = {name, nullptr};
+  execv(name, argv);
+  say("failed in the stage root: " + fail_errno(name).value().message);
+  power_off();
+}
+
+}  // namespace
+
+void stage_two() {
+  mount_kernel_file_systems();
+  load_modules();
+  const Result<std::string> handed_over = read_text("/run/rookery/cmdline");
+  const std::string command_line = handed_over ? *handed_over : kernel_command_line();
+  const std::string share = command_line_value(command_line, "rookery.share");
+  const bool from_network = !share.empty();
+  const Interfaces interfaces = find_interfaces();
+  (void)bring_up("lo");
+  Report report(agent::Program::stage2, from_network ? agent::Source::network : agent::Source::medium,
+                interfaces.management);
+
+  std::optional<Lease> lease;
+  if (from_network) lease = lease_of(interfaces.data, report);
+  report.stage(BootStage::root, from_network ? share : "the medium");
+  const Result<std::string> device = from_network ? attach_share(share) : attach_medium();
+  if (!device) report.failed(BootStage::root, device.error().message);
+  Status done = mount_system(*device);
+  if (done) done = switch_root(kNewRoot);
+  if (!done) report.failed(BootStage::root, done.error().message);
+  done = from_network ? name_from_lease(*lease, interfaces.data) : name_from_medium(interfaces.data, report);
+  if (!done) report.failed(BootStage::root, done.error().message);
+  start_system(report);
+}
+
+}  // namespace rookery::guest
