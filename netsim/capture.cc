@@ -25,7 +25,7 @@ constexpr std::uint8_t kNanoseconds = 9;           // 10^-9 s
 constexpr std::uint16_t kPacketFlags = 2;          // epb_flags: bits 0-1 are the direction, 01 in, 10 out
 constexpr std::uint16_t kLinkTypeEthernet = 1;     // LINKTYPE_ETHERNET, draft-ietf-opsawg-pcaplinktype §3
 constexpr std::size_t kLongestText = 1024;
-constexpr std::size_t kWriteAtOnce = 256 * 1024;
+constexpr std::size_t kWriteAtOnce = std::size_t{256} << 10;
 
 std::size_t padding(std::size_t size) {
   return (4 - size % 4) % 4;

@@ -91,7 +91,7 @@ void look_into_unreachable(std::uint8_t code, ByteView rest, bool is_v6, Summary
   std::size_t header = 40;
   if (!is_v6) {
     const ByteView inner = rest.size() > 4 ? rest.subspan(4) : ByteView();
-    header = inner.empty() ? 20 : std::max<std::size_t>((inner[0] & 0xfU) * 4, 20);
+    header = inner.empty() ? 20 : std::max<std::size_t>(std::size_t{inner[0] & 0xfU} * 4, 20);
   }
   reader.take(header);
   reader.take(2);  // the port it came from
@@ -178,7 +178,7 @@ void Dissector::look_into_ip4(ByteView packet, Summary& summary) {
   reader.take(2);
   const IpAddress from = IpAddress::from_bytes(reader.take(4));
   const IpAddress to = IpAddress::from_bytes(reader.take(4));
-  const std::size_t header = (first & 0xfU) * 4;
+  const std::size_t header = std::size_t{first & 0xfU} * 4;
   if (!reader.ok() || first >> 4 != 4 || header < 20 || header > packet.size()) return;
   summary.from = from;
   summary.to = to;

@@ -61,13 +61,12 @@ void Link::send(Frame frame) {
     wire_free_ = last_bit;
   }
   last_arrival_ = std::max(last_arrival_, last_bit + rules_.delay);
-  if (first_bit > now) queued_bytes_ += bytes;
-  // Nothing that started can stand behind something that waits: if the rate was just lifted, count it with
-  // the rest.
-  else if (started_ == under_way_.size())
+  // Behind something that waits, nothing counts as started, even if the rate was lifted meanwhile.
+  if (first_bit <= now && started_ == under_way_.size()) {
     ++started_;
-  else
+  } else {
     queued_bytes_ += bytes;
+  }
   under_way_bytes_ += bytes;
   under_way_.push(UnderWay{std::move(frame), first_bit, last_arrival_});
   if (!event_ && !delivering_) wait_for_front();

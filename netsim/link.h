@@ -30,7 +30,7 @@ struct LinkRules {
   Duration delay{0};  // from the last bit sent to the last bit received
   // What may wait for its first bit to be sent; the frame being sent does not count. Only a rate makes frames
   // wait.
-  Bytes queue{512 * 1024};
+  Bytes queue{std::uint64_t{512} << 10};
 
   friend bool operator==(const LinkRules&, const LinkRules&) = default;
 };

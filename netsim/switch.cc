@@ -162,12 +162,12 @@ void Switch::forward(SwitchPort& from, Frame frame) {
     }
   }
   ++from.counters_.flooded;
-  flood(from, vlan, std::move(frame));
+  flood(from, vlan, frame);
 }
 
 // By number, looking at the ports anew each time: a receiver may attach and detach ports meanwhile. The form
 // with and the form without a tag are each made once.
-void Switch::flood(const SwitchPort& from, std::uint16_t vlan, Frame frame) {
+void Switch::flood(const SwitchPort& from, std::uint16_t vlan, const Frame& frame) {
   Frame bare;
   Frame tagged;
   for (std::size_t i = 0; i < ports_.size(); ++i) {

@@ -124,7 +124,7 @@ class Switch {
   void receive(SwitchPort& from, Frame frame);
   void work_off();
   void forward(SwitchPort& from, Frame frame);
-  void flood(const SwitchPort& from, std::uint16_t vlan, Frame frame);
+  void flood(const SwitchPort& from, std::uint16_t vlan, const Frame& frame);
   void deliver(SwitchPort& to, std::uint16_t vlan, Frame frame);
   void emit(SwitchPort& to, Frame frame);
 

@@ -1,5 +1,5 @@
 // Which VLANs a switch port belongs to, and how frames look on its wire. A value, by default an access port
-// of VLAN 1; IEEE 802.1Q-2018 §6.9 (what comes in) and §8.8.9 to §8.8.10 (who is a member, and who sees
+// of VLAN 1; IEEE 802.1Q-2018 §6.9 (what comes in) and §8.8 (who is a member, and who sees
 // tags).
 #pragma once
 

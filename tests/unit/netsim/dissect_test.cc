@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE(says_little_of_a_frame_that_is_nothing_known) {
   BOOST_TEST(!Dissector().look({}).is_boot_step());
 }
 
-BOOST_AUTO_TEST_CASE(survives_every_cut_and_a_million_changed_bytes) {
+BOOST_AUTO_TEST_CASE(survives_every_cut_and_many_changed_bytes) {
   constexpr std::uint64_t kSeed = 7;
   Random random(kSeed, "dissect_test");
   Dissector dissector;

@@ -1,3 +1,4 @@
+#include "netsim/ethertype_filter.h"
 #include "netsim/port.h"
 #include "netsim/ports/in_process_port.h"
 #include "netsim/ring.h"
@@ -62,6 +63,16 @@ BOOST_AUTO_TEST_CASE(an_in_process_port_speaks_both_ways) {
   BOOST_TEST(received[0].destination() == machine(1));
   BOOST_TEST(port.transmitted() == 2U);
   BOOST_TEST(port.received() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_filter_lets_one_ethertype_through_and_counts_the_others) {
+  Recorder next;
+  EthertypeFilter filter(0x88b5, next);
+  filter.send(make_frame(machine(2), machine(1), 60, 0x88b5));
+  filter.send(make_frame(machine(2), machine(1), 60, 0x0800));
+  filter.send(make_frame(machine(2), machine(1), 60, 0x88b5).tagged(VlanTag{1}));
+  BOOST_TEST(next.frames.size() == 1U);
+  BOOST_TEST(filter.refused() == 2U);
 }
 
 BOOST_AUTO_TEST_CASE(a_ring_keeps_order_over_growth_and_wrap) {
