@@ -46,6 +46,9 @@ struct ControlServer::Connection {
   bool ended = false;
 };
 
+ControlServer::ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks)
+    : loop_(loop), lab_(&lab), hooks_(std::move(hooks)) {}
+
 Result<std::unique_ptr<ControlServer>> ControlServer::listen(EventLoop& loop, const std::filesystem::path& socket,
                                                              RunningLab& lab, Hooks hooks) {
   auto listener = vboot::listen_unix(socket);

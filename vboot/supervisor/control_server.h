@@ -35,7 +35,7 @@ class ControlServer {
 
  private:
   struct Connection;
-  ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks) : loop_(loop), lab_(&lab), hooks_(std::move(hooks)) {}
+  ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks);
 
   void accept();
   void readable(Connection& connection);

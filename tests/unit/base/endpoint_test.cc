@@ -1,0 +1,166 @@
+// A driver made by hand speaks to an Endpoint over a real socket.
+#include "base/vhost_user/endpoint.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <boost/test/unit_test.hpp>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/unix_socket.h"
+
+namespace rookery::vhost_user {
+namespace {
+
+constexpr Duration kLimit = std::chrono::seconds(20);
+
+class Echo final : public DeviceModel {
+ public:
+  std::uint64_t features() const override { return 1ull << 5; }
+  unsigned queue_count() const override { return 2; }
+  ByteBuffer config_space() const override { return {1, 2, 3, 4}; }
+  void queue_started(unsigned queue) override { started |= 1u << queue; }
+  void kicked(unsigned queue) override { kicks |= 1u << queue; }
+  void disconnected() override { ++disconnects; }
+  unsigned started = 0, kicks = 0, disconnects = 0;
+};
+
+struct Driver {
+  TemporaryFolder folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  EventLoop loop{std::make_unique<WallPacer>()};
+  Echo model;
+  std::unique_ptr<Endpoint> endpoint = Endpoint::listen(loop, folder.path() / "s", model).value();
+  UniqueFd socket = connect_unix(folder.path() / "s").value();
+
+  void send(std::uint32_t request, ByteView payload, int fd = -1, std::uint32_t flags = 0) {
+    const ByteBuffer message = encode(request, flags, payload);
+    iovec part{const_cast<std::uint8_t*>(message.data()), message.size()};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+    if (fd >= 0) {
+      header.msg_control = control;
+      header.msg_controllen = sizeof control;
+      cmsghdr* rights = CMSG_FIRSTHDR(&header);
+      rights->cmsg_level = SOL_SOCKET;
+      rights->cmsg_type = SCM_RIGHTS;
+      rights->cmsg_len = CMSG_LEN(sizeof fd);
+      std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    }
+    BOOST_REQUIRE(::sendmsg(socket.get(), &header, MSG_NOSIGNAL) == static_cast<ssize_t>(message.size()));
+  }
+  void send(Request request, ByteView payload = {}, int fd = -1, std::uint32_t flags = 0) {
+    send(static_cast<std::uint32_t>(request), payload, fd, flags);
+  }
+  // Lets the endpoint work until it has answered with `size` bytes.
+  ByteBuffer answer(std::size_t size) {
+    ByteBuffer bytes(size);
+    BOOST_REQUIRE(loop.run_until(
+        [&] { return ::recv(socket.get(), bytes.data(), size, MSG_PEEK | MSG_DONTWAIT) == static_cast<ssize_t>(size); },
+        kLimit));
+    ::recv(socket.get(), bytes.data(), size, 0);
+    return bytes;
+  }
+  // Lets the endpoint work until it has given the connection up; returns why.
+  std::string fault() {
+    BOOST_REQUIRE(loop.run_until([&] { return model.disconnects > 0; }, kLimit));
+    return endpoint->fault();
+  }
+};
+
+ByteBuffer state(std::uint32_t index, std::uint32_t number) {
+  ByteWriter writer;
+  writer.le32(index).le32(number);
+  return writer.take();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(endpoint)
+
+BOOST_AUTO_TEST_CASE(negotiates_maps_memory_starts_queues_and_is_kicked) {
+  Driver driver;
+  driver.send(Request::get_features);
+  ByteBuffer reply = driver.answer(kHeaderSize + 8);
+  ByteReader features(ByteView(reply).subspan(kHeaderSize));
+  BOOST_TEST(features.le64() == ((1ull << 5) | kFeatureVersion1 | kFeatureProtocolFeatures));
+
+  driver.send(Request::get_protocol_features);
+  reply = driver.answer(kHeaderSize + 8);
+  ByteReader protocol(ByteView(reply).subspan(kHeaderSize));
+  // In wall time nothing is acknowledged that does not ask for it.
+  BOOST_TEST(protocol.le64() == (kProtocolSlaveReq | kProtocolConfig | kProtocolInbandNotifications));
+
+  ByteWriter config;
+  config.le32(0).le32(6).le32(0).zeros(6);
+  driver.send(Request::get_config, config.buffer());
+  reply = driver.answer(kHeaderSize + 12 + 6);
+  BOOST_TEST((ByteBuffer(reply.end() - 6, reply.end()) == ByteBuffer{1, 2, 3, 4, 0, 0}));
+
+  const UniqueFd memory(::memfd_create("guest", MFD_CLOEXEC));
+  BOOST_REQUIRE(::ftruncate(memory.get(), 65536) == 0);
+  ByteWriter table;
+  table.le32(1).le32(0).le64(0x1000).le64(65536).le64(0x1000).le64(0);
+  driver.send(Request::set_mem_table, table.buffer(), memory.get());
+  driver.send(Request::set_vring_num, state(1, 16));
+  ByteWriter addresses;
+  addresses.le32(1).le32(0).le64(0x1000).le64(0x3000).le64(0x2000).le64(0);
+  driver.send(Request::set_vring_addr, addresses.buffer());
+  driver.send(Request::set_vring_enable, state(1, 1));
+  driver.send(Request::vring_kick, state(1, 0), -1, kFlagNeedReply);
+  reply = driver.answer(kHeaderSize + 8);
+  BOOST_TEST(driver.model.started == 2u);
+  BOOST_TEST(driver.model.kicks == 2u);
+  BOOST_TEST(driver.endpoint->queue(1).running());
+}
+
+BOOST_AUTO_TEST_CASE(a_driver_that_leaves_and_comes_again_is_served) {
+  Driver driver;
+  driver.send(Request::get_features);
+  driver.answer(kHeaderSize + 8);
+  driver.socket.reset();
+  BOOST_TEST(driver.fault().empty());
+  driver.socket = connect_unix(driver.folder.path() / "s").value();
+  driver.send(Request::get_features);
+  driver.answer(kHeaderSize + 8);
+  BOOST_TEST(driver.endpoint->connected());
+}
+
+BOOST_AUTO_TEST_CASE(what_a_driver_may_not_do_ends_the_connection_and_is_named) {
+  const auto fault_after = [](auto misbehave) {
+    Driver driver;
+    misbehave(driver);
+    return driver.fault();
+  };
+  BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_enable, state(0, 1)); }) ==
+             "vhost-user: a queue is enabled before it has memory");
+  BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_num, state(2, 16)); }) ==
+             "vhost-user: there is no queue 2");
+  BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_num, state(0, 7)); }) ==
+             "vhost-user: a queue of 7 entries is refused");
+  BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_num, {}); }) ==
+             "vhost-user: a vring state is too short");
+  BOOST_TEST(fault_after([](Driver& d) { d.send(999, state(0, 0)); }) == "vhost-user: a request that cannot be here");
+  BOOST_TEST(fault_after([](Driver& d) {
+               ByteWriter features;
+               features.le64(1ull << 60);
+               d.send(Request::set_features, features.buffer());
+             }) == "vhost-user: the driver wants features that were not offered");
+  BOOST_TEST(fault_after([](Driver& d) {
+               ByteWriter table;
+               table.le32(1).le32(0).le64(0).le64(4096).le64(0).le64(0);
+               d.send(Request::set_mem_table, table.buffer());
+             }) == "vhost-user: a memory table without a file for each region");
+  BOOST_TEST(fault_after([](Driver& d) {
+               ByteWriter header;
+               header.le32(1).le32(kVersion).le32(1u << 30);
+               BOOST_REQUIRE(::send(d.socket.get(), header.buffer().data(), header.size(), 0) == 12);
+             }) == "vhost-user: a message of 1073741824 bytes is refused");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace rookery::vhost_user

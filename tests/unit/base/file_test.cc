@@ -1,0 +1,89 @@
+#include "base/file.h"
+
+#include <sys/stat.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "base/command.h"
+#include "base/unix_socket.h"
+
+namespace rookery {
+
+namespace fs = std::filesystem;
+
+BOOST_AUTO_TEST_SUITE(file)
+
+BOOST_AUTO_TEST_CASE(a_file_is_replaced_whole_with_the_mode_asked_for) {
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+  BOOST_REQUIRE(folder.has_value());
+  const fs::path path = folder->path() / "f";
+  BOOST_REQUIRE(write_file(path, "one", 0600).has_value());
+  BOOST_REQUIRE(write_file(path, "two", 0640).has_value());
+  BOOST_TEST(read_file(path).value() == "two");
+  struct stat status {};
+  BOOST_REQUIRE(::stat(path.c_str(), &status) == 0);
+  BOOST_TEST((status.st_mode & 0777) == 0640u);
+  BOOST_TEST(std::distance(fs::directory_iterator(folder->path()), fs::directory_iterator()) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_file_beyond_its_limit_is_an_error_and_not_cut) {
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+  const fs::path path = folder->path() / "f";
+  BOOST_REQUIRE(write_file(path, "12345").has_value());
+  BOOST_TEST(read_file(path, Bytes{5}).has_value());
+  BOOST_TEST(!read_file(path, Bytes{4}).has_value());
+  BOOST_TEST(!read_file(folder->path() / "none").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_temporary_folder_goes_with_its_object) {
+  fs::path path;
+  {
+    const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+    path = folder->path();
+    BOOST_REQUIRE(write_file(path / "f", "x").has_value());
+  }
+  BOOST_TEST(!fs::exists(path));
+}
+
+BOOST_AUTO_TEST_CASE(a_unix_socket_may_have_a_longer_path_than_its_address_holds) {
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+  const fs::path deep = folder->path() / std::string(90, 'a') / std::string(90, 'b');
+  fs::create_directories(deep);
+  const auto listener = listen_unix(deep / "socket");
+  BOOST_REQUIRE(listener.has_value());
+  struct stat status {};
+  BOOST_REQUIRE(::stat((deep / "socket").c_str(), &status) == 0);
+  BOOST_TEST((status.st_mode & 0777) == 0600u);
+  BOOST_TEST(connect_unix(deep / "socket").has_value());
+  BOOST_TEST(static_cast<bool>(accept_unix(listener->get())));
+  BOOST_TEST(!static_cast<bool>(accept_unix(listener->get())));
+}
+
+BOOST_AUTO_TEST_CASE(a_command_gives_back_its_output_its_errors_and_its_exit_code) {
+  Command command;
+  command.argv = {"sh", "-c", "read word; echo got $word; echo oops >&2; exit 3"};
+  command.input = "hello\n";
+  std::vector<std::string> lines;
+  command.on_line = [&](std::string_view line) { lines.emplace_back(line); };
+  const auto result = run_command(command);
+  BOOST_REQUIRE(result.has_value());
+  BOOST_TEST(result->output == "got hello\n");
+  BOOST_TEST(result->errors == "oops\n");
+  BOOST_TEST(result->exit_code == 3);
+  BOOST_TEST(lines == std::vector<std::string>{"oops"});
+  const auto checked = run_checked(command);
+  BOOST_REQUIRE(!checked.has_value());
+  BOOST_TEST(checked.error().message == "sh ended with exit code 3:\noops\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_missing_program_names_its_package) {
+  const auto found = find_program("no-such-program", "some-package");
+  BOOST_REQUIRE(!found.has_value());
+  BOOST_TEST(found.error().message ==
+             "no-such-program is not installed; it is in the Debian package some-package");
+  BOOST_TEST(find_program("sh", "dash").has_value());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace rookery

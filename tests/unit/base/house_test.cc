@@ -1,0 +1,89 @@
+// The first rule of the house (docs/architecture.md): who may include whom. Reads the sources.
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::map<std::string, std::set<std::string>> kMayInclude{
+    {"base", {"base"}},
+    {"netsim", {"netsim", "base"}},
+    {"backends", {"backends", "base"}},
+    {"images", {"images", "base"}},
+    {"vboot", {"vboot", "images", "backends", "netsim", "base"}},
+};
+const std::set<std::string> kBackends{"fake", "uml", "qemu", "libvirt", "xen"};
+
+struct Include {
+  fs::path file;
+  std::string target;
+};
+
+std::vector<Include> includes_of(const std::string& room) {
+  std::vector<Include> includes;
+  const std::regex pattern(R"re(^\s*#\s*include\s*"([^"]+)")re");
+  for (const auto& entry : fs::recursive_directory_iterator(room)) {
+    if (entry.path().extension() != ".h" && entry.path().extension() != ".cc") continue;
+    std::ifstream in(entry.path());
+    std::smatch match;
+    for (std::string line; std::getline(in, line);) {
+      if (std::regex_search(line, match, pattern)) includes.push_back({entry.path(), match[1]});
+    }
+  }
+  return includes;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(house)
+
+BOOST_AUTO_TEST_CASE(a_room_includes_only_what_the_house_allows) {
+  for (const auto& [room, allowed] : kMayInclude) {
+    const auto includes = includes_of(room);
+    BOOST_TEST(!includes.empty());
+    for (const Include& include : includes) {
+      const std::string target = include.target.substr(0, include.target.find('/'));
+      BOOST_TEST(allowed.count(target) == 1u, include.file.string() << " may not include " << include.target);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_backend_never_includes_another_and_only_main_names_one) {
+  for (const std::string room : {"backends", "vboot"}) {
+    for (const Include& include : includes_of(room)) {
+      const fs::path target(include.target);
+      if (*target.begin() != "backends") continue;
+      const std::string backend = *std::next(target.begin());
+      if (kBackends.count(backend) == 0) continue;
+      const std::string own = *std::next(include.file.begin());
+      const bool allowed = (room == "backends" && own == backend) || include.file == fs::path("vboot/cli/main.cc");
+      BOOST_TEST(allowed, include.file.string() << " may not include " << include.target);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(no_code_outside_base_reads_a_clock_or_sleeps) {
+  // Blocking commands (the client's time limits, the image builder) are not on the loop and are listed here.
+  const std::set<std::string> kBlocking{"vboot/control/client.cc", "vboot/cli/up.cc"};
+  const std::regex pattern(R"(clock_gettime|steady_clock|system_clock|sleep_for|\busleep\s*\(|\bnanosleep|std::random_device)");
+  for (const std::string room : {"netsim", "backends", "images", "vboot"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(room)) {
+      const fs::path& path = entry.path();
+      if (path.extension() != ".h" && path.extension() != ".cc") continue;
+      const std::string name = path.string();
+      if (kBlocking.count(name) != 0 || name.rfind("images/initramfs/guest/", 0) == 0) continue;  // runs in the machine
+      std::ifstream in(path);
+      for (std::string line; std::getline(in, line);) {
+        const std::string code = line.substr(0, line.find("//"));
+        BOOST_TEST(!std::regex_search(code, pattern), name << ": " << line);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

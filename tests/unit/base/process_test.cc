@@ -1,0 +1,144 @@
+#include "base/process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "base/file.h"
+
+namespace rookery {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr Duration kLimit = std::chrono::seconds(20);
+
+struct Wall {
+  EventLoop loop{std::make_unique<WallPacer>()};
+  std::optional<ExitStatus> ended;
+  std::unique_ptr<ChildProcess> start(ProcessSpec spec) {
+    auto child = ChildProcess::start(loop, spec, [this](ExitStatus status) { ended = status; });
+    BOOST_REQUIRE(child.has_value());
+    return std::move(*child);
+  }
+  ExitStatus wait() {
+    BOOST_REQUIRE(loop.run_until([this] { return ended.has_value(); }, kLimit));
+    return *ended;
+  }
+};
+
+ProcessSpec shell(const std::string& script) {
+  ProcessSpec spec;
+  spec.argv = {"/bin/sh", "-c", script};
+  spec.environment = {{"PATH", "/usr/bin:/bin"}};
+  return spec;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(process)
+
+BOOST_AUTO_TEST_CASE(its_end_is_an_event_with_the_exit_code_or_the_signal) {
+  Wall first;
+  const auto child = first.start(shell("exit 7"));
+  BOOST_TEST(first.wait().code == 7);
+  BOOST_TEST(first.ended->describe() == "exit code 7");
+  BOOST_TEST(!child->running());
+
+  Wall second;
+  const auto killed = second.start(shell("kill -9 $$"));
+  BOOST_TEST(second.wait().signal == SIGKILL);
+}
+
+BOOST_AUTO_TEST_CASE(destroying_it_kills_it_and_what_it_started) {
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+  Wall wall;
+  int fds[2];
+  BOOST_REQUIRE(::pipe2(fds, O_CLOEXEC) == 0);
+  UniqueFd in(fds[0]), out(fds[1]);
+  ProcessSpec spec = shell("sleep 1000 & echo started; wait");
+  spec.output = out.get();
+  auto child = wall.start(spec);
+  out.reset();
+  char line[8];
+  BOOST_REQUIRE(::read(in.get(), line, sizeof line) == 8);
+  child.reset();
+  // Nobody holds the other end any more: both are gone.
+  BOOST_TEST(::read(in.get(), line, sizeof line) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_of_our_environment_or_descriptors_is_inherited) {
+  Wall wall;
+  int fds[2];
+  BOOST_REQUIRE(::pipe2(fds, O_CLOEXEC) == 0);
+  UniqueFd in(fds[0]), out(fds[1]);
+  const UniqueFd secret(::open("/dev/null", O_RDONLY));  // not close-on-exec
+  ::setenv("ROOKERY_SECRET", "1", 1);
+  ProcessSpec spec = shell("env | grep -c SECRET; ls /proc/$$/fd | wc -l");
+  spec.output = out.get();
+  const auto child = wall.start(spec);
+  wall.wait();
+  char text[64] = {};
+  BOOST_REQUIRE(::read(in.get(), text, sizeof text - 1) > 0);
+  BOOST_TEST(std::string(text) == "0\n3\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_confined_child_reaches_no_other_files) {
+  if (!confinement_available()) {
+    BOOST_TEST_MESSAGE("skipped: this kernel has no Landlock");
+    return;
+  }
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+  const fs::path allowed = folder->path() / "allowed", secret = folder->path() / "secret";
+  fs::create_directory(allowed);
+  BOOST_REQUIRE(write_file(secret, "secret").has_value());
+  ProcessSpec spec = shell("echo x > " + (allowed / "f").string() + " && ! cat " + secret.string() + " && ! echo y > " +
+                           secret.string());
+  spec.confined = true;
+  spec.confinement.read_only = {"/usr", "/lib", "/lib64", "/bin", "/etc", "/dev/null"};
+  spec.confinement.read_write = {allowed};
+  Wall wall;
+  const auto child = wall.start(spec);
+  BOOST_TEST(wall.wait().describe() == "exit code 0");
+  BOOST_TEST(read_file(secret).value() == "secret");
+  BOOST_TEST(fs::exists(allowed / "f"));
+}
+
+BOOST_AUTO_TEST_CASE(a_program_that_is_not_there_is_an_error_before_anything_starts) {
+  EventLoop loop(std::make_unique<WallPacer>());
+  ProcessSpec spec;
+  spec.argv = {"/nonexistent/program"};
+  BOOST_TEST(!ChildProcess::start(loop, spec, [](ExitStatus) {}).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_child_and_the_folders_of_a_killed_owner_go_with_it) {
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+  const fs::path mine = folder->path() / "mine";
+  fs::create_directory(mine);
+  int fds[2];
+  BOOST_REQUIRE(::pipe2(fds, O_CLOEXEC) == 0);
+  UniqueFd in(fds[0]), out(fds[1]);
+  const pid_t owner = ::fork();
+  BOOST_REQUIRE(owner >= 0);
+  if (owner == 0) {
+    in.reset();
+    const auto janitor = start_janitor({mine});
+    EventLoop loop(std::make_unique<WallPacer>());
+    ProcessSpec spec = shell("sleep 1000");
+    spec.output = out.get();
+    const auto child = ChildProcess::start(loop, spec, [](ExitStatus) {});
+    ::kill(::getpid(), SIGKILL);
+  }
+  out.reset();
+  ::waitpid(owner, nullptr, 0);
+  char byte;
+  BOOST_TEST(::read(in.get(), &byte, 1) == 0);  // ends when the grandchild, which holds the other end, is gone
+  // The janitor's work is seen by the folder's going; bounded by the test's own time limit.
+  while (fs::exists(mine)) ::sched_yield();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace rookery
