@@ -31,12 +31,6 @@ namespace {
 
 // To be raised when the builder makes something else of the same inputs.
 constexpr std::string_view kBuilderVersion = "1";
-// 128 KiB is what squashfs reads and unpacks at a time: larger ones are 5 % smaller in all, but a client that
-// wants one page pays for the whole block. Level 9 is five times as fast to build as 15, for 7 % more, and
-// unpacks alike.
-const std::vector<std::string> kSquashfsOptions = {
-    "-tar", "-comp", "zstd", "-Xcompression-level", "9", "-b", "128K", "-noappend", "-quiet", "-no-progress"};
-
 tl::unexpected<Error> up(const Error& error) {
   return tl::unexpected<Error>(error);
 }
@@ -197,7 +191,7 @@ Status Builder::find_system() {
 Status Builder::digest_inputs() {
   Inputs root;
   root.add(kBuilderVersion).add(system_digest_);
-  for (const std::string& option : kSquashfsOptions) root.add(option);
+  for (const std::string& word : squashfs_command(true, "tar", "squashfs")) root.add(word);
   for (const ImageFile& file : files_) root.add(file.path).add(std::to_string(file.mode)).add(file.content);
   root_inputs_ = root.finish();
   const auto guest = sha256_of_file(options_.guest);
@@ -274,12 +268,9 @@ Status Builder::make_root() {
 
   progress_("root: packing the squashfs");
   const fs::path squashfs = work->path() / std::string(kRootSquashfs);
-  Command command{{"sh", "-c", "exec \"$@\" <root.tar", "sh", "mksquashfs", "-", squashfs.string()},
-                  work->path()};
-  command.argv.insert(command.argv.end(), kSquashfsOptions.begin(), kSquashfsOptions.end());
-  command.argv.insert(command.argv.end(), {"-mkfs-time", std::to_string(tree_.created), "-root-time",
-                                           std::to_string(tree_.created), "-root-uid", "0", "-root-gid", "0",
-                                           "-root-mode", "0755"});
+  Command command{squashfs_command(::geteuid() == 0, kRootTarFile, squashfs), work->path()};
+  // No date is later than this one, that of the root folder and of the file system itself too.
+  command.environment["SOURCE_DATE_EPOCH"] = std::to_string(tree_.created);
   if (auto done = run_checked(command); !done) {
     return up(Error(done.error())
                   .while_doing("packing the squashfs (mksquashfs of the Debian package squashfs-tools)"));
@@ -348,6 +339,20 @@ Result<BuiltImage> Builder::make_medium() {
 }
 
 }  // namespace
+
+std::vector<std::string> squashfs_command(bool as_root, const fs::path& tar, const fs::path& destination) {
+  std::vector<std::string> argv;
+  // mksquashfs gives the root folder of a tar to whoever runs it, whatever -root-uid says.
+  if (!as_root) argv = {"unshare", "--map-root-user"};
+  argv.insert(argv.end(), {"sh", "-c", "tar=$1; shift; exec \"$@\" <\"$tar\"", "sh", tar.string()});
+  // 128 KiB is what squashfs reads and unpacks at a time: larger ones are 5 % smaller in all, but a client
+  // that wants one page pays for the whole block. Level 9 is five times as fast to build as 15, for 7 % more,
+  // and unpacks alike.
+  argv.insert(argv.end(),
+              {"mksquashfs", "-", destination.string(), "-tar", "-comp", "zstd", "-Xcompression-level", "9",
+               "-b", "128K", "-root-mode", "0755", "-noappend", "-quiet", "-no-progress"});
+  return argv;
+}
 
 Result<BuiltImage> build_image(const BuildOptions& options, const Store& store, const Progress& progress) {
   return Builder(options, store, progress).run();

@@ -37,6 +37,10 @@ struct BuiltImage {
 
 Result<BuiltImage> build_image(const BuildOptions& options, const Store& store, const Progress& progress);
 
+// What turns the root's tar into the squashfs.
+std::vector<std::string> squashfs_command(bool as_root, const std::filesystem::path& tar,
+                                          const std::filesystem::path& destination);
+
 // The folder with linux and kernel.json, by images/kernel/build: at once if there is one, otherwise in some
 // minutes.
 Result<std::filesystem::path> build_uml_kernel(const std::filesystem::path& recipes,

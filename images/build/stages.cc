@@ -57,7 +57,7 @@ Status write_stage(int stage, const fs::path& guest, const fs::path& busybox, st
   // Without /dev/console the kernel starts /init with no standard output at all.
   ROOKERY_TRY(writer->add_device("dev/console", 0600, 5, 1));
   ROOKERY_TRY(writer->add_device("dev/null", 0666, 1, 3));
-  ROOKERY_TRY(writer->add({"stage", 0444, std::to_string(stage) + "\n"}));
+  ROOKERY_TRY(writer->add({"stage" + std::to_string(stage), 0444, {}}));
   ROOKERY_TRY(writer->add({"bin/busybox", 0755, *busybox_content}));
   ROOKERY_TRY(writer->add({"rookery-guest", 0755, *guest_content}));
   ROOKERY_TRY(writer->add({"init", S_IFLNK | 0777, "rookery-guest"}));

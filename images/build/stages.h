@@ -1,4 +1,5 @@
-// The two initramfs archives, both around one static program, which finds out which stage it is from /stage.
+// The two initramfs archives, both around one static program, which finds out which stage it is from the mark
+// /stage1 or /stage2 beside it (see initramfs/guest/main.cc).
 #pragma once
 
 #include <cstdint>
