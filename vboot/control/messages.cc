@@ -93,18 +93,25 @@ Result<ControlReply> parse_reply(JsonView message) {
   auto id_field = message.find("id");
   auto id = id_field ? id_field->as_integer() : std::nullopt;
   if (!id || *id < 0) return malformed("expected an 'id' of 0 or more");
+  ControlReply reply;
+  reply.id = *id;
   if (auto name = message.find("event")) {
     if (!name->as_string()) return malformed("expected a string 'event'");
-    return ControlReply{*id, ControlEvent{std::string(*name->as_string()), Json::copy_of(message)}};
+    reply.body = ControlEvent{std::string(*name->as_string()), Json::copy_of(message)};
+    return reply;
   }
-  if (auto result = message.find("result")) return ControlReply{*id, Json::copy_of(*result)};
+  if (auto result = message.find("result")) {
+    reply.body = Json::copy_of(*result);
+    return reply;
+  }
   auto error = message.find("error");
   if (!error) return malformed("expected an 'event', a 'result' or an 'error'");
   auto kind_word = text_field(*error, "kind");
   auto text = text_field(*error, "message");
   auto kind = kind_word ? error_kind_of(*kind_word) : std::nullopt;
   if (!kind || !text) return malformed("expected an error with a known 'kind' and a 'message'");
-  return ControlReply{*id, Error{*kind, std::move(*text)}};
+  reply.body = Error{*kind, std::move(*text)};
+  return reply;
 }
 
 std::string_view to_text(ErrorKind kind) {

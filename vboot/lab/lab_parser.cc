@@ -7,66 +7,12 @@
 #include <functional>
 
 #include "vboot/lab/lab.h"
+#include "vboot/lab/lab_words.h"
 #include "vboot/lab/nearest_word.h"
 #include "vboot/lab/yaml_tree.h"
 
 namespace rookery::vboot {
 namespace {
-
-constexpr std::string_view kDefaultImage = "debian-12";
-constexpr std::string_view kDefaultBackend = "uml";
-constexpr Ipv4Subnet kDefaultSubnet{Ipv4{10u << 24 | 77u << 16}, 16};
-constexpr Duration kDefaultBootTimeout = std::chrono::seconds(60);
-constexpr Bytes kDefaultClientMemory = mebibytes(64);
-constexpr Bytes kDefaultServerMemory = mebibytes(384);
-
-// What a group says, before the lab's defaults are laid under it.
-struct LinkWords {
-  std::optional<BitRate> rate;
-  std::optional<Duration> delay;
-  std::optional<Bytes> queue;
-};
-struct GroupWords {
-  MachineGroup group;
-  std::optional<Role> role;
-  std::optional<Bytes> memory;
-  std::optional<std::string> backend;
-  std::optional<Duration> boot_timeout;
-  LinkWords link;
-};
-struct LabWords {
-  Lab lab;
-  std::vector<GroupWords> groups;
-  std::optional<std::string> name, image, domain, backend;
-  std::optional<Duration> boot_timeout;
-  LinkWords link;
-};
-
-bool is_lower_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-// A lower-case name that starts with a letter and holds letters, digits and the characters of `also`.
-bool is_name(std::string_view text, std::size_t longest, std::string_view also) {
-  if (text.empty() || text.size() > longest || text[0] < 'a' || text[0] > 'z') return false;
-  return std::all_of(text.begin(), text.end(),
-                     [&](char c) { return is_lower_or_digit(c) || also.find(c) != std::string_view::npos; });
-}
-
-// RFC 1123 §2.1, lower case: labels of letters, digits and inner hyphens, between single dots.
-bool is_domain(std::string_view text) {
-  if (text.empty() || text.size() > 128) return false;
-  for (std::size_t start = 0; start <= text.size();) {
-    const std::size_t end = std::min(text.find('.', start), text.size());
-    const std::string_view label = text.substr(start, end - start);
-    if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') return false;
-    if (!std::all_of(label.begin(), label.end(), [](char c) { return is_lower_or_digit(c) || c == '-'; })) {
-      return false;
-    }
-    start = end + 1;
-  }
-  return true;
-}
 
 struct Key {
   std::string_view name;
@@ -80,7 +26,6 @@ class Reader {
 
   LabWords lab(const YamlNode& root) {
     LabWords words;
-    words.lab.subnet = kDefaultSubnet;
     map(root, "the lab file",
         {{"lab", [&](const YamlNode& v) { words.name = name(v, "a lab name", "classroom", 32, "-"); }},
          {"image",
@@ -144,8 +89,8 @@ class Reader {
     map(node, "the network",
         {{"subnet",
           [&](const YamlNode& v) {
-            if (auto subnet = quantity(v, parse_subnet)) words.lab.subnet = *subnet;
-            words.lab.subnet_at = v.at;
+            words.subnet = quantity(v, parse_subnet);
+            words.subnet_at = v.at;
           }},
          {"domain", [&](const YamlNode& v) {
             if (v.kind == YamlNode::Kind::scalar && is_domain(v.text)) {
@@ -308,54 +253,6 @@ class Reader {
 
   Problems& problems_;
 };
-
-LinkRules laid_over(const LinkWords& group, const LinkWords& lab) {
-  LinkRules rules;
-  rules.rate = group.rate ? group.rate : lab.rate;
-  rules.delay = group.delay.value_or(lab.delay.value_or(rules.delay));
-  rules.queue = group.queue.value_or(lab.queue.value_or(rules.queue));
-  return rules;
-}
-
-Lab with_defaults(LabWords words, std::string_view filename) {
-  Lab lab = std::move(words.lab);
-  lab.filename = filename;
-  lab.name = words.name.value_or("");
-  lab.image = words.image.value_or(std::string(kDefaultImage));
-  lab.domain = words.domain.value_or(lab.name + ".internal");
-  const std::string backend = words.backend.value_or(std::string(kDefaultBackend));
-  const Duration boot_timeout = words.boot_timeout.value_or(kDefaultBootTimeout);
-  for (GroupWords& said : words.groups) {
-    MachineGroup group = std::move(said.group);
-    group.role = said.role.value_or(Role::client);
-    group.memory =
-        said.memory.value_or(group.role == Role::boot_server ? kDefaultServerMemory : kDefaultClientMemory);
-    group.backend = said.backend.value_or(backend);
-    group.boot_timeout = said.boot_timeout.value_or(boot_timeout);
-    group.link = laid_over(said.link, words.link);
-    lab.groups.push_back(std::move(group));
-  }
-  return lab;
-}
-
-// One for now: who serves whom, with several, is the share's business (requirements V1, V5).
-void check_boot_servers(const LabWords& words, Place file, Problems& problems) {
-  std::uint32_t servers = 0;
-  for (const GroupWords& said : words.groups) {
-    if (said.role != Role::boot_server) continue;
-    servers += said.group.count.value_or(1);
-    if (servers > 1) {
-      problems.add(said.group.at, fmt::format("a lab has exactly one boot server for now; with {} it has {}",
-                                              said.group.name, servers));
-    }
-  }
-  // Not said of a lab whose roles are misspelt: one of them may be meant.
-  const bool all_roles_known = std::all_of(words.groups.begin(), words.groups.end(),
-                                           [](const GroupWords& g) { return g.role.has_value(); });
-  if (servers == 0 && all_roles_known && !words.groups.empty()) {
-    problems.add(file, "a lab needs a boot server: 'server: {role: boot-server}' below 'machines:'");
-  }
-}
 
 }  // namespace
 

@@ -1,7 +1,8 @@
-// The words that a lab file chooses from.
+// The words that a lab file chooses from, and what a word of its own may be.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -16,5 +17,10 @@ inline constexpr std::array<std::string_view, 5> kBackendWords{"uml", "qemu", "l
 
 std::string_view to_text(Role role);
 std::optional<Role> role_of(std::string_view word);
+
+// A lower-case name that starts with a letter and holds letters, digits and the characters of `also`.
+bool is_name(std::string_view text, std::size_t longest, std::string_view also);
+// RFC 1123 §2.1, lower case: labels of letters, digits and inner hyphens, between single dots.
+bool is_domain(std::string_view text);
 
 }  // namespace rookery::vboot

@@ -58,6 +58,22 @@ BOOST_AUTO_TEST_CASE(good_files_and_examples_make_a_plan) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_examples_of_the_manual_make_a_plan) {
+  const auto manual = read_file("docs/lab-file.md");
+  BOOST_REQUIRE(manual);
+  constexpr std::string_view kOpen = "\n```yaml\n", kClose = "\n```\n";
+  int examples = 0;
+  for (std::size_t at = 0; (at = manual->find(kOpen, at)) != std::string::npos; ++examples) {
+    at += kOpen.size();
+    const std::size_t end = manual->find(kClose, at);
+    BOOST_REQUIRE(end != std::string::npos);
+    const auto lab = parse_lab(manual->substr(at, end - at + 1), "docs/lab-file.md");
+    BOOST_REQUIRE_MESSAGE(lab, lab.error().message);
+    BOOST_TEST(plan_lab(*lab, {}).has_value());
+  }
+  BOOST_TEST(examples == 2);
+}
+
 BOOST_AUTO_TEST_CASE(bad_files_make_the_errors_that_they_expect) {
   for (const char* folder :
        {"tests/unit/vboot/lab_files/bad", "tests/unit/vboot/lab_files/bad_for_the_parser"}) {

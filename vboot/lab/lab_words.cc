@@ -1,0 +1,69 @@
+#include "vboot/lab/lab_words.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace rookery::vboot {
+namespace {
+
+constexpr std::string_view kDefaultImage = "debian-12";
+constexpr std::string_view kDefaultBackend = "uml";
+constexpr Ipv4Subnet kDefaultSubnet{Ipv4{10u << 24 | 77u << 16}, 16};
+constexpr Duration kDefaultBootTimeout = std::chrono::seconds(60);
+constexpr Bytes kDefaultClientMemory = mebibytes(64);
+constexpr Bytes kDefaultServerMemory = mebibytes(384);
+
+LinkRules laid_over(const LinkWords& group, const LinkWords& lab) {
+  LinkRules rules;
+  rules.rate = group.rate ? group.rate : lab.rate;
+  rules.delay = group.delay.value_or(lab.delay.value_or(rules.delay));
+  rules.queue = group.queue.value_or(lab.queue.value_or(rules.queue));
+  return rules;
+}
+
+}  // namespace
+
+Lab with_defaults(LabWords words, std::string_view filename) {
+  Lab lab;
+  lab.filename = filename;
+  lab.name = words.name.value_or("");
+  lab.image = words.image.value_or(std::string(kDefaultImage));
+  lab.domain = words.domain.value_or(lab.name + ".internal");
+  lab.subnet = words.subnet.value_or(kDefaultSubnet);
+  lab.subnet_at = words.subnet_at;
+  const std::string backend = words.backend.value_or(std::string(kDefaultBackend));
+  const Duration boot_timeout = words.boot_timeout.value_or(kDefaultBootTimeout);
+  for (GroupWords& said : words.groups) {
+    MachineGroup group = std::move(said.group);
+    group.role = said.role.value_or(Role::client);
+    group.memory =
+        said.memory.value_or(group.role == Role::boot_server ? kDefaultServerMemory : kDefaultClientMemory);
+    group.backend = said.backend.value_or(backend);
+    group.boot_timeout = said.boot_timeout.value_or(boot_timeout);
+    group.link = laid_over(said.link, words.link);
+    lab.groups.push_back(std::move(group));
+  }
+  return lab;
+}
+
+// One for now: who serves whom, with several, is the share's business (requirements V1, V5).
+void check_boot_servers(const LabWords& words, Place file, Problems& problems) {
+  std::uint32_t servers = 0;
+  for (const GroupWords& said : words.groups) {
+    if (said.role != Role::boot_server) continue;
+    servers += said.group.count.value_or(1);
+    if (servers > 1) {
+      problems.add(said.group.at, fmt::format("a lab has exactly one boot server for now; with {} it has {}",
+                                              said.group.name, servers));
+    }
+  }
+  // Not said of a lab whose roles are misspelt: one of them may be meant.
+  const bool all_roles_known = std::all_of(words.groups.begin(), words.groups.end(),
+                                           [](const GroupWords& g) { return g.role.has_value(); });
+  if (servers == 0 && all_roles_known && !words.groups.empty()) {
+    problems.add(file, "a lab needs a boot server: 'server: {role: boot-server}' below 'machines:'");
+  }
+}
+
+}  // namespace rookery::vboot

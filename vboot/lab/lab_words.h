@@ -1,0 +1,46 @@
+// What a lab file says, as it says it: everything optional that has a default. Plain values between the
+// file's reader (lab_parser.cc) and the Lab that comes of them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vboot/lab/lab.h"
+#include "vboot/lab/problems.h"
+
+namespace rookery::vboot {
+
+// What a group says, before the lab's defaults are laid under it.
+struct LinkWords {
+  std::optional<BitRate> rate;
+  std::optional<Duration> delay;
+  std::optional<Bytes> queue;
+};
+
+struct GroupWords {
+  MachineGroup group;
+  std::optional<Role> role;
+  std::optional<Bytes> memory;
+  std::optional<std::string> backend;
+  std::optional<Duration> boot_timeout;
+  LinkWords link;
+};
+
+struct LabWords {
+  std::vector<GroupWords> groups;
+  std::optional<std::string> name, image, domain, backend;
+  std::optional<Ipv4Subnet> subnet;
+  Place subnet_at;
+  std::optional<Duration> boot_timeout;
+  LinkWords link;
+};
+
+// The lab with its defaults laid under what was said: a group's words over the lab's, those over ours.
+Lab with_defaults(LabWords words, std::string_view filename);
+
+// Adds a problem, at the place of the group or of the file, unless there is exactly one boot server.
+void check_boot_servers(const LabWords& words, Place file, Problems& problems);
+
+}  // namespace rookery::vboot
