@@ -20,6 +20,8 @@ namespace rookery::images {
 // More files than any medium of ours has: a medium with more is refused.
 inline constexpr std::size_t kMediumFilesLimit = 4096;
 
+inline constexpr Bytes kDirectoriesLimit = mebibytes(16);
+
 class MediumReader {
  public:
   struct Entry {
@@ -41,9 +43,16 @@ class MediumReader {
   struct Close {
     void operator()(archive* reader) const;
   };
-  explicit MediumReader(archive* reader);
+  struct Source;
+  explicit MediumReader(std::unique_ptr<Source> source);
+  Status start();
   std::string why() const;
 
+  // libarchive keeps a pointer to it: it stays where it is, and goes after the reader.
+  struct DropSource {
+    void operator()(Source* source) const;
+  };
+  std::unique_ptr<Source, DropSource> source_;
   std::unique_ptr<archive, Close> reader_;
   std::size_t files_ = 0;
 };

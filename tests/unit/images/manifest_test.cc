@@ -89,5 +89,6 @@ BOOST_AUTO_TEST_CASE(refuses_more_than_its_limits) {
 BOOST_AUTO_TEST_CASE(refuses_what_is_cut_short_and_what_goes_on) {
   const std::string good = to_json(ExampleImage().manifest);
   check_refused(good.substr(0, good.size() / 2), "manifest: the JSON ends too early");
-  check_refused(good + "{}", "manifest: not JSON: unexpected character at byte " + std::to_string(good.size()));
+  check_refused(good + "{}",
+                "manifest: not JSON: unexpected character at byte " + std::to_string(good.size()));
 }

@@ -145,10 +145,24 @@ BOOST_AUTO_TEST_CASE(refuses_a_file_that_is_no_medium) {
   BOOST_REQUIRE(write_file(file, std::string(100000, 'x')));
   const auto medium = Medium::open(file);
   BOOST_REQUIRE(!medium);
-  BOOST_TEST(medium.error().message.starts_with(about("is not a medium: ")),
-             medium.error().message);
+  BOOST_TEST(medium.error().message.starts_with(about("is not a medium: ")), medium.error().message);
   BOOST_TEST(!Medium::open(image.folder.path() / "none.iso"));
   BOOST_TEST(!Medium::open(image.folder.path()));
+}
+
+BOOST_AUTO_TEST_CASE(does_not_read_a_directory_of_any_length_into_memory) {
+  // ECMA-119 §8.4.18: the root directory's record is at byte 156 of the volume descriptor in sector 16;
+  // §9.1.4: its length at byte 10 of that, in both byte orders.
+  std::string medium = bytes();
+  const std::string huge("\x00\xf8\xff\x0f\x0f\xff\xf8\x00", 8);
+  medium.replace(16 * 2048 + 156 + 10, 8, huge);
+  BOOST_REQUIRE(write_file(file, medium));
+  fs::resize_file(file, 300u << 20);  // sparse
+  const auto opened = Medium::open(file);
+  BOOST_REQUIRE(!opened);
+  BOOST_TEST(
+      opened.error().message.find("its directories are larger than a medium's of ours") != std::string::npos,
+      opened.error().message);
 }
 
 BOOST_AUTO_TEST_CASE(unpacks_into_the_store_in_one_pass) {
