@@ -119,7 +119,9 @@ void Agent::handle(const agent::Message& message) {
     start(*exec);
   } else if (const auto* stop = std::get_if<agent::Kill>(&message)) {
     const auto run = runs_.find(stop->request);
-    if (run != runs_.end() && !run->second.status) kill(-run->second.pid, SIGKILL);
+    if (run == runs_.end() || run->second.status) return;
+    // Right after its start it may not lead a group of its own yet.
+    if (kill(-run->second.pid, SIGKILL) != 0) kill(run->second.pid, SIGKILL);
   } else if (const auto* role = std::get_if<agent::Role>(&message)) {
     if (const Status applied = apply_role(*role); !applied) {
       management_.send(agent::Failed{agent::BootStage::ready, applied.error().message});

@@ -191,7 +191,7 @@ Status run_program(const std::vector<std::string>& argv, Duration limit, const s
     if (ready < 0 && errno == EINTR) continue;
     if (ready == 0) {
       late = true;
-      kill(-child, SIGKILL);
+      if (kill(-child, SIGKILL) != 0) kill(child, SIGKILL);  // it may not lead its own group yet
       break;
     }
     char chunk[512];
