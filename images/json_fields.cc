@@ -90,11 +90,11 @@ Digest256 FieldReader::digest(const char* field) {
   Digest256 digest{};
   if (take(field, json_type_string, "a string") == nullptr) return digest;
   const std::string hex = text(field, 64);
-  const auto bytes = from_hex(hex);
-  if (!bytes || bytes->size() != digest.size()) {
-    refuse(field, "must be 64 hexadecimal digits");
-  } else {
+  const auto bytes = hex.size() == 2 * digest.size() ? from_hex(hex) : fail("another length");
+  if (bytes) {
     std::copy(bytes->begin(), bytes->end(), digest.begin());
+  } else {
+    refuse(field, "must be 64 hexadecimal digits");
   }
   return digest;
 }
