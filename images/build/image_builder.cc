@@ -18,6 +18,7 @@
 #include <optional>
 
 #include "base/command.h"
+#include "images/build/kept_root.h"
 #include "images/build/root_tree.h"
 #include "images/build/stages.h"
 #include "images/json_fields.h"
@@ -48,13 +49,6 @@ class Inputs {
  private:
   Hasher hasher_{Hasher::Kind::sha256};
 };
-
-// One part of the image: an object of the store and its size.
-struct Part {
-  Digest256 sha256{};
-  Bytes size;
-};
-using Parts = std::map<std::string, Part, std::less<>>;
 
 Status keep(Parts& parts, std::string_view name, const fs::path& file, const Store& store,
             bool executable = false) {
@@ -89,8 +83,6 @@ class Builder {
   Status digest_inputs();
   std::optional<BuiltImage> find_built() const;
   Status make_root();
-  bool take_kept_root(const fs::path& kept);
-  Status keep_root(const fs::path& kept) const;
   Status make_stages();
   Result<BuiltImage> make_medium();
 
@@ -107,9 +99,8 @@ class Builder {
   std::string system_digest_;
   std::vector<ImageFile> files_;
   Digest256 root_inputs_{}, inputs_{};
-  RootTree tree_;
+  KeptRoot root_;  // its parts, to which the stages and the kernel are added later
   fs::path busybox_;
-  Parts parts_;
 };
 
 Status Builder::prepare() {
@@ -210,50 +201,13 @@ std::optional<BuiltImage> Builder::find_built() const {
   return BuiltImage{std::move(*manifest), std::move(*medium), true};
 }
 
-// What is kept of a root: its parts, which lie in the store, and what the manifest says of them.
-bool Builder::take_kept_root(const fs::path& kept) {
-  const auto text = read_file(kept / "root.json", Bytes{1 << 16});
-  if (!text || !fs::exists(kept / kBusyboxFile)) return false;
-  const auto json = parse_json(*text);
-  if (!json) return false;
-  FieldReader fields(json->get(), "root");
-  RootTree tree;
-  tree.kernel_version = fields.text("kernel", kTextLimit);
-  tree.packages = fields.digest("packages");
-  tree.created = fields.integer("created", 1, INT64_MAX);
-  Parts parts;
-  fields.objects("parts", kComponentsLimit, [&](FieldReader& part) {
-    const std::string name = part.text("name", kNameLimit);
-    const auto size = static_cast<std::uint64_t>(part.integer("size", 1, INT64_MAX));
-    parts[name] = {part.digest("sha256"), Bytes{size}};
-  });
-  if (!fields.finish() || parts.empty()) return false;
-  for (const auto& [name, part] : parts) {
-    if (!store_.has(part.sha256)) return false;  // pruned away
-  }
-  tree_ = std::move(tree);
-  parts_ = std::move(parts);
-  busybox_ = kept / kBusyboxFile;
-  return true;
-}
-
-Status Builder::keep_root(const fs::path& kept) const {
-  std::string text = "{\"kernel\": \"" + tree_.kernel_version + "\", \"packages\": \"" +
-                     to_hex(tree_.packages) + "\", \"created\": " + std::to_string(tree_.created) +
-                     ", \"parts\": [";
-  const char* separator = "";
-  for (const auto& [name, part] : parts_) {
-    text += separator;
-    text += "{\"name\": \"" + name + "\", \"sha256\": \"" + to_hex(part.sha256) +
-            "\", \"size\": " + std::to_string(part.size.count) + "}";
-    separator = ", ";
-  }
-  return write_file(kept / "root.json", text + "]}\n");
-}
-
 Status Builder::make_root() {
   const fs::path kept = folder_ / ("root-" + to_hex(root_inputs_).substr(0, 32));
-  if (!options_.force && take_kept_root(kept)) return {};
+  busybox_ = kept / kBusyboxFile;
+  if (auto there = read_kept_root(kept, store_); there && !options_.force) {
+    root_ = std::move(*there);
+    return {};
+  }
   // Roots of other inputs would only pile up.
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder_)) {
@@ -264,25 +218,24 @@ Status Builder::make_root() {
   progress_("root: sorting the system's files");
   auto tree = make_root_tree(system_, files_, work->path());
   if (!tree) return up(tree.error());
-  tree_ = std::move(*tree);
+  root_.tree = std::move(*tree);
 
   progress_("root: packing the squashfs");
   const fs::path squashfs = work->path() / std::string(kRootSquashfs);
   Command command{squashfs_command(::geteuid() == 0, kRootTarFile, squashfs), work->path()};
   // No date is later than this one, that of the root folder and of the file system itself too.
-  command.environment["SOURCE_DATE_EPOCH"] = std::to_string(tree_.created);
+  command.environment["SOURCE_DATE_EPOCH"] = std::to_string(root_.tree.created);
   if (auto done = run_checked(command); !done) {
     return up(Error(done.error())
                   .while_doing("packing the squashfs (mksquashfs of the Debian package squashfs-tools)"));
   }
   for (std::string_view name : {kRootSquashfs, kVmlinuz, kModulesCpio}) {
-    ROOKERY_TRY(keep(parts_, name, work->path() / std::string(name), store_));
+    ROOKERY_TRY(keep(root_.parts, name, work->path() / std::string(name), store_));
   }
   fs::create_directories(kept, ignored);
-  busybox_ = kept / kBusyboxFile;
   fs::rename(work->path() / kBusyboxFile, busybox_, ignored);
   if (ignored) return fail("cannot keep " + busybox_.string() + ": " + ignored.message());
-  return keep_root(kept);
+  return write_kept_root(kept, root_);
 }
 
 Status Builder::make_stages() {
@@ -291,29 +244,29 @@ Status Builder::make_stages() {
   const std::pair<int, std::string_view> stages[] = {{1, kStageOneCpio}, {2, kStageTwoCpio}};
   for (const auto& [stage, name] : stages) {
     const fs::path file = work->path() / std::string(name);
-    ROOKERY_TRY(write_stage(stage, options_.guest, busybox_, tree_.created, file));
-    ROOKERY_TRY(keep(parts_, name, file, store_));
+    ROOKERY_TRY(write_stage(stage, options_.guest, busybox_, root_.tree.created, file));
+    ROOKERY_TRY(keep(root_.parts, name, file, store_));
   }
-  return keep(parts_, kLinuxUml, kernel_folder_ / "linux", store_, true);
+  return keep(root_.parts, kLinuxUml, kernel_folder_ / "linux", store_, true);
 }
 
 Result<BuiltImage> Builder::make_medium() {
   Manifest manifest;
   manifest.name = options_.name;
-  const std::time_t created = tree_.created;
+  const std::time_t created = root_.tree.created;
   std::tm date{};
   ::gmtime_r(&created, &date);
   char day[16];
   std::strftime(day, sizeof day, "%Y%m%d", &date);
   manifest.version = options_.debian.version + "." + day + "-" + to_hex(inputs_).substr(0, 8);
-  manifest.distribution = {options_.debian.id, options_.debian.version, tree_.packages};
-  manifest.created = tree_.created;
+  manifest.distribution = {options_.debian.id, options_.debian.version, root_.tree.packages};
+  manifest.created = root_.tree.created;
   manifest.kernels = {{std::string(kLinuxUml), kernel_release_},
-                      {std::string(kVmlinuz), tree_.kernel_version}};
+                      {std::string(kVmlinuz), root_.tree.kernel_version}};
   std::map<std::string, fs::path> files;
   for (std::string_view name :
        {kRootSquashfs, kLinuxUml, kVmlinuz, kModulesCpio, kStageOneCpio, kStageTwoCpio}) {
-    const Part& part = parts_.find(name)->second;
+    const Part& part = root_.parts.find(name)->second;
     manifest.components.push_back(
         {std::string(name), "rookery/" + std::string(name), part.sha256, part.size});
     auto object = store_.object(part.sha256);
