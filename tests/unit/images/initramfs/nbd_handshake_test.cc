@@ -1,16 +1,12 @@
 #include "images/initramfs/nbd_handshake.h"
 
-#include <arpa/inet.h>
-#include <signal.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 
 #include "base/command.h"
-#include "base/file.h"
 #include "base/unique_fd.h"
 
 using namespace rookery;
@@ -109,41 +105,33 @@ BOOST_AUTO_TEST_CASE(bounds_what_a_server_may_say) {
 
 namespace {
 
-// nbdkit with 1 MiB of its pattern, read-only, on a unix socket; gone with this object.
+// nbdkit with 1 MiB of its pattern, read-only, at the other end of a socket pair; it ends when this object
+// does.
 class Nbdkit {
  public:
-  explicit Nbdkit(const std::filesystem::path& program)
-      : folder_(*TemporaryFolder::make(std::filesystem::temp_directory_path(), "nbd")),
-        socket_(folder_.path() / "s") {
-    const std::string pid_file = folder_.path() / "pid";
-    // It goes into the background by itself, when it listens.
-    const auto started =
-        run_checked({{program, "-U", socket_, "-P", pid_file, "--readonly", "-e", "root", "pattern", "1M"},
-                     {},
-                     {},
-                     {},
-                     {},
-                     false});
-    BOOST_REQUIRE_MESSAGE(started, (started ? "" : started.error().message));
-    pid_ = std::stoi(*read_file(pid_file));
+  explicit Nbdkit(const std::filesystem::path& program) {
+    int ends[2];
+    BOOST_REQUIRE_EQUAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    ours_ = UniqueFd(ends[0]);
+    const UniqueFd theirs(ends[1]);
+    child_ = fork();
+    if (child_ == 0) {
+      dup2(theirs.get(), 0);
+      dup2(theirs.get(), 1);
+      execl(program.c_str(), "nbdkit", "--single", "--readonly", "pattern", "1M",
+            static_cast<char*>(nullptr));
+      _exit(127);
+    }
   }
   ~Nbdkit() {
-    if (pid_ > 0) kill(pid_, SIGTERM);
+    ours_.reset();
+    waitpid(child_, nullptr, 0);
   }
-
-  UniqueFd connect() const {
-    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::string(socket_).copy(address.sun_path, sizeof address.sun_path - 1);
-    BOOST_REQUIRE_EQUAL(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    return fd;
-  }
+  int socket() const { return ours_.get(); }
 
  private:
-  TemporaryFolder folder_;
-  std::filesystem::path socket_;
-  pid_t pid_ = 0;
+  UniqueFd ours_;
+  pid_t child_ = -1;
 };
 
 ByteBuffer receive(int fd, std::size_t size) {
@@ -171,9 +159,8 @@ BOOST_AUTO_TEST_CASE(agrees_with_nbdkit_and_reads_from_it) {
     return;
   }
   const Nbdkit server(*program);
-  const UniqueFd fd = server.connect();
   NbdHandshake handshake("root");
-  BOOST_REQUIRE_EQUAL(shake_hands(fd.get(), handshake), "");
+  BOOST_REQUIRE_EQUAL(shake_hands(server.socket(), handshake), "");
   BOOST_CHECK_EQUAL(handshake.result()->size, 1u << 20);
   BOOST_CHECK_EQUAL(handshake.result()->flags & 3, 3);  // has flags, read-only
 
@@ -181,10 +168,10 @@ BOOST_AUTO_TEST_CASE(agrees_with_nbdkit_and_reads_from_it) {
   // each 8 bytes' own offset.
   const ByteBuffer request =
       ByteWriter().be32(0x25609513).be16(0).be16(0).be64(42).be64(4096).be32(16).take();
-  BOOST_REQUIRE_EQUAL(send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL),
+  BOOST_REQUIRE_EQUAL(send(server.socket(), request.data(), request.size(), MSG_NOSIGNAL),
                       static_cast<ssize_t>(request.size()));
-  const ByteBuffer header = receive(fd.get(), 16);
+  const ByteBuffer header = receive(server.socket(), 16);
   BOOST_CHECK_EQUAL(ByteReader(header).be32(), 0x67446698);  // simple reply
-  const ByteBuffer data = receive(fd.get(), 16);
+  const ByteBuffer data = receive(server.socket(), 16);
   BOOST_CHECK(data == ByteWriter().be64(4096).be64(4104).take());
 }
