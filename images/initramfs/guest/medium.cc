@@ -47,10 +47,14 @@ Result<std::string> attach_medium() {
     const std::string device = "/dev/" + disk;
     const Status mounted =
         mount_at(device.c_str(), kMediumFolder, "iso9660", MS_RDONLY | MS_NOSUID | MS_NODEV);
-    if (!mounted) continue;
+    if (!mounted) {
+      tried += " (" + mounted.error().message + ")";
+      continue;
+    }
     const std::string folder = std::string(kMediumFolder) + "/rookery";
     if (access((folder + "/manifest.json").c_str(), R_OK) != 0) {
       umount(kMediumFolder);
+      tried += " (no /rookery/manifest.json)";
       continue;
     }
     return loop_device(folder + "/root.squashfs");
