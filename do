@@ -1,0 +1,450 @@
+#!/usr/bin/env bash
+# The two commands of Rookery, and the few beside them. `./do help` lists them.
+#
+# What is where:
+#   1. words        say, warn, die, timed
+#   2. packages     what each command needs of Debian, and installing it
+#   3. the user     what building an image as an ordinary user takes
+#   4. build        build, image
+#   5. demo         the main job, from nothing to nothing (examples/demo.sh does the lab's part)
+#   6. test         tiers, skips, and the closing line
+#   7. the others   bench, lint, fuzz, clean
+#   8. help, main
+#
+# Exit codes are the program's: 0 good, 1 something failed, 2 wrong usage, 4 the machine lacks something.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")"
+export LC_ALL=C.UTF-8
+readonly cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/rookery
+readonly image_name=debian-12
+
+# 1. words ---------------------------------------------------------------------------------------------------------
+
+say() { printf '==> %s\n' "$*"; }
+indent() { printf '%s\n' "$1" | sed 's/^/      /'; }
+warn() { printf './do: %s\n' "$*" >&2; }
+die() { # CODE WORDS…
+  local code=$1; shift
+  warn "$*"
+  exit "$code"
+}
+
+# Runs the rest as one phase and says how long it took.
+timed() { # NAME COMMAND…
+  local name=$1 start=$SECONDS; shift
+  "$@"
+  say "$name: $((SECONDS - start)) s"
+}
+
+# 2. packages ------------------------------------------------------------------------------------------------------
+
+# One line each: the Debian package (or several, any of which will do, the first is installed), and why.
+packages_of() { # PART
+  case $1 in
+    build) cat <<'END' ;;
+g++                   the C++ compiler
+libc6-dev             the C library, also for the static guest program
+cmake                 describes the build
+ninja-build           runs the build
+pkg-config|pkgconf    finds libraries
+ccache                makes the second build quick
+libboost-test-dev     the unit tests
+libspdlog-dev         logging
+libfmt-dev            text formatting
+libcli11-dev          the command line
+libyaml-cpp-dev       lab files
+libexpected-dev       errors as values
+libjson-c-dev         JSON
+libtins-dev           names what a network frame holds
+libpcap-dev           needed by libtins
+libsodium-dev         digests
+libarchive-dev        root file systems and initramfs archives
+libnl-genl-3-dev      attaches network block devices in guests
+libbenchmark-dev      the benchmarks
+END
+    image) cat <<'END' ;;
+mmdebstrap            makes the Debian system that all machines boot
+uidmap                lets an ordinary user do so
+squashfs-tools        packs it
+zstd                  compresses it
+xorriso               writes the boot server's medium
+debian-archive-keyring  checks what is downloaded
+gcc                   compiles the User-Mode Linux kernel
+make                  runs that build
+flex                  needed by the kernel's build
+bison                 needed by the kernel's build
+bc                    needed by the kernel's build
+binutils              strips the kernel
+patch                 applies our patch to it
+xz-utils              unpacks its source
+END
+    test) cat <<'END' ;;
+tshark                reads our captures, to compare
+nbdkit                a real NBD server to talk to
+dnsmasq-base          the boot server's DHCP and TFTP
+lighttpd              the boot server's HTTP
+iproute2              network namespaces for the boot server's test
+busybox|busybox-static  the clients of the boot server's test
+python3               checks the lab file's schema
+python3-jsonschema    checks the lab file's schema
+python3-yaml          checks the lab file's schema
+END
+    lint) cat <<'END' ;;
+git                   knows which files are ours
+clang-format          the form of the sources
+clang-tidy            bugs that a compiler does not look for
+shellcheck            the same for scripts
+END
+    fuzz) cat <<'END' ;;
+clang                 has the fuzzer
+libclang-rt-14-dev    its run time
+llvm                  names the functions in a finding
+END
+  esac
+}
+
+parts_of() { # COMMAND
+  case $1 in
+    build | clean) echo build ;;
+    image | demo | bench) echo build image ;;
+    test) echo build image test ;;
+    lint) echo build lint ;;
+    fuzz) echo build fuzz ;;
+    all) echo build image test lint fuzz ;;
+    *) die 2 "deps: there is no command '$1'" ;;
+  esac
+}
+
+# Prints the lines of packages_of whose package is not installed, for all parts of a command.
+missing_packages() { # COMMAND
+  local part names why name installed found
+  # An empty answer is fine: nothing of it is known to dpkg yet.
+  # shellcheck disable=SC2016  # these are dpkg's variables
+  installed=$(for part in $(parts_of "$1"); do packages_of "$part"; done | cut -d' ' -f1 | tr '|' '\n' |
+    xargs dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null | sed -n 's/ installed$//p' || true)
+  for part in $(parts_of "$1"); do
+    packages_of "$part"
+  done | while read -r names why; do
+    found=no
+    for name in ${names//|/ }; do
+      if grep -qxF -- "$name" <<<"$installed"; then found=yes; fi
+    done
+    [[ $found == yes ]] || printf '%-24s%s\n' "${names%%|*}" "$why"
+  done
+}
+
+# Runs a command as root, or says which one would have to be.
+as_root() {
+  if [[ $(id -u) == 0 ]]; then
+    "$@"
+  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    sudo "$@"
+  elif command -v sudo >/dev/null && [[ -t 0 ]]; then
+    say "your password is for: $*"
+    sudo "$@"
+  else
+    warn "this needs root, and there is no sudo that would let you; as root, once:"
+    printf '    %s\n' "$(printf '%q ' "$@")" >&2
+    exit 4
+  fi
+}
+
+deps() { # COMMAND
+  local missing names
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    die 4 "this wants Debian 12 (or a relative of it): there is no dpkg and apt-get here"
+  fi
+  missing=$(missing_packages "$1")
+  [[ -n $missing ]] || return 0
+  say "these Debian packages are missing, for './do $1':"
+  indent "$missing"
+  names=$(cut -d' ' -f1 <<<"$missing" | sort -u | tr '\n' ' ')
+  local install="apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $names"
+  # A web server is wanted for one test only, and must not begin to serve this machine's port 80.
+  if [[ " $names" == *" lighttpd "* ]]; then
+    say "lighttpd's own service is masked before it is installed: only a test starts it"
+    install="mkdir -p /etc/systemd/system && ln -sfn /dev/null /etc/systemd/system/lighttpd.service && $install"
+  fi
+  say "installing them"
+  if [[ $(id -u) != 0 && ! -t 0 ]] && ! sudo -n true 2>/dev/null; then
+    as_root sh -c "$install"
+  fi
+  local log; log=$(mktemp)
+  if [[ -t 1 ]]; then as_root sh -c "$install"; else as_root sh -c "$install" >"$log" 2>&1; fi || {
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    die 4 "apt-get failed; see above"
+  }
+  rm -f "$log"
+  missing=$(missing_packages "$1")
+  [[ -z $missing ]] || die 4 "still missing after the installation: $(cut -d' ' -f1 <<<"$missing" | tr '\n' ' ')"
+}
+
+# 3. the user ------------------------------------------------------------------------------------------------------
+
+# The first id after all ranges that are given out in both files.
+next_free_ids() {
+  awk -F: 'BEGIN { next_id = 100000 } $2 + $3 > next_id { next_id = $2 + $3 } END { print next_id }' \
+    /etc/subuid /etc/subgid 2>/dev/null || echo 100000
+}
+
+# Whether a file gives that user at least 65,536 ids, by name or number.
+has_ids() { # FILE USER
+  [[ -r $1 ]] && awk -F: -v user="$2" -v uid="$(id -u "$2")" \
+    '($1 == user || $1 == uid) && $3 >= 65536 { found = 1 } END { exit !found }' "$1"
+}
+
+# mmdebstrap unpacks a whole Debian as an ordinary user by means of these.
+ids() { # [USER]
+  local user=${1:-$(id -un)} first
+  if [[ $(id -u "$user") == 0 ]] || { has_ids /etc/subuid "$user" && has_ids /etc/subgid "$user"; }; then return 0; fi
+  first=$(next_free_ids)
+  say "giving $user the subordinate ids $first-$((first + 65535)): a Debian system has files of many users"
+  as_root sh -c "touch /etc/subuid /etc/subgid &&
+    usermod --add-subuids $first-$((first + 65535)) --add-subgids $first-$((first + 65535)) $user"
+}
+
+# 4. build ---------------------------------------------------------------------------------------------------------
+
+# Configures and builds a preset; all of it is shown on a terminal, elsewhere only what went wrong.
+build_preset() { # PRESET FOLDER [TARGETS…]
+  local preset=$1 folder=$2 log; shift 2
+  log=$(mktemp)
+  cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; die 1 "cmake failed; see above"; }
+  rm -f "$log"
+  say "building ($preset)"
+  if [[ -t 1 ]]; then ninja -C "$folder" "$@"; else ninja --quiet -C "$folder" "$@"; fi
+}
+
+build() {
+  deps "${1:-build}"
+  timed build build_preset release build
+}
+
+image() {
+  ids "$(id -un)"
+  [[ $(id -u) == 0 ]] || unshare --user --map-root-user true 2>/dev/null ||
+    die 4 "this kernel lets no ordinary user make a user namespace (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)"
+  say "preparing the image $image_name (the first time takes some minutes: a kernel is compiled, Debian is downloaded)"
+  timed image build/rookery image build --name "$image_name"
+}
+
+# 5. demo ----------------------------------------------------------------------------------------------------------
+
+demo() {
+  local nodes=20
+  while (($#)); do
+    case $1 in
+      --nodes) nodes=${2:?--nodes wants a number}; shift ;;
+      --nodes=*) nodes=${1#*=} ;;
+      *) die 2 "demo: what is '$1'? usage: ./do demo [--nodes N]" ;;
+    esac
+    shift
+  done
+  [[ $nodes =~ ^[1-9][0-9]{0,3}$ ]] || die 2 "demo: --nodes wants a number from 1 to 9999, not '$nodes'"
+  build demo
+  image
+  bash examples/demo.sh "$nodes"
+}
+
+# 6. test ----------------------------------------------------------------------------------------------------------
+
+readonly all_tiers=(unit guest firmware nested)
+
+run_tests() {
+  local full=no regex='' required='' wanted='' tier failed=0
+  while (($#)); do
+    case $1 in
+      --full) full=yes ;;
+      --require) required=${2:?--require wants tiers, as in unit,guest}; shift ;;
+      --tier) wanted=${2:?--tier wants tiers, as in unit,guest}; shift ;;
+      -R) regex=${2:?-R wants a regular expression}; shift ;;
+      *) die 2 "test: what is '$1'? usage: ./do test [--full] [--tier unit,guest] [--require unit,guest] [-R regex]" ;;
+    esac
+    shift
+  done
+  local tiers=("${all_tiers[@]}")
+  [[ -z $wanted ]] || IFS=, read -ra tiers <<<"$wanted"
+  for tier in "${tiers[@]}" ${required//,/ }; do
+    [[ " ${all_tiers[*]} " == *" $tier "* ]] || die 2 "test: there is no tier '$tier'; there are ${all_tiers[*]}"
+  done
+  for tier in ${required//,/ }; do
+    [[ " ${tiers[*]} " == *" $tier "* ]] || die 2 "test: '$tier' is required but not asked for"
+  done
+
+  build test
+  if [[ " ${tiers[*]} " != ' unit ' ]]; then image; fi
+  passed_count=0 failed_count=0 skipped_count=0
+  for tier in "${tiers[@]}"; do
+    run_tier "$tier" build "$full" "$regex" "$required" || failed=1
+  done
+  if [[ $full == yes && " ${tiers[*]} " == *' unit '* ]]; then
+    timed 'build with sanitizers' build_preset asan-ubsan build-asan
+    run_tier unit build-asan "$full" "$regex" "$required" || failed=1
+  fi
+  ((passed_count + failed_count > 0)) || { warn "no test ran"; failed=1; }
+  printf '%d passed, %d failed, %d skipped\n' "$passed_count" "$failed_count" "$skipped_count"
+  return "$failed"
+}
+
+# One tier by ctest. Machines are started one test at a time; unit tests run side by side.
+run_tier() { # TIER FOLDER FULL REGEX REQUIRED
+  local tier=$1 folder=$2 full=$3 regex=$4 required=$5 status=0 log skips jobs=1
+  local select=(-L "^$tier\$")
+  [[ $tier != unit ]] || jobs=$(nproc)
+  [[ $full == yes ]] || select+=(-LE '^slow$')
+  [[ -z $regex ]] || select+=(-R "$regex")
+  if (cd "$folder" && ctest -N "${select[@]}") | grep -qx 'Total Tests: 0'; then
+    say "tier $tier: there is no such test"
+    [[ ,$required, != *,$tier,* || -n $regex ]]
+    return
+  fi
+  say "tier $tier ($folder)"
+  log=$folder/Testing/Temporary/LastTest.log
+  (cd "$folder" && ctest "${select[@]}" -j "$jobs" --output-on-failure --no-tests=error </dev/null) || status=1
+  # A test says "skipped: why" on a line of its own, whether as a whole (exit code 77) or for one of its cases.
+  count_results "$log"
+  skips=$(list_skips "$log")
+  if [[ -n $skips ]]; then
+    say "skipped in tier $tier:"
+    indent "$skips"
+    if [[ ,$required, == *,$tier,* ]]; then
+      warn "the tier $tier is required: a skip in it is a failure"
+      status=1
+    fi
+  fi
+  return "$status"
+}
+
+count_results() { # LOG
+  passed_count=$((passed_count + $(grep -c '^Test Passed\.$' "$1" || true)))
+  failed_count=$((failed_count + $(grep -c '^Test Failed\.$' "$1" || true)))
+  skipped_count=$((skipped_count + $(grep -c '^Test Skipped\.$' "$1" || true)))
+}
+
+list_skips() { # LOG
+  awk '/^[0-9]+\/[0-9]+ Testing: / { name = $3; why = 0 }
+       /^skipped[: ]/ { print name ": " $0; why = 1 }
+       /^Test Skipped\.$/ && !why { print name ": skipped without a reason" }' "$1"
+}
+
+# 7. the others ----------------------------------------------------------------------------------------------------
+
+bench() {
+  local program failed=0 found=no
+  build bench
+  image
+  for program in build/tests/bench/bench_* tests/bench/*.sh; do
+    [[ -f $program && -x $program ]] || continue
+    found=yes
+    say "$program"
+    "$program" </dev/null || { warn "$program: exit code $?"; failed=1; }
+  done
+  [[ $found == yes ]] || die 1 "there is no benchmark"
+  return "$failed"
+}
+
+lint() {
+  deps lint
+  build_preset release build
+  bash tests/lint/lint.sh
+}
+
+fuzz() {
+  local duration=${1:-10} target name failed=0 corpus
+  [[ $duration =~ ^[1-9][0-9]*$ ]] || die 2 "fuzz: wants a number of seconds, not '$duration'"
+  deps fuzz
+  local targets; targets=$(sed -n 's/^rookery_fuzzer(\([a-z0-9_]*\) .*/\1/p' tests/fuzz/CMakeLists.txt)
+  # shellcheck disable=SC2086,SC2046  # lists of words
+  build_preset fuzz build-fuzz $(printf 'fuzz_%s ' $targets)
+  for name in $targets; do
+    target=build-fuzz/tests/fuzz/fuzz_$name
+    corpus=tests/fuzz/corpus/$name
+    # New inputs go to the build folder; those that are kept go into the corpus by hand.
+    mkdir -p "build-fuzz/found/$name"
+    say "$name, $duration s"
+    "$target" -max_total_time="$duration" -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
+      -artifact_prefix="build-fuzz/found/$name-" "build-fuzz/found/$name" "$corpus" </dev/null || {
+      warn "$name: a finding; it is in build-fuzz/found"
+      failed=1
+    }
+  done
+  return "$failed"
+}
+
+clean() {
+  rm -rf build build-asan build-fuzz
+  say "the build folders are gone"
+  [[ ${1:-} == '' || $1 == --all ]] || die 2 "clean: what is '$1'? usage: ./do clean [--all]"
+  if [[ ${1:-} == --all ]]; then
+    rm -rf "$cache"
+    say "so are the images, kernels and downloads of this user"
+  fi
+}
+
+# 8. help, main ----------------------------------------------------------------------------------------------------
+
+readonly commands=(demo test build image bench lint fuzz deps ids clean help)
+
+help() {
+  cat <<'END'
+./do COMMAND
+
+  demo [--nodes N]     the main job: a boot server and N diskless machines (20), from nothing and back
+  test [--full] [--tier T,…] [--require T,…] [-R regex]
+                       the tests, by tiers: unit, guest, firmware, nested; --full takes the slow ones too
+  build                the program, at build/rookery
+  image                the image debian-12 and its kernels, in this user's cache
+  bench                the benchmarks, and the bars that they must not miss
+  lint                 form and known traps of all sources
+  fuzz [seconds]       every parser against the fuzzer (10 seconds each)
+  deps [command]       only the Debian packages for a command (build, image, demo, test, lint, fuzz, all)
+  ids [user]           only the subordinate ids that building an image as an ordinary user takes
+  clean [--all]        removes the build folders; with --all the user's cache as well
+
+Each installs what it needs and says so. README.md says what Rookery is; docs/ has the rest.
+END
+}
+
+# The distance of two words: how many letters have to change.
+distance() { # WORD WORD
+  awk -v a="$1" -v b="$2" 'BEGIN {
+    for (j = 0; j <= length(b); ++j) row[j] = j
+    for (i = 1; i <= length(a); ++i) {
+      corner = row[0]; row[0] = i
+      for (j = 1; j <= length(b); ++j) {
+        best = corner + (substr(a, i, 1) != substr(b, j, 1))
+        if (row[j] + 1 < best) best = row[j] + 1
+        if (row[j - 1] + 1 < best) best = row[j - 1] + 1
+        corner = row[j]; row[j] = best
+      }
+    }
+    print row[length(b)] }'
+}
+
+unknown() { # WORD
+  local command nearest='' least=3 far
+  for command in "${commands[@]}"; do
+    far=$(distance "$1" "$command")
+    if ((far < least)); then least=$far nearest=$command; fi
+  done
+  [[ -z $nearest ]] || nearest="; did you mean '$nearest'?"
+  die 2 "there is no command '$1'$nearest (./do help lists them)"
+}
+
+main() {
+  local command=${1:-help}
+  (($# == 0)) || shift
+  case $command in
+    demo | bench | lint | fuzz | clean | image | build | ids) ;;
+    test) command=run_tests ;;
+    deps) deps "${1:-all}"; exit ;;
+    help | -h | --help) help; exit ;;
+    *) unknown "$command" ;;
+  esac
+  if [[ $command == image ]]; then build image; fi
+  if [[ $command == build ]] && (($#)); then die 2 "build takes no words"; fi
+  "$command" "$@"
+}
+main "$@"
