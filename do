@@ -6,7 +6,7 @@
 #   2. packages     what each command needs of Debian, and installing it
 #   3. the user     what building an image as an ordinary user takes
 #   4. build        build, image
-#   5. demo         the main job, from nothing to nothing (examples/demo.sh does the lab's part)
+#   5. demo         the main job, from nothing to nothing (tests/support/demo.sh does the lab's part)
 #   6. test         tiers, skips, and the closing line
 #   7. the others   bench, lint, fuzz, clean
 #   8. help, main
@@ -245,7 +245,7 @@ demo() {
   [[ $nodes =~ ^[1-9][0-9]{0,3}$ ]] || die 2 "demo: --nodes wants a number from 1 to 9999, not '$nodes'"
   build demo
   image
-  bash examples/demo.sh "$nodes"
+  bash tests/support/demo.sh "$nodes"
 }
 
 # 6. test ----------------------------------------------------------------------------------------------------------
@@ -295,6 +295,7 @@ run_tier() { # TIER FOLDER FULL REGEX REQUIRED
   [[ $tier != unit ]] || jobs=$(nproc)
   [[ $full == yes ]] || select+=(-LE '^slow$')
   [[ -z $regex ]] || select+=(-R "$regex")
+  [[ -t 1 ]] || export BOOST_TEST_COLOR_OUTPUT=no
   if (cd "$folder" && ctest -N "${select[@]}") | grep -qx 'Total Tests: 0'; then
     say "tier $tier: there is no such test"
     [[ ,$required, != *,$tier,* || -n $regex ]]

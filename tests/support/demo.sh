@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The lab's part of `./do demo`: brings up the classroom, looks around in it as anybody could by hand, takes it down,
-# and looks whether anything is left. Wants build/rookery and the image; run it as examples/demo.sh [NODES].
+# and looks whether anything is left. Wants build/rookery and the image; run it as tests/support/demo.sh [NODES].
 set -euo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 readonly nodes=${1:-20}
 readonly rookery=build/rookery lab=classroom
 # Where the supervisor keeps its state while a lab runs (base/file.h, vboot/cli/up.cc).
