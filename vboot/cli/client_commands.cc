@@ -1,6 +1,7 @@
 // The commands that talk to a running lab: ps, exec, power, console, down.
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -83,6 +84,20 @@ class RawTerminal {
 };
 
 constexpr char kEscape = 0x1d;  // Ctrl-], as telnet has it
+
+// Sends what is typed until the escape; false if the input ended instead, and the output should go on.
+bool type_into(ControlClient& client, const std::string& machine) {
+  char block[1024];
+  for (;;) {
+    const ssize_t got = ::read(0, block, sizeof block);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    const std::string_view typed(block, static_cast<std::size_t>(got));
+    const std::string_view keys = typed.substr(0, typed.find(kEscape));
+    if (!keys.empty() && !client.call(InputRequest{machine, std::string(keys)})) return true;
+    if (keys.size() < typed.size()) return true;
+  }
+}
 
 }  // namespace
 
@@ -184,34 +199,27 @@ Result<int> run_console(const LabChoice& choice, const std::string& machine, boo
   auto input_client = connect(choice);
   if (!input_client) return tl::unexpected<Error>(input_client.error());
   if (::isatty(0) != 0) fmt::print(stderr, "console of {}; Ctrl-] leaves it\n", machine);
-  // A child types, we print: two directions, each blocking.
+  // A child types, we print: two directions, each blocking. Whoever ends first restores the terminal and ends the other.
+  struct sigaction leave {};
+  leave.sa_handler = [](int) { ::_exit(0); };
+  ::sigaction(SIGUSR1, &leave, nullptr);
   const pid_t parent = ::getpid();
+  std::optional<RawTerminal> terminal(std::in_place);
   const pid_t child = ::fork();
   if (child < 0) return fail_errno("cannot read the keyboard");
-  const RawTerminal terminal;
   if (child == 0) {
-    char block[1024];
-    for (;;) {
-      const ssize_t got = ::read(0, block, sizeof block);
-      if (got < 0 && errno == EINTR) continue;
-      std::string_view keys(block, got > 0 ? static_cast<std::size_t>(got) : 0);
-      const bool leave = got <= 0 || keys.find(kEscape) != std::string_view::npos;
-      keys = keys.substr(0, keys.find(kEscape));
-      if (!keys.empty() && !input_client->call(InputRequest{machine, std::string(keys)})) break;
-      if (leave && ::isatty(0) == 0 && got <= 0) ::_exit(0);  // input from a file ended: go on printing
-      if (leave) break;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (type_into(*input_client, machine)) {
+      const bool raw = terminal->is_raw();
+      terminal.reset();
+      if (raw) fmt::print(stderr, "\n");
+      ::kill(parent, SIGUSR1);
     }
-    ::kill(parent, SIGTERM);
     ::_exit(0);
   }
-  // SIGTERM from the child ends the wait for output.
-  struct sigaction action {};
-  action.sa_handler = [](int) {};
-  ::sigaction(SIGTERM, &action, nullptr);
   const auto ended = output_client->stream(ConsoleRequest{machine, true}, print);
   ::kill(child, SIGKILL);
-  if (terminal.is_raw()) fmt::print(stderr, "\r\n");
-  if (!ended && ended.error().kind == ErrorKind::usage) return tl::unexpected<Error>(ended.error());
+  if (!ended) return tl::unexpected<Error>(ended.error());
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 
 #include "backends/uml/uml_backend.h"
@@ -38,7 +39,8 @@ void add_up(CLI::App& app, Deed& deed) {
   up->callback([options, &deed] { deed = [options] { return run_up(*options, make_backend); }; });
 }
 
-void add_clients(CLI::App& app, Deed& deed) {
+// `program` is what stands behind "--" on the command line.
+void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& program) {
   auto lab = std::make_shared<LabChoice>();
   const auto common = [lab](CLI::App* command) {
     command->add_option("--lab", lab->lab, "Which lab, if several run");
@@ -49,26 +51,19 @@ void add_clients(CLI::App& app, Deed& deed) {
   ps->callback([=, &deed] { deed = [lab] { return run_ps(*lab); }; });
 
   auto machines = std::make_shared<std::vector<std::string>>();
-  auto words = std::make_shared<std::vector<std::string>>();
+  auto machine = std::make_shared<std::string>();
   auto all = std::make_shared<bool>(false);
   auto timeout = std::make_shared<std::optional<double>>();
-  CLI::App* exec = app.add_subcommand("exec", "Run a program in a machine, or in --all: exec n7 -- uname -a");
+  CLI::App* exec = app.add_subcommand("exec", "Run a program: exec n7 -- uname -a, or exec --all -- uname -a");
   common(exec);
   exec->add_flag("--all", *all, "In every machine that is ready");
   exec->add_option("--timeout", *timeout, "Give up after this many seconds");
-  exec->add_option("words", *words, "The machine (not with --all), then the program and its arguments behind --")->required();
-  exec->positionals_at_end();
-  exec->prefix_command(false);
-  exec->callback([=, &deed] {
+  exec->add_option("machine", *machine, "Its name (not with --all)");
+  exec->callback([=, &deed, &program] {
     deed = [=]() -> Result<int> {
-      std::vector<std::string> argv = *words;
-      std::string machine;
-      if (!*all) {
-        machine = argv.front();
-        argv.erase(argv.begin());
-      }
-      if (argv.empty()) return fail(ErrorKind::usage, "exec needs a program: rookery exec n7 -- uname -a");
-      return run_exec(*lab, *all, machine, argv, *timeout);
+      if (*all == !machine->empty()) return fail(ErrorKind::usage, "exec takes a machine or --all, and not both");
+      if (program.empty()) return fail(ErrorKind::usage, "exec needs a program behind --: rookery exec n7 -- uname -a");
+      return run_exec(*lab, *all, *machine, program, *timeout);
     };
   });
 
@@ -79,7 +74,6 @@ void add_clients(CLI::App& app, Deed& deed) {
   power->add_option("machines", *machines, "Their names")->required();
   power->callback([=, &deed] { deed = [=] { return run_power(*lab, *action, *machines); }; });
 
-  auto machine = std::make_shared<std::string>();
   auto log_only = std::make_shared<bool>(false);
   CLI::App* console = app.add_subcommand("console", "The console of a machine; Ctrl-] leaves it");
   common(console);
@@ -118,12 +112,16 @@ int main(int argc, char** argv) {
   CLI::App app("Rookery: a cluster of real kernels on one host, booted over a simulated network");
   app.set_version_flag("--version", std::string("rookery ") + ROOKERY_VERSION);
   app.require_subcommand(1);
+  // What stands behind "--" is another program's, dashes and all; the parser does not get to see it.
+  const std::vector<std::string> words(argv, argv + argc);
+  const auto dashes = std::find(words.begin(), words.end(), "--");
+  const std::vector<std::string> program(dashes == words.end() ? dashes : dashes + 1, words.end());
   Deed deed;
   add_up(app, deed);
-  add_clients(app, deed);
+  add_clients(app, deed, program);
   add_images(app, deed);
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(dashes - words.begin()), argv);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : static_cast<int>(ErrorKind::usage);

@@ -1,0 +1,120 @@
+#include "backends/fake/fake_backend.h"
+
+namespace rookery::backends {
+namespace {
+
+class FakeMachine final : public Machine {
+ public:
+  FakeMachine(EventLoop& loop, MachineSpec spec, MachineEvents& events, FakeScript script)
+      : loop_(loop), spec_(std::move(spec)), events_(events), script_(std::move(script)) {
+    for (const NicPlug& nic : spec_.nics) {
+      if (nic.in_process == nullptr) continue;
+      nic.in_process->to_machine = [this, network = nic.in_process](ByteView frame) {
+        if (echo_) network->to_network(frame);
+      };
+    }
+  }
+  ~FakeMachine() override {
+    loop_.cancel(next_);
+    loop_.cancel(end_);
+    for (const NicPlug& nic : spec_.nics) {
+      if (nic.in_process != nullptr) nic.in_process->to_machine = nullptr;
+    }
+  }
+
+  const std::string& name() const override { return spec_.name; }
+  MachineState state() const override { return state_; }
+  std::vector<pid_t> processes() const override { return {}; }
+
+  Status start() override {
+    if (state_ == MachineState::running) return fail(ErrorKind::usage, spec_.name + " is running already");
+    state_ = MachineState::running;
+    echo_ = false;
+    step_ = 0;
+    go_on();
+    return {};
+  }
+
+  Status power(PowerAction action) override {
+    if (state_ != MachineState::running) return action == PowerAction::reset ? start() : Status{};
+    const bool reset = action == PowerAction::reset;
+    end(MachineState::off, reset                             ? "reset"
+                           : action == PowerAction::press ? "powered off"
+                                                            : "power cut",
+        reset);
+    return {};
+  }
+
+  void console_input(std::string_view bytes) override {
+    if (state_ == MachineState::running && echo_) print(std::string(bytes));
+  }
+
+ private:
+  void go_on() {
+    next_ = {};
+    if (step_ < script_.size()) next_ = loop_.after(script_[step_].after, [this] { run_step(); });
+  }
+  void run_step() {
+    const FakeStep step = script_[step_++];
+    if (const auto* text = std::get_if<FakeStep::Print>(&step.what)) {
+      print(text->text);
+    } else if (const auto* sent = std::get_if<FakeStep::Send>(&step.what)) {
+      if (!spec_.nics.empty() && spec_.nics[0].in_process != nullptr) spec_.nics[0].in_process->to_network(sent->frame);
+    } else if (std::holds_alternative<FakeStep::Echo>(step.what)) {
+      echo_ = true;
+    } else if (const auto* crash = std::get_if<FakeStep::Crash>(&step.what)) {
+      return end(MachineState::failed, crash->reason, false);
+    } else {
+      return end(MachineState::off, "powered off", false);
+    }
+    go_on();
+  }
+  void print(std::string text) {
+    loop_.soon([this, text = std::move(text), alive = std::weak_ptr<int>(alive_)] {
+      if (!alive.expired()) events_.console_output(*this, text);
+    });
+  }
+  // Its end is told from the loop, as that of a real machine is.
+  void end(MachineState state, std::string reason, bool restart) {
+    loop_.cancel(next_);
+    next_ = {};
+    echo_ = false;
+    end_ = loop_.soon([this, state, reason = std::move(reason), restart] {
+      state_ = state;
+      if (!restart) return events_.state_changed(*this, state, reason);
+      end_ = loop_.soon([this, reason] {
+        (void)start();
+        events_.state_changed(*this, state_, reason);
+      });
+      events_.state_changed(*this, state, reason);
+    });
+  }
+
+  EventLoop& loop_;
+  MachineSpec spec_;
+  MachineEvents& events_;
+  FakeScript script_;
+  std::size_t step_ = 0;
+  MachineState state_ = MachineState::off;
+  bool echo_ = false;
+  EventId next_, end_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
+};
+
+}  // namespace
+
+Result<Capabilities> FakeBackend::probe() {
+  Capabilities capabilities;
+  capabilities.virtual_time = true;
+  capabilities.press = true;
+  capabilities.nics_max = 8;
+  return capabilities;
+}
+
+Result<std::unique_ptr<Machine>> FakeBackend::create(MachineSpec spec, MachineEvents& events) {
+  const auto script = scripts_.find(spec.name);
+  FakeScript steps = script == scripts_.end() ? FakeScript{} : script->second;
+  return std::make_unique<FakeMachine>(loop_, std::move(spec), events, std::move(steps));
+}
+
+}  // namespace rookery::backends
