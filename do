@@ -290,7 +290,7 @@ run_tests() {
 
 # One tier by ctest. Machines are started one test at a time; unit tests run side by side.
 run_tier() { # TIER FOLDER FULL REGEX REQUIRED
-  local tier=$1 folder=$2 full=$3 regex=$4 required=$5 status=0 log skips jobs=1
+  local tier=$1 folder=$2 full=$3 regex=$4 required=$5 status=0 log skips jobs=1 start=$SECONDS
   local select=(-L "^$tier\$")
   [[ $tier != unit ]] || jobs=$(nproc)
   [[ $full == yes ]] || select+=(-LE '^slow$')
@@ -315,6 +315,7 @@ run_tier() { # TIER FOLDER FULL REGEX REQUIRED
       status=1
     fi
   fi
+  say "tier $tier: $((SECONDS - start)) s"
   return "$status"
 }
 

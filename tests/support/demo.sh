@@ -39,8 +39,8 @@ fail() { # CODE WORDS…
 }
 
 # A number of the report; its keys are documented in docs/commands.md.
-number() { sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" <<<"$report"; }
-text() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" <<<"$report"; }
+number() { grep -o "\"$1\":[0-9.]*" <<<"$report" | head -n 1 | cut -d: -f2; }
+text() { grep -o "\"$1\":\"[^\"]*\"" <<<"$report" | head -n 1 | cut -d'"' -f4; }
 mebibytes() { awk -v bytes="$1" -v by="${2:-1}" 'BEGIN { printf "%.1f", bytes / by / 1048576 }'; }
 now() { date +%s.%N; }
 since() { awk -v from="$1" -v to="$(now)" 'BEGIN { printf "%.2f", to - from }'; }
@@ -52,13 +52,15 @@ tally() { sed 's/^[^:]*: //' | sort | uniq -c | sort -rn | sed 's/^ *\([0-9]*\) 
 
 # What of the lab there still is: its processes, its sockets and files, its guests' memory.
 leftovers() {
-  local process words
+  local process words place
   for process in /proc/[0-9]*; do
     words=$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) || continue
-    if [[ $words == "$runtime/$lab/"* ]]; then printf 'process %s: %s\n' "${process##*/}" "$words"; fi
+    if [[ ${words:-} == "$runtime/$lab/"* ]]; then printf 'process %s: %s\n' "${process##*/}" "$words"; fi
   done
   for process in $family; do
-    if [[ -e /proc/$process ]]; then printf 'process %s\n' "$process"; fi
+    # Z has ended, and waits for the system's init to take notice.
+    words=$(sed -n 's/^State:[[:space:]]*//p' "/proc/$process/status" 2>/dev/null) || continue
+    if [[ -n $words && $words != Z* ]]; then printf 'process %s: %s\n' "$process" "$words"; fi
   done
   for place in "$runtime/$lab"* "/dev/shm/rookery-$(id -u)-$lab"*; do
     if [[ -e $place ]]; then printf '%s\n' "$place"; fi
@@ -105,7 +107,7 @@ look_around() {
   # Every machine's lines as one digest; the machines that have the most frequent one agree.
   agree=$(sort -s -t: -k1,1 <<<"$out" | awk -F': ' '{ all[$1] = all[$1] $2 "\n" }
     END { for (m in all) if (++count[all[m]] > most) most = count[all[m]]; print most + 0 }')
-  printf '  %s of %s machines read the same %s files over the network, and agree on each byte (%s s)\n' \
+  printf '  %s of %s machines read the same %s files of the shared image, and agree on each byte (%s s)\n' \
     "$agree" "$((nodes + 1))" "${#shared_files[@]}" "$(since "$start")"
   [[ $agree == "$((nodes + 1))" ]] || fail 1 "the machines do not agree on what is in their image"
   show "rookery exec n$nodes -- sh -c 'hostname; cat /etc/debian_version; head -n 1 /proc/meminfo'"
@@ -133,9 +135,9 @@ summary() {
   local machines; machines=$(number machines)
   printf '\n'
   say "what just happened"
-  fact "real Linux kernels" "$machines, User-Mode Linux $(text linux-uml), as processes of the user $(id -un)"
+  fact "real Linux kernels" "$machines, each a process of the user $(id -un) (User-Mode Linux $(text linux-uml))"
   fact "one image for all" "$(text image) $(text image_version)"
-  fact "the boot" "DHCP, HTTP and a network block device, over a switch in our process"
+  fact "how they got it" "DHCP, boot script and image over one simulated Ethernet switch"
   fact "all ready after" "$(awk -v s="$(number seconds)" 'BEGIN { printf "%.2f", s }') s"
   fact "memory" "$(mebibytes "$(number memory_peak_bytes)") MiB in all, $(mebibytes "$(number memory_peak_bytes)" "$machines") MiB a machine"
   fact "sent by the server" "$(mebibytes "$(number boot_server_bytes)") MiB, $(mebibytes "$(number boot_server_bytes)" "$nodes") MiB a client"
