@@ -17,12 +17,12 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/process.h"
-#include "images/medium.h"
 #include "images/store.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
 #include "vboot/control/client.h"
 #include "vboot/lab/lab_plan.h"
+#include "vboot/supervisor/booted_image.h"
 #include "vboot/supervisor/control_server.h"
 #include "vboot/supervisor/memory_use.h"
 #include "vboot/supervisor/report.h"
@@ -32,39 +32,6 @@ namespace rookery::vboot {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Booted {
-  images::Manifest manifest;
-  Digest256 digest{};
-  fs::path medium;
-  std::map<std::string, fs::path> files;  // taken out of the medium, verified
-};
-
-// The image out of its medium, and nothing else: what is damaged is named here, before anything starts.
-Result<Booted> open_image(const std::string& name, const images::Store& store, Progress& progress) {
-  const auto stored = store.find(name);
-  if (!stored) {
-    return fail(stored.error().message + "; build it with: rookery image build");
-  }
-  const auto path = store.object(stored->medium);
-  if (!path) return tl::unexpected<Error>(path.error());
-  const auto medium = images::Medium::open(*path);
-  if (!medium) return tl::unexpected<Error>(medium.error());
-  progress.line(fmt::format("checking the medium of image {} ({})", name, to_hex(stored->manifest).substr(0, 12)));
-  auto files = medium->unpack({std::string(images::kLinuxUml), std::string(images::kStageOneCpio),
-                               std::string(images::kStageTwoCpio)},
-                              store);
-  if (!files) return tl::unexpected<Error>(files.error());
-  return Booted{medium->manifest(), stored->manifest, *path, std::move(*files)};
-}
-
-ImageFacts facts_of(const images::Manifest& manifest) {
-  ImageFacts facts;
-  for (const auto& component : manifest.components) {
-    facts.components.push_back({component.name, to_hex(component.sha256)});
-  }
-  return facts;
-}
 
 // The descriptors that a lab takes: a machine has a listener, a connection and a channel for each of up to three
 // devices, two console pipes and a pidfd.
@@ -87,7 +54,7 @@ Status raise_descriptor_limit(std::size_t machines) {
 // The supervisor of one lab, from the first machine to the last descriptor.
 class Supervisor final : private LabEvents {
  public:
-  Supervisor(const UpOptions& options, LabPlan plan, Booted booted, Progress& progress)
+  Supervisor(const UpOptions& options, LabPlan plan, BootedImage booted, Progress& progress)
       : options_(options),
         plan_(std::move(plan)),
         booted_(std::move(booted)),
@@ -112,7 +79,7 @@ class Supervisor final : private LabEvents {
 
   const UpOptions& options_;
   LabPlan plan_;
-  Booted booted_;
+  BootedImage booted_;
   Progress& progress_;
   RunFacts facts_;
   fs::path folder_, memory_folder_;
@@ -185,10 +152,9 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   setup.folder = folder_;
   setup.memory_folder = memory_folder_;
   setup.medium = booted_.medium;
-  const fs::path kernel = booted_.files.at(std::string(images::kLinuxUml));
-  setup.boot_server = {kernel, booted_.files.at(std::string(images::kStageTwoCpio))};
-  setup.client = {kernel, booted_.files.at(std::string(images::kStageOneCpio))};
-  setup.image = facts_of(booted_.manifest);
+  setup.boot_server = booted_.boot_server;
+  setup.client = booted_.client;
+  setup.image = booted_.facts();
   setup.booting_at_once = options_.booting_at_once;
   auto lab = RunningLab::make(
       loop_, std::move(setup), [this](std::string_view name) { return backend(name); }, *this, nullptr);
@@ -301,7 +267,8 @@ Result<int> supervise(const UpOptions& options, const BackendFactory& factory, P
   if (!plan) return tl::unexpected<Error>(plan.error());
   const auto store = images::Store::open();
   if (!store) return tl::unexpected<Error>(store.error());
-  auto booted = open_image(plan->image, *store, progress);
+  progress.line(fmt::format("checking the medium of the image {}", plan->image));
+  auto booted = open_booted_image(plan->image, *store);
   if (!booted) return tl::unexpected<Error>(booted.error());
   progress.line(fmt::format("lab {}: {} machines, seed {}", plan->name, plan->machines.size(), plan->seed));
   Supervisor supervisor(options, std::move(*plan), std::move(*booted), progress);

@@ -8,15 +8,19 @@
 namespace rookery::vboot {
 namespace {
 
-// The same for every machine of a kind, byte for byte: nothing of a machine's own is given from outside.
-constexpr const char* kBootServerCommandLine = "quiet panic=-1";
-constexpr const char* kClientCommandLine = "quiet panic=-1";
+// The same for every machine, byte for byte: nothing of a machine's own is given from outside.
+// nbd.nbds_max: one NBD device instead of sixteen, each of which has a kernel thread.
+constexpr const char* kCommandLine = "quiet panic=-1 nbd.nbds_max=1";
 
 }  // namespace
 
 RunningLab::RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events)
     : loop_(loop), setup_(std::move(setup)), events_(events), switch_(loop, netsim::SwitchRules{}) {
-  if (setup_.booting_at_once == 0) setup_.booting_at_once = 4 * std::max(1u, std::thread::hardware_concurrency());
+  if (setup_.booting_at_once > 0) return;
+  // In lockstep the host must not show; otherwise each processor has enough to do while guests wait for one another.
+  constexpr unsigned kInLockstep = 8, kPerProcessor = 4;
+  setup_.booting_at_once =
+      loop.lockstep() ? kInLockstep : kPerProcessor * std::max(1u, std::thread::hardware_concurrency());
 }
 
 RunningLab::~RunningLab() {
@@ -43,7 +47,7 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup s
     node.memory_folder = lab->setup_.memory_folder;
     node.boot = from_medium ? lab->setup_.boot_server : lab->setup_.client;
     node.medium = from_medium ? lab->medium_.get() : nullptr;
-    node.command_line = from_medium ? kBootServerCommandLine : kClientCommandLine;
+    node.command_line = kCommandLine;
     node.seed = Random(lab->setup_.plan.seed, "machine/" + plan.name).next();
     node.watcher = watcher;
     auto role = role_files(lab->setup_.plan, plan, lab->setup_.image);

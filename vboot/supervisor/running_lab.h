@@ -42,6 +42,7 @@ class LabEvents {
  public:
   virtual ~LabEvents() = default;
   virtual void stage_changed(const Node& node) = 0;
+  virtual void console_output(const Node&, std::string_view) {}
   // Every client is ready or has failed, for the first time.
   virtual void settled() = 0;
 };
@@ -69,7 +70,7 @@ class RunningLab final : private NodeEvents {
  private:
   RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events);
   void stage_changed(Node& node) override;
-  void console_output(Node&, std::string_view) override {}
+  void console_output(Node& node, std::string_view bytes) override { events_.console_output(node, bytes); }
   void admit();
   void settle_if_done();
 

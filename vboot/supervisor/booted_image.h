@@ -1,0 +1,29 @@
+// What a lab boots, taken out of an image's medium and verified whole before anything starts.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/digest.h"
+#include "images/manifest.h"
+#include "images/store.h"
+#include "vboot/roles/roles.h"
+#include "vboot/supervisor/node.h"
+
+namespace rookery::vboot {
+
+struct BootedImage {
+  images::Manifest manifest;
+  Digest256 digest{};            // of the manifest
+  std::filesystem::path medium;  // the disk of machines that start from it
+  BootFiles boot_server;         // kernel and second stage, out of the medium
+  BootFiles client;              // kernel and virtual boot ROM, out of the medium
+
+  ImageFacts facts() const;
+};
+
+// The image of that name. Reads its whole medium once; an Error names what of it is damaged, or how to build it. The
+// paths are good as long as the store is open.
+Result<BootedImage> open_booted_image(const std::string& name, const images::Store& store);
+
+}  // namespace rookery::vboot
