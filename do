@@ -134,18 +134,16 @@ missing_packages() { # COMMAND
   done
 }
 
-# Runs a command as root, or says which one would have to be.
-as_root() {
-  if [[ $(id -u) == 0 ]]; then
-    "$@"
-  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-    sudo "$@"
-  elif command -v sudo >/dev/null && [[ -t 0 ]]; then
-    say "your password is for: $*"
-    sudo "$@"
+# Sets `root` to what makes a command run as root, or says what would have to be run.
+find_root() { # SCRIPT
+  root=()
+  [[ $(id -u) != 0 ]] || return 0
+  if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }; then
+    say "sudo will run: $1"
+    root=(sudo)
   else
-    warn "this needs root, and there is no sudo that would let you; as root, once:"
-    printf '    %s\n' "$(printf '%q ' "$@")" >&2
+    warn "this needs root, and no sudo lets you; as root, once:"
+    printf '    %s\n' "$1" >&2
     exit 4
   fi
 }
@@ -166,12 +164,10 @@ deps() { # COMMAND
     say "lighttpd's own service is masked before it is installed: only a test starts it"
     install="mkdir -p /etc/systemd/system && ln -sfn /dev/null /etc/systemd/system/lighttpd.service && $install"
   fi
+  find_root "$install"
   say "installing them"
-  if [[ $(id -u) != 0 && ! -t 0 ]] && ! sudo -n true 2>/dev/null; then
-    as_root sh -c "$install"
-  fi
   local log; log=$(mktemp)
-  if [[ -t 1 ]]; then as_root sh -c "$install"; else as_root sh -c "$install" >"$log" 2>&1; fi || {
+  if [[ -t 1 ]]; then "${root[@]}" sh -c "$install"; else "${root[@]}" sh -c "$install" >"$log" 2>&1; fi || {
     tail -n 20 "$log" >&2
     rm -f "$log"
     die 4 "apt-get failed; see above"
@@ -197,12 +193,14 @@ has_ids() { # FILE USER
 
 # mmdebstrap unpacks a whole Debian as an ordinary user by means of these.
 ids() { # [USER]
-  local user=${1:-$(id -un)} first
+  local user=${1:-$(id -un)} first script
   if [[ $(id -u "$user") == 0 ]] || { has_ids /etc/subuid "$user" && has_ids /etc/subgid "$user"; }; then return 0; fi
   first=$(next_free_ids)
   say "giving $user the subordinate ids $first-$((first + 65535)): a Debian system has files of many users"
-  as_root sh -c "touch /etc/subuid /etc/subgid &&
-    usermod --add-subuids $first-$((first + 65535)) --add-subgids $first-$((first + 65535)) $user"
+  script="touch /etc/subuid /etc/subgid && usermod --add-subuids $first-$((first + 65535))"
+  script+=" --add-subgids $first-$((first + 65535)) $user"
+  find_root "$script"
+  "${root[@]}" sh -c "PATH=\$PATH:/usr/sbin:/sbin; $script"
 }
 
 # 4. build ---------------------------------------------------------------------------------------------------------
