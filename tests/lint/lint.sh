@@ -66,7 +66,9 @@ links() {
   return "$found"
 }
 
-# A file that was clean is not looked at again until it, a header of ours or the configuration changes.
+# The compiler's flags are GCC's, so clang meets some that it does not know; and clang-tidy 14 takes the zero in
+# every defaulted operator<=> for a null pointer. A file that was clean is not looked at again until it, a header of
+# ours or the configuration changes.
 bugs() {
   local clean=build/lint headers
   mkdir -p "$clean"
@@ -77,7 +79,8 @@ bugs() {
     mark=$clean/$(sha256sum <(printf "%s %s" "$headers" "$1") "$1" | sha256sum | cut -c1-32)
     [[ ! -e $mark ]] || exit 0
     grep -qF "/$1\"" build/compile_commands.json || exit 0
-    if out=$(timeout 300 clang-tidy --quiet -p build "$1" 2>/dev/null); then touch "$mark"; else printf "%s\n" "$out"; exit 1; fi' _ {}
+    if out=$(timeout 300 clang-tidy --quiet -p build --extra-arg=-Wno-unknown-warning-option \
+        --checks=-modernize-use-nullptr "$1" 2>/dev/null); then touch "$mark"; else printf "%s\n" "$out"; exit 1; fi' _ {}
 }
 
 check 'clang-format' form
