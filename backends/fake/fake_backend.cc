@@ -112,7 +112,7 @@ Result<Capabilities> FakeBackend::probe() {
 }
 
 Result<std::unique_ptr<Machine>> FakeBackend::create(MachineSpec spec, MachineEvents& events) {
-  const auto script = scripts_.find(spec.name);
+  const auto script = scripts_.find(spec.kernel.string());
   FakeScript steps = script == scripts_.end() ? FakeScript{} : script->second;
   return std::make_unique<FakeMachine>(loop_, std::move(spec), events, std::move(steps));
 }

@@ -32,7 +32,7 @@ using FakeScript = std::vector<FakeStep>;
 
 class FakeBackend final : public Backend {
  public:
-  // `scripts` by machine name; a machine without one does nothing until it is switched off.
+  // `scripts` by what MachineSpec::kernel names; a machine without one does nothing until it is switched off.
   FakeBackend(EventLoop& loop, std::map<std::string, FakeScript> scripts)
       : loop_(loop), scripts_(std::move(scripts)) {}
 

@@ -1,0 +1,38 @@
+// What every backend must do, written once. A Subject says how to make machines of one backend; the cases are run over
+// each subject in contract_test.cc.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/backend.h"
+
+namespace rookery::contract {
+
+// The guests that the contract needs.
+enum class Guest {
+  prints_and_powers_off,  // prints "hello from the guest" and powers off
+  crashes,                // prints "about to crash" and dies
+  echoes                  // prints "listening", then repeats what is typed on its console, until switched off
+};
+
+class Subject {
+ public:
+  virtual ~Subject() = default;
+  virtual std::string name() const = 0;
+  // Why this backend cannot be tried here, in words that a user can act on; nothing if it can.
+  virtual std::optional<std::string> unavailable() = 0;
+  virtual EventLoop& loop() = 0;
+  virtual backends::Backend& backend() = 0;
+  virtual backends::MachineSpec spec(const std::string& machine, Guest guest) = 0;
+  // What of a machine is still there on the host after its end: processes, files. Empty is good.
+  virtual std::string remains() = 0;
+};
+
+std::unique_ptr<Subject> make_fake_subject();
+std::unique_ptr<Subject> make_uml_subject();
+
+}  // namespace rookery::contract

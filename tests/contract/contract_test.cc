@@ -1,0 +1,224 @@
+#include <fmt/format.h>
+
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include "tests/contract/backend_contract.h"
+
+namespace rookery::contract {
+namespace {
+
+using backends::Machine;
+using backends::MachineState;
+using backends::PowerAction;
+
+constexpr Duration kLimit = std::chrono::seconds(60);
+
+const std::vector<std::string> kSubjects{"fake", "uml"};
+
+std::unique_ptr<Subject> subject_named(const std::string& name) {
+  auto subject = name == "fake" ? make_fake_subject() : make_uml_subject();
+  if (const auto why = subject->unavailable()) {
+    BOOST_TEST_MESSAGE("skipped: " << *why);
+    fmt::print("skipped: backend {}: {}\n", name, *why);
+    return nullptr;
+  }
+  return subject;
+}
+
+struct Record final : backends::MachineEvents {
+  struct Change {
+    MachineState state;
+    std::string reason;
+  };
+  std::vector<Change> changes;
+  std::string console;
+  bool inside_call = false;
+
+  void state_changed(Machine& machine, MachineState state, const std::string& reason) override {
+    BOOST_TEST(!inside_call);  // events come from the loop, never from within a call
+    BOOST_TEST((machine.state() == state));
+    changes.push_back({state, reason});
+  }
+  void console_output(Machine&, std::string_view bytes) override {
+    BOOST_TEST(!inside_call);
+    console += bytes;
+  }
+};
+
+struct Bench {
+  Subject& subject;
+  Record record;
+  std::unique_ptr<Machine> machine;
+
+  Bench(Subject& of, Guest guest, const std::string& name = "m1") : subject(of) {
+    auto made = subject.backend().create(subject.spec(name, guest), record);
+    BOOST_REQUIRE(made.has_value());
+    machine = std::move(*made);
+    BOOST_TEST((machine->state() == MachineState::off));
+    BOOST_TEST(machine->name() == name);
+  }
+  Status start() {
+    record.inside_call = true;
+    const auto started = machine->start();
+    record.inside_call = false;
+    return started;
+  }
+  Status power(PowerAction action) {
+    record.inside_call = true;
+    const auto done = machine->power(action);
+    record.inside_call = false;
+    return done;
+  }
+  void wait_for_changes(std::size_t count) {
+    BOOST_REQUIRE_MESSAGE(subject.loop().run_until([&] { return record.changes.size() >= count; }, kLimit),
+                          "its console: " << record.console);
+  }
+  void wait_for_console(const std::string& text) {
+    BOOST_REQUIRE_MESSAGE(
+        subject.loop().run_until([&] { return record.console.find(text) != std::string::npos; }, kLimit),
+        "waiting for '" << text << "'; its console: " << record.console);
+  }
+};
+
+namespace data = boost::unit_test::data;
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(contract)
+
+BOOST_DATA_TEST_CASE(says_what_it_can_do, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  const auto capabilities = subject->backend().probe();
+  BOOST_REQUIRE(capabilities.has_value());
+  BOOST_TEST(capabilities->nics_max >= 2u);
+  BOOST_TEST(subject->backend().name() == name);
+}
+
+BOOST_DATA_TEST_CASE(a_guest_runs_prints_and_powers_off, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::prints_and_powers_off);
+  BOOST_REQUIRE(bench.start().has_value());
+  BOOST_TEST((bench.machine->state() == MachineState::running));
+  bench.wait_for_changes(1);
+  BOOST_TEST((bench.record.changes[0].state == MachineState::off));
+  BOOST_TEST(bench.record.changes[0].reason == "powered off");
+  BOOST_TEST(bench.record.console.find("hello from the guest") != std::string::npos);
+  BOOST_TEST(bench.machine->processes().empty());
+  BOOST_TEST(subject->remains() == "");
+}
+
+BOOST_DATA_TEST_CASE(a_guest_that_dies_is_reported_as_failed_with_a_reason, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::crashes);
+  BOOST_REQUIRE(bench.start().has_value());
+  bench.wait_for_changes(1);
+  BOOST_TEST((bench.record.changes[0].state == MachineState::failed));
+  BOOST_TEST(!bench.record.changes[0].reason.empty());
+  BOOST_TEST(bench.record.console.find("about to crash") != std::string::npos);
+}
+
+BOOST_DATA_TEST_CASE(a_power_cut_takes_effect_at_once_and_is_no_failure, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::echoes);
+  BOOST_REQUIRE(bench.start().has_value());
+  bench.wait_for_console("listening");
+  BOOST_REQUIRE(bench.power(PowerAction::cut).has_value());
+  bench.wait_for_changes(1);
+  BOOST_TEST((bench.record.changes[0].state == MachineState::off));
+  BOOST_TEST(bench.record.changes[0].reason == "power cut");
+  BOOST_TEST(subject->remains() == "");
+  BOOST_TEST(bench.power(PowerAction::cut).has_value());  // a second one changes nothing
+}
+
+BOOST_DATA_TEST_CASE(a_reset_goes_off_and_comes_back, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::echoes);
+  BOOST_REQUIRE(bench.start().has_value());
+  bench.wait_for_console("listening");
+  bench.record.console.clear();
+  BOOST_REQUIRE(bench.power(PowerAction::reset).has_value());
+  bench.wait_for_changes(2);
+  BOOST_TEST((bench.record.changes[0].state == MachineState::off));
+  BOOST_TEST((bench.record.changes[1].state == MachineState::running));
+  BOOST_TEST(bench.record.changes[1].reason == "reset");
+  bench.wait_for_console("listening");
+}
+
+BOOST_DATA_TEST_CASE(a_machine_that_is_off_can_be_started_again, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::prints_and_powers_off);
+  for (std::size_t round = 1; round <= 3; ++round) {
+    BOOST_REQUIRE(bench.start().has_value());
+    bench.wait_for_changes(round);
+  }
+  BOOST_TEST(subject->remains() == "");
+}
+
+BOOST_DATA_TEST_CASE(starting_a_running_machine_is_refused, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::echoes);
+  BOOST_REQUIRE(bench.start().has_value());
+  const auto again = bench.start();
+  BOOST_REQUIRE(!again.has_value());
+  BOOST_TEST(again.error().message == "m1 is running already");
+}
+
+BOOST_DATA_TEST_CASE(what_is_typed_reaches_the_guest, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::echoes);
+  BOOST_REQUIRE(bench.start().has_value());
+  bench.wait_for_console("listening");
+  bench.machine->console_input("spoken\n");
+  bench.wait_for_console("spoken");
+}
+
+BOOST_DATA_TEST_CASE(destroying_a_running_machine_leaves_nothing, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  {
+    Bench bench(*subject, Guest::echoes);
+    BOOST_REQUIRE(bench.start().has_value());
+    bench.wait_for_console("listening");
+  }
+  BOOST_TEST(subject->remains() == "");
+}
+
+BOOST_DATA_TEST_CASE(several_machines_do_not_disturb_one_another, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench first(*subject, Guest::echoes, "m1");
+  Bench second(*subject, Guest::crashes, "m2");
+  Bench third(*subject, Guest::prints_and_powers_off, "m3");
+  for (Bench* bench : {&first, &second, &third}) BOOST_REQUIRE(bench->start().has_value());
+  second.wait_for_changes(1);
+  third.wait_for_changes(1);
+  first.wait_for_console("listening");
+  BOOST_TEST((first.machine->state() == MachineState::running));
+  BOOST_TEST(first.record.changes.empty());
+}
+
+BOOST_DATA_TEST_CASE(the_power_button_works_where_the_backend_says_so, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  const bool has_button = subject->backend().probe()->press;
+  Bench bench(*subject, Guest::echoes);
+  BOOST_REQUIRE(bench.start().has_value());
+  bench.wait_for_console("listening");
+  const auto pressed = bench.power(PowerAction::press);
+  BOOST_TEST(pressed.has_value() == has_button);
+  if (!has_button) BOOST_TEST(!pressed.error().message.empty());
+  if (has_button) bench.wait_for_changes(1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace rookery::contract
