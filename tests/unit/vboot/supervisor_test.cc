@@ -1,0 +1,205 @@
+#include <boost/test/unit_test.hpp>
+
+#include "backends/fake/fake_backend.h"
+#include "base/file.h"
+#include "vboot/supervisor/agent_client.h"
+#include "vboot/supervisor/boot_record.h"
+#include "vboot/supervisor/console_log.h"
+#include "vboot/supervisor/report.h"
+#include "vboot/supervisor/run_digest.h"
+#include "vboot/supervisor/running_lab.h"
+
+namespace rookery::vboot {
+namespace {
+
+using backends::FakeStep;
+using std::chrono::milliseconds;
+using S = std::chrono::seconds;
+
+netsim::DhcpSeen dhcp(netsim::DhcpType type, bool from_server) {
+  netsim::DhcpSeen seen;
+  seen.type = type;
+  seen.from_server = from_server;
+  return seen;
+}
+
+// A lab of fakes under virtual time. They speak no network, so what is tested is what happens around a boot.
+struct FakeLab final : LabEvents {
+  TemporaryFolder folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  EventLoop loop{std::make_unique<VirtualPacer>()};
+  backends::FakeBackend backend;
+  std::unique_ptr<RunningLab> lab;
+  bool was_settled = false;
+
+  FakeLab(const std::string& machines, std::map<std::string, backends::FakeScript> scripts)
+      : backend(loop, std::move(scripts)) {
+    LabSetup setup;
+    setup.plan = plan_lab(parse_lab("lab: test\nmachines:\n" + machines, "test.yaml").value(), {}).value();
+    setup.folder = folder.path();
+    setup.memory_folder = folder.path();
+    setup.medium = folder.path() / "medium";
+    BOOST_REQUIRE(write_file(setup.medium, std::string(512, 'm')).has_value());
+    setup.boot_server.kernel = "server";
+    setup.client.kernel = "client";
+    setup.image.components = {{"stage2.cpio", std::string(64, 'a')}, {"vmlinuz", std::string(64, 'b')},
+                              {"modules.cpio", std::string(64, 'c')}, {"root.squashfs", std::string(64, 'd')}};
+    auto made = RunningLab::make(
+        loop, std::move(setup), [this](std::string_view) { return &backend; }, *this, nullptr);
+    BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
+    lab = std::move(*made);
+  }
+  void stage_changed(const Node&) override {}
+  void settled() override { was_settled = true; }
+};
+
+constexpr const char* kTwo = "  server: {role: boot-server, memory: 64 MiB}\n  n: {role: client, memory: 64 MiB, count: 2}\n";
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(supervisor)
+
+BOOST_AUTO_TEST_CASE(a_boot_moves_on_and_never_back) {
+  BootRecord boot;
+  boot.power_on(Time{S(1)});
+  boot.enter(Stage::script, "a script", Time{S(2)});
+  boot.enter(Stage::dhcp, "late word", Time{S(3)});
+  BOOST_TEST((boot.stage == Stage::script));
+  BOOST_TEST((boot.since == Time{S(2)}));
+  boot.enter(Stage::ready, "", Time{S(4)});
+  BOOST_TEST(boot.settled());
+}
+
+BOOST_AUTO_TEST_CASE(a_failure_says_in_which_stage_and_what_the_cable_saw) {
+  BootRecord boot;
+  boot.power_on(Time{});
+  for (int i = 0; i < 4; ++i) boot.see(dhcp(netsim::DhcpType::discover, false), Time{S(i)});
+  boot.fail("no answer", Time{S(9)});
+  BOOST_TEST((boot.stage == Stage::failed));
+  BOOST_TEST((boot.failed_in == Stage::dhcp));
+  BOOST_TEST(boot.reason == "no answer (on its cable: 4 DISCOVER, no OFFER)");
+  boot.enter(Stage::ready, "", Time{S(10)});
+  BOOST_TEST((boot.stage == Stage::failed));
+}
+
+BOOST_AUTO_TEST_CASE(a_console_keeps_its_end_and_gives_plain_lines) {
+  ConsoleLog console(Bytes{16});
+  std::string followed;
+  const int id = console.follow([&](std::string_view bytes) { followed += bytes; });
+  for (int i = 0; i < 10; ++i) console.append("line " + std::to_string(i) + "\r\n");
+  BOOST_TEST(console.text().size() <= 32u);
+  BOOST_TEST(console.dropped() + console.text().size() == followed.size());
+  BOOST_TEST((console.last_lines(2) == std::vector<std::string>{"line 8", "line 9"}));
+  console.unfollow(id);
+  console.append("x");
+  BOOST_TEST(followed.back() == '\n');
+}
+
+BOOST_AUTO_TEST_CASE(an_agent_is_heard_and_answered_over_frames) {
+  EventLoop loop(std::make_unique<VirtualPacer>());
+  const agent::MacAddress mac{0x0a, 0x52, 0x4b, 0, 0, 1};
+  agent::Channel guest = agent::Channel::guest(77);
+  std::vector<std::string> heard;
+  std::vector<ByteBuffer> to_guest;
+  AgentClient client(
+      loop, mac,
+      [&](const agent::Message& message) {
+        if (const auto* stage = std::get_if<agent::Stage>(&message)) heard.push_back(stage->detail);
+      },
+      [&](ByteView frame) { to_guest.emplace_back(frame.begin(), frame.end()); });
+  BOOST_TEST(!client.in_session());
+  BOOST_TEST(!client.send(agent::PowerOff{}).has_value());  // nobody has spoken yet
+  BOOST_REQUIRE(guest.send(agent::encode(agent::Stage{agent::BootStage::root, "the share"})).has_value());
+  while (const auto segment = guest.next_segment(loop.now())) {
+    client.receive(agent::wrap_frame(agent::kHostAddress, mac, *segment));
+  }
+  BOOST_TEST(heard == std::vector<std::string>{"the share"});
+  BOOST_REQUIRE(client.send(agent::PowerOff{}).has_value());
+  bool told = false;
+  for (const ByteBuffer& frame : to_guest) guest.receive(agent::unwrap_frame(frame), loop.now());
+  while (const auto message = guest.take_message()) {
+    told |= std::holds_alternative<agent::PowerOff>(agent::decode(*message).value());
+  }
+  BOOST_TEST(told);
+  client.receive(as_bytes("no frame of ours"));
+  BOOST_TEST(client.malformed() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_boot_server_that_dies_ends_the_boot_and_no_client_is_started) {
+  FakeLab t(kTwo, {{"server", {{S(1), FakeStep::Print{"panic: out of luck\n"}}, {S(1), FakeStep::Crash{"killed by signal 6"}}}}});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
+  const BootSummary summary = t.lab->summary();
+  BOOST_TEST(summary.ready == 0u);
+  BOOST_REQUIRE(summary.failed.size() == 3u);
+  BOOST_TEST(summary.failed[0].name == "server");
+  BOOST_TEST(summary.failed[0].reason == "it died, killed by signal 6; console: panic: out of luck");
+  BOOST_TEST(summary.failed[1].reason == "not started: the boot server failed");
+  BOOST_TEST((t.lab->find("n1")->state() == backends::MachineState::off));
+}
+
+BOOST_AUTO_TEST_CASE(a_machine_that_hangs_is_given_up_at_its_deadline) {
+  FakeLab t("  server: {role: boot-server, memory: 64 MiB, boot_timeout: 30 s}\n  n: {role: client, memory: 64 MiB}\n", {});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
+  BOOST_TEST((t.loop.now() == Time{S(30)}));
+  BOOST_TEST(t.lab->summary().failed.at(0).reason == "not ready after 30 s; it is still in the stage firmware");
+}
+
+BOOST_AUTO_TEST_CASE(a_machine_that_powers_itself_off_too_early_has_failed) {
+  FakeLab t(kTwo, {{"server", {{S(1), FakeStep::PowerOff{}}}}});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
+  BOOST_TEST(t.lab->summary().failed.at(0).reason == "it went off before it was ready: powered off");
+}
+
+BOOST_AUTO_TEST_CASE(a_cut_machine_is_off_and_not_failed_and_starts_again) {
+  FakeLab t(kTwo, {});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  Node* server = t.lab->find("server");
+  BOOST_REQUIRE(server->power(backends::PowerAction::cut).has_value());
+  t.loop.run_until([] { return false; }, milliseconds(1));
+  BOOST_TEST((server->boot().stage == Stage::off));
+  BOOST_REQUIRE(server->power(backends::PowerAction::reset).has_value());
+  BOOST_TEST((server->boot().stage == Stage::firmware));
+  BOOST_REQUIRE(server->power(backends::PowerAction::reset).has_value());
+  t.loop.run_until([] { return false; }, milliseconds(1));
+  BOOST_TEST((server->boot().stage == Stage::firmware));
+  BOOST_TEST((server->state() == backends::MachineState::running));
+}
+
+BOOST_AUTO_TEST_CASE(the_report_has_the_keys_that_scripts_rely_on) {
+  FakeLab t(kTwo, {{"server", {{S(1), FakeStep::Crash{"x"}}}}});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
+  RunFacts facts;
+  facts.grade = "none";
+  const Json up = up_report(*t.lab, facts, mebibytes(3));
+  for (const char* key : {"lab", "machines", "ready", "failed", "seconds", "memory_peak_bytes", "boot_server_bytes"}) {
+    BOOST_TEST(up.find(key).has_value(), key);
+  }
+  BOOST_TEST(up.find("failed")->at(0).find("stage")->as_string().value() == "firmware");
+  const Json ps = ps_report(*t.lab, facts, 42, t.loop.now());
+  BOOST_TEST(ps.find("supervisor_pid")->as_integer().value() == 42);
+  BOOST_TEST(ps.find("machines")->size() == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_s_digest_sees_a_changed_byte_time_direction_and_console) {
+  EventLoop loop(std::make_unique<VirtualPacer>());
+  const auto digest = [&](std::string payload, std::uint32_t tag, netsim::Direction direction, std::string console) {
+    RunDigest run(loop);
+    payload.resize(60);
+    run.seen(tag, direction, netsim::Frame::copy(as_bytes(payload)));
+    for (char c : console) run.console("n1", std::string_view(&c, 1));  // in whatever pieces
+    return run.finish();
+  };
+  const auto base = digest("abc", 0, netsim::Direction::inbound, "hi");
+  BOOST_TEST((base == digest("abc", 0, netsim::Direction::inbound, "hi")));
+  BOOST_TEST((base != digest("abd", 0, netsim::Direction::inbound, "hi")));
+  BOOST_TEST((base != digest("abc", 1, netsim::Direction::inbound, "hi")));
+  BOOST_TEST((base != digest("abc", 0, netsim::Direction::outbound, "hi")));
+  BOOST_TEST((base != digest("abc", 0, netsim::Direction::inbound, "ho")));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace rookery::vboot
