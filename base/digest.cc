@@ -57,6 +57,7 @@ std::string to_hex(ByteView bytes) {
 
 Result<ByteBuffer> from_hex(std::string_view text) {
   ByteBuffer bytes(text.size() / 2);
+  if (text.empty()) return bytes;
   std::size_t length = 0;
   const char* end = nullptr;
   if (text.size() % 2 != 0 ||

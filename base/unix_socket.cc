@@ -1,19 +1,23 @@
 #include "base/unix_socket.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <cerrno>
 #include <cstring>
 
 namespace rookery {
 namespace {
 
-// An address for `path`, and the folder that has to stay open while it is used.
+// A socket's address, and the folder that it may go through for as long as it is used.
 struct Address {
   sockaddr_un name{};
   UniqueFd folder;
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&name); }
 };
 
 Result<Address> address_of(const std::filesystem::path& path) {
@@ -21,43 +25,63 @@ Result<Address> address_of(const std::filesystem::path& path) {
   address.name.sun_family = AF_UNIX;
   std::string text = path.string();
   if (text.size() >= sizeof address.name.sun_path) {
-    address.folder = UniqueFd(::open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!address.folder) return fail_errno("cannot open " + path.parent_path().string());
-    text = "/proc/self/fd/" + std::to_string(address.folder.get()) + "/" + path.filename().string();
-    if (text.size() >= sizeof address.name.sun_path) return fail("the name of " + path.string() + " is too long");
+    // unix(7) allows 107 bytes; the folder's descriptor is a short name for any folder.
+    address.folder.reset(::open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!address.folder) return fail_errno(fmt::format("cannot open {}", path.parent_path().string()));
+    text = fmt::format("/proc/self/fd/{}/{}", address.folder.get(), path.filename().string());
+    if (text.size() >= sizeof address.name.sun_path) {
+      return fail(fmt::format("the socket's file name is too long: {}", path.filename().string()));
+    }
   }
   std::memcpy(address.name.sun_path, text.c_str(), text.size() + 1);
   return address;
 }
 
-}  // namespace
-
-Result<UniqueFd> listen_unix(const std::filesystem::path& path, unsigned mode) {
-  auto address = address_of(path);
-  if (!address) return tl::unexpected<Error>(address.error());
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+Result<UniqueFd> make_socket(int flags) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
   if (!fd) return fail_errno("cannot make a socket");
-  ::unlink(path.c_str());
-  // Made without rights for anybody and opened up only then: no moment with more than `mode`.
-  ::fchmod(fd.get(), 0);
-  const auto* name = reinterpret_cast<const sockaddr*>(&address->name);
-  if (::bind(fd.get(), name, sizeof address->name) != 0) return fail_errno("cannot bind " + path.string());
-  if (::chmod(path.c_str(), mode) != 0) return fail_errno("cannot set the mode of " + path.string());
-  if (::listen(fd.get(), 128) != 0) return fail_errno("cannot listen on " + path.string());
   return fd;
 }
+
+}  // namespace
 
 Result<UniqueFd> connect_unix(const std::filesystem::path& path) {
   auto address = address_of(path);
-  if (!address) return tl::unexpected<Error>(address.error());
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return fail_errno("cannot make a socket");
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address->name), sizeof address->name) != 0) {
-    return fail_errno("cannot connect to " + path.string());
+  if (!address) return tl::unexpected(address.error());
+  auto fd = make_socket(0);
+  if (!fd) return fd;
+  if (::connect(fd->get(), address->get(), sizeof address->name) == 0) return fd;
+  auto error = fail_errno(fmt::format("cannot connect to {}", path.string()));
+  if (errno == ECONNREFUSED || errno == ENOENT) error.value().kind = ErrorKind::expectation;
+  return error;
+}
+
+Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog) {
+  auto address = address_of(path);
+  if (!address) return tl::unexpected(address.error());
+  struct stat there {};
+  if (::lstat(path.c_str(), &there) == 0) {
+    if (!S_ISSOCK(there.st_mode)) return fail(fmt::format("{} is in the way: no socket", path.string()));
+    auto other = connect_unix(path);
+    if (other) return fail(ErrorKind::usage, fmt::format("{} is in use", path.string()));
+    if (other.error().kind != ErrorKind::expectation) return other;
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+      return fail_errno(fmt::format("cannot remove {}", path.string()));
+    }
   }
+  auto fd = make_socket(SOCK_NONBLOCK);
+  if (!fd) return fd;
+  // Before bind, so that the file never has another mode (Linux gives it the socket's).
+  if (::fchmod(fd->get(), 0600) != 0) return fail_errno("cannot set a socket's mode");
+  if (::bind(fd->get(), address->get(), sizeof address->name) != 0) {
+    return fail_errno(fmt::format("cannot bind {}", path.string()));
+  }
+  if (::listen(fd->get(), backlog) != 0) return fail_errno(fmt::format("cannot listen on {}", path.string()));
   return fd;
 }
 
-UniqueFd accept_unix(int listener) { return UniqueFd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)); }
+UniqueFd accept_unix(int listener) {
+  return UniqueFd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
 
 }  // namespace rookery

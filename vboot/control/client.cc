@@ -9,7 +9,7 @@
 #include <cerrno>
 
 #include "base/file.h"
-#include "vboot/control/unix_socket.h"
+#include "base/unix_socket.h"
 #include "vboot/lab/nearest_word.h"
 
 namespace rookery::vboot {

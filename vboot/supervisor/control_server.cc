@@ -7,7 +7,6 @@
 #include <cerrno>
 
 #include "base/unix_socket.h"
-#include "vboot/control/unix_socket.h"
 
 namespace rookery::vboot {
 namespace {
@@ -51,7 +50,7 @@ ControlServer::ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks)
 
 Result<std::unique_ptr<ControlServer>> ControlServer::listen(EventLoop& loop, const std::filesystem::path& socket,
                                                              RunningLab& lab, Hooks hooks) {
-  auto listener = vboot::listen_unix(socket);
+  auto listener = listen_unix(socket);
   if (!listener) return tl::unexpected<Error>(listener.error());
   std::unique_ptr<ControlServer> server(new ControlServer(loop, lab, std::move(hooks)));
   server->path_ = socket;

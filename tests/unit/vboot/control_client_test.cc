@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "vboot/control/client.h"
-#include "vboot/control/unix_socket.h"
+#include "base/unix_socket.h"
 
 using namespace rookery;
 using namespace rookery::vboot;
