@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -26,30 +25,13 @@
 #include "vboot/supervisor/control_server.h"
 #include "vboot/supervisor/memory_use.h"
 #include "vboot/supervisor/report.h"
+#include "vboot/supervisor/resources.h"
 #include "vboot/supervisor/running_lab.h"
 
 namespace rookery::vboot {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The descriptors that a lab takes: a machine has a listener, a connection and a channel for each of up to three
-// devices, two console pipes and a pidfd.
-Status raise_descriptor_limit(std::size_t machines) {
-  constexpr rlim_t kPerMachine = 16, kOthers = 128;
-  const rlim_t wanted = kOthers + kPerMachine * machines;
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur >= wanted) return {};
-  if (limit.rlim_max < wanted) {
-    return fail(fmt::format("{} machines need {} open descriptors ({} each, and {}), and this user may have {}; raise "
-                            "the hard limit (ulimit -Hn) or start fewer",
-                            machines, wanted, kPerMachine, kOthers, limit.rlim_max));
-  }
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return fail_errno("cannot raise the limit of open descriptors");
-  return {};
-}
 
 // The supervisor of one lab, from the first machine to the last descriptor.
 class Supervisor final : private LabEvents {
@@ -144,8 +126,11 @@ Status Supervisor::watch_signals() {
 
 Status Supervisor::prepare(const BackendFactory& factory) {
   factory_ = &factory;
-  ROOKERY_TRY(raise_descriptor_limit(plan_.machines.size()));
   ROOKERY_TRY(make_folders());
+  const auto host = measure_host(memory_folder_);
+  if (!host) return tl::unexpected<Error>(host.error());
+  ROOKERY_TRY(check_fits(plan_, *host));
+  ROOKERY_TRY(raise_descriptor_limit(plan_));
   ROOKERY_TRY(watch_signals());
   LabSetup setup;
   setup.plan = plan_;
@@ -156,6 +141,10 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   setup.client = booted_.client;
   setup.image = booted_.facts();
   setup.booting_at_once = options_.booting_at_once;
+  setup.hindrance = [this](const MachinePlan& machine) -> std::optional<std::string> {
+    const auto now = measure_host(memory_folder_);
+    return now ? hindrance(machine, *now) : std::nullopt;
+  };
   auto lab = RunningLab::make(
       loop_, std::move(setup), [this](std::string_view name) { return backend(name); }, *this, nullptr);
   if (!lab) return tl::unexpected<Error>(lab.error());

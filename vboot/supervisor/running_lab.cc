@@ -108,11 +108,11 @@ void RunningLab::admit() {
   if (booting_.size() >= setup_.booting_at_once) return;
   Node* next = waiting_.back();
   waiting_.pop_back();
-  booting_.insert(next);
-  if (const auto started = next->power_on(); !started) {
-    booting_.erase(next);
-    next->could_not_start(started.error().message);
+  if (setup_.hindrance) {
+    if (const auto why = setup_.hindrance(next->plan())) return next->could_not_start(*why);
   }
+  booting_.insert(next);
+  if (const auto started = next->power_on(); !started) next->could_not_start(started.error().message);
 }
 
 void RunningLab::settle_if_done() {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ struct LabSetup {
   BootFiles boot_server;                // both taken out of the medium
   BootFiles client;                     // likewise: its kernel, and the virtual boot ROM
   ImageFacts image;
+  // Asked before each client is started: why it must not be, or nothing. May be empty: each may.
+  std::function<std::optional<std::string>(const MachinePlan&)> hindrance;
   unsigned booting_at_once = 0;         // clients between power-on and ready; 0: by the number of processors
 };
 

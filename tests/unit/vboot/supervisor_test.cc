@@ -6,6 +6,7 @@
 #include "vboot/supervisor/boot_record.h"
 #include "vboot/supervisor/console_log.h"
 #include "vboot/supervisor/report.h"
+#include "vboot/supervisor/resources.h"
 #include "vboot/supervisor/run_digest.h"
 #include "vboot/supervisor/running_lab.h"
 
@@ -181,6 +182,40 @@ BOOST_AUTO_TEST_CASE(the_report_has_the_keys_that_scripts_rely_on) {
   const Json ps = ps_report(*t.lab, facts, 42, t.loop.now());
   BOOST_TEST(ps.find("supervisor_pid")->as_integer().value() == 42);
   BOOST_TEST(ps.find("machines")->size() == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
+  PlanOptions options;
+  options.nodes = 1000;
+  const LabPlan plan =
+      plan_lab(parse_lab("lab: big\nmachines:\n  server: {role: boot-server, memory: 512 MiB}\n"
+                         "  n: {role: client, memory: 64 MiB, count: 2}\n",
+                         "big.yaml")
+                   .value(),
+               options)
+          .value();
+  HostResources host{mebibytes(24'000), mebibytes(24'000), 1'000'000, 100'000};
+  BOOST_TEST(check_fits(plan, host).has_value());
+  host.memory_files_free = mebibytes(12'000);
+  host.descriptors = 4096;
+  host.processes = 10'000;
+  const auto refused = check_fits(plan, host);
+  BOOST_REQUIRE(!refused.has_value());
+  const std::string& why = refused.error().message;
+  BOOST_TEST(why.find("memory: 1001 machines are predicted to use 20512 MiB") != std::string::npos, why);
+  BOOST_TEST(why.find("/dev/shm, where guest memory lies, has 12000 MiB") != std::string::npos, why);
+  BOOST_TEST(why.find("the host has") == std::string::npos, why);
+  BOOST_TEST(why.find("need 16144 (16 each, and 128), and this user may have 4096") != std::string::npos, why);
+  BOOST_TEST(why.find("processes: 1001 machines need up to 12064") != std::string::npos, why);
+  BOOST_TEST((refused.error().kind == ErrorKind::infrastructure));
+
+  // The same while it comes up.
+  host.memory_files_free = mebibytes(300);
+  BOOST_TEST(!hindrance(plan.machines[1], host).has_value());
+  host.memory_files_free = mebibytes(270);
+  BOOST_TEST(hindrance(plan.machines[1], host).value() ==
+             "not started: it is predicted to use 20 MiB and 256 MiB stay in reserve, and the host has only 270 MiB left "
+             "(in /dev/shm)");
 }
 
 BOOST_AUTO_TEST_CASE(a_run_s_digest_sees_a_changed_byte_time_direction_and_console) {

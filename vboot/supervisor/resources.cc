@@ -1,0 +1,122 @@
+#include "vboot/supervisor/resources.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/file.h"
+
+namespace rookery::vboot {
+namespace {
+
+// Measured with `rookery up examples/classroom.yaml --nodes 100 --json` (docs/internals/resources.md): a client takes
+// 16-18 MiB of host memory when it is ready; what its programs take later comes on top, and is bounded by its ceiling.
+constexpr Bytes kClientMemory = mebibytes(20);
+// A boot server reads the image through its page cache, so in time it uses what it was promised.
+// A listener, a connection and a channel for each of up to three devices, two console pipes, a pidfd.
+constexpr std::uint64_t kDescriptorsPerMachine = 16, kDescriptorsOfOurs = 128;
+// The kernel, and a host process for each process of the guest: five when idle, some more while it starts.
+constexpr std::uint64_t kProcessesPerClient = 12, kProcessesOfBootServer = 64;
+// Left for the host and whatever else runs there.
+constexpr Bytes kMemoryReserve = mebibytes(256);
+
+Result<std::uint64_t> number_in(const std::filesystem::path& path, std::string_view key) {
+  const auto text = read_file(path);
+  if (!text) return tl::unexpected<Error>(text.error());
+  const std::size_t at = key.empty() ? 0 : text->find(key);
+  const std::size_t digit = at == std::string::npos ? at : text->find_first_of("0123456789", at + key.size());
+  std::uint64_t value = 0;
+  if (digit == std::string::npos ||
+      std::from_chars(text->data() + digit, text->data() + text->size(), value).ec != std::errc()) {
+    return fail(fmt::format("{} has no number for '{}'", path.string(), key));
+  }
+  return value;
+}
+
+std::uint64_t mib(Bytes bytes) { return bytes.count >> 20; }
+
+}  // namespace
+
+Result<HostResources> measure_host(const std::filesystem::path& memory_folder) {
+  HostResources host;
+  const auto available = number_in("/proc/meminfo", "MemAvailable:");
+  if (!available) return tl::unexpected<Error>(available.error());
+  host.memory_available = Bytes{*available << 10};
+  struct statvfs files {};
+  if (::statvfs(memory_folder.c_str(), &files) != 0) return fail_errno("cannot look at " + memory_folder.string());
+  host.memory_files_free = Bytes{std::uint64_t{files.f_bavail} * files.f_frsize};
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  host.descriptors = limit.rlim_max;
+  ::getrlimit(RLIMIT_NPROC, &limit);
+  const auto pid_max = number_in("/proc/sys/kernel/pid_max", "");
+  if (!pid_max) return tl::unexpected<Error>(pid_max.error());
+  host.processes = std::min<std::uint64_t>(limit.rlim_cur, *pid_max);
+  return host;
+}
+
+Bytes predicted_memory(const MachinePlan& machine) {
+  return machine.role == Role::boot_server ? machine.memory : std::min(machine.memory, kClientMemory);
+}
+
+PredictedUse predict_use(const LabPlan& plan) {
+  PredictedUse use;
+  use.descriptors = kDescriptorsOfOurs;
+  for (const MachinePlan& machine : plan.machines) {
+    use.memory.count += predicted_memory(machine).count;
+    use.descriptors += kDescriptorsPerMachine;
+    use.processes += machine.role == Role::boot_server ? kProcessesOfBootServer : kProcessesPerClient;
+  }
+  return use;
+}
+
+Status check_fits(const LabPlan& plan, const HostResources& host) {
+  const PredictedUse use = predict_use(plan);
+  const std::size_t machines = plan.machines.size();
+  std::string why;
+  const auto memory_short = [&](Bytes there, const char* where, const char* advice) {
+    if (use.memory.count + kMemoryReserve.count <= there.count) return;
+    why += fmt::format("\n  memory: {} machines are predicted to use {} MiB ({} MiB a client, the boot server what it is "
+                       "promised), and {} MiB stay in reserve; {} has {} MiB: {}",
+                       machines, mib(use.memory), mib(kClientMemory), mib(kMemoryReserve), where, mib(there), advice);
+  };
+  memory_short(host.memory_available, "the host", "start fewer machines (--nodes)");
+  memory_short(host.memory_files_free, "/dev/shm, where guest memory lies,",
+               "start fewer machines, or give it more (mount -o remount,size=90% /dev/shm)");
+  if (use.descriptors > host.descriptors) {
+    why += fmt::format("\n  open descriptors: {} machines need {} ({} each, and {}), and this user may have {}: raise the "
+                       "hard limit (ulimit -Hn), or start fewer machines",
+                       machines, use.descriptors, kDescriptorsPerMachine, kDescriptorsOfOurs, host.descriptors);
+  }
+  if (use.processes > host.processes) {
+    why += fmt::format("\n  processes: {} machines need up to {} ({} a client, {} the boot server), and this user may have "
+                       "{}: raise the limit (ulimit -u, kernel.pid_max), or start fewer machines",
+                       machines, use.processes, kProcessesPerClient, kProcessesOfBootServer, host.processes);
+  }
+  if (why.empty()) return {};
+  return fail("the lab " + plan.name + " does not fit this host:" + why);
+}
+
+std::optional<std::string> hindrance(const MachinePlan& machine, const HostResources& host) {
+  const Bytes left = std::min(host.memory_available, host.memory_files_free);
+  const std::uint64_t needed = predicted_memory(machine).count + kMemoryReserve.count;
+  if (needed <= left.count) return std::nullopt;
+  return fmt::format("not started: it is predicted to use {} MiB and {} MiB stay in reserve, and the host has only {} MiB "
+                     "left ({})",
+                     mib(predicted_memory(machine)), mib(kMemoryReserve), mib(left),
+                     host.memory_files_free < host.memory_available ? "in /dev/shm" : "of memory");
+}
+
+Status raise_descriptor_limit(const LabPlan& plan) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= predict_use(plan).descriptors) return {};
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return fail_errno("cannot raise the limit of open descriptors");
+  return {};
+}
+
+}  // namespace rookery::vboot

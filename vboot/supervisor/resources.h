@@ -1,0 +1,45 @@
+// Whether a lab fits this host, with the arithmetic, before anything starts. Machines are promised more memory than
+// they use, so what is counted is what they are known to use, not their ceiling.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "vboot/lab/lab_plan.h"
+
+namespace rookery::vboot {
+
+// What the host has for us now.
+struct HostResources {
+  Bytes memory_available;  // /proc/meminfo, MemAvailable
+  Bytes memory_files_free;  // of the tmpfs that guest memory lies on: a guest that finds it full dies by SIGBUS
+  std::uint64_t descriptors = 0;  // the hard limit of open descriptors (RLIMIT_NOFILE)
+  std::uint64_t processes = 0;    // that this user may still start (RLIMIT_NPROC, pid_max)
+};
+Result<HostResources> measure_host(const std::filesystem::path& memory_folder);
+
+// What a plan is predicted to use (see resources.cc for where the numbers come from).
+struct PredictedUse {
+  Bytes memory;
+  std::uint64_t descriptors = 0;
+  std::uint64_t processes = 0;
+};
+PredictedUse predict_use(const LabPlan& plan);
+// Of one machine that has been up for a while.
+Bytes predicted_memory(const MachinePlan& machine);
+
+// Nothing, or why the plan does not fit: each shortage with its arithmetic and what to do about it.
+Status check_fits(const LabPlan& plan, const HostResources& host);
+
+// While a lab comes up: why this machine must not be started now, or nothing. Looks at the host again, because others use
+// it too, and a full tmpfs kills guests that already run.
+std::optional<std::string> hindrance(const MachinePlan& machine, const HostResources& host);
+
+// Raises our limit of open descriptors to what the plan needs; check_fits() has seen that it can.
+Status raise_descriptor_limit(const LabPlan& plan);
+
+}  // namespace rookery::vboot
