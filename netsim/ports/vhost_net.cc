@@ -7,8 +7,6 @@ namespace {
 
 // virtio 1.2 §5.1.3, §5.1.2, §5.1.4
 constexpr std::uint64_t kFeatureMac = 1ull << 5;
-constexpr std::uint64_t kFeatureStatus = 1ull << 16;
-constexpr std::uint16_t kStatusLinkUp = 1;
 constexpr unsigned kReceiveQueue = 0;
 constexpr unsigned kTransmitQueue = 1;
 constexpr std::size_t kHeaderSize = 12;  // virtio_net_hdr_v1 (§5.1.6)
@@ -33,13 +31,15 @@ Result<std::unique_ptr<VhostNetPort>> VhostNetPort::listen(EventLoop& loop, cons
 
 VhostNetPort::~VhostNetPort() { loop_.cancel(continuation_); }
 
-std::uint64_t VhostNetPort::features() const { return kFeatureMac | kFeatureStatus; }
+// VIRTIO_NET_F_STATUS is not offered: with it Linux learns of the carrier in a work item of its own, and a system that
+// is quicker than that (a boot ROM is) has its first frames dropped, and asks for an address again a second later.
+std::uint64_t VhostNetPort::features() const { return kFeatureMac; }
 
 ByteBuffer VhostNetPort::config_space() const {
   ByteWriter space;
   std::array<std::uint8_t, MacAddress::kSize> mac{};
   mac_.write(mac.data());
-  space.bytes(mac).le16(kStatusLinkUp);
+  space.bytes(mac);
   return space.take();
 }
 

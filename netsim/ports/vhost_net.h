@@ -19,7 +19,7 @@ class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel 
 
   void send(Frame frame) override;  // to the guest
 
-  // Carrier, as the guest sees it at its next look at the device; frames are dropped both ways while it is down.
+  // Whether a driver is there.
   bool connected() const { return endpoint_->connected(); }
   const std::string& fault() const { return endpoint_->fault(); }
 

@@ -191,7 +191,7 @@ void Supervisor::stage_changed(const Node& node) {
     progress_.line(fmt::format("{:5.1f} s  {} failed in the stage {}: {}", seconds(loop_.now() - lab_->started()),
                                node.plan().name, to_string(boot.failed_in), boot.reason));
   } else if (options_.verbose || (node.plan().role == Role::boot_server && boot.stage == Stage::ready)) {
-    progress_.line(fmt::format("{:5.1f} s  {} {}{}", seconds(loop_.now() - lab_->started()), node.plan().name,
+    progress_.line(fmt::format("{:7.3f} s  {} {}{}", seconds(loop_.now() - lab_->started()), node.plan().name,
                                to_string(boot.stage), boot.detail.empty() ? "" : " (" + boot.detail + ")"));
   }
   if (!lab_->is_settled()) progress_.update(*lab_, loop_.now());
