@@ -130,8 +130,10 @@ Status copy_out(archive* reader, const fs::path& destination, unsigned mode) {
   return {};
 }
 
+// With the modules goes the busybox that loads them: machines that have no modules to load fetch neither.
 Status write_modules(const Facts& facts, const std::vector<std::string>& dep_lines,
-                     const std::map<std::string, std::string>& contents, const fs::path& destination) {
+                     const std::map<std::string, std::string>& contents, const std::string& busybox,
+                     const fs::path& destination) {
   auto writer = ArchiveWriter::create(destination, ArchiveWriter::Format::initramfs, facts.date);
   if (!writer) return tl::unexpected<Error>(writer.error());
   const std::string folder = "lib/modules/" + facts.kernel_version + "/";
@@ -141,6 +143,7 @@ Status write_modules(const Facts& facts, const std::vector<std::string>& dep_lin
   ROOKERY_TRY(writer->add({folder + "modules.dep", 0644, dep}));
   ROOKERY_TRY(writer->add({folder + "modules.alias", 0644, aliases_of(facts.modules_alias, dep_lines)}));
   ROOKERY_TRY(writer->add({folder + "modules.builtin", 0644, facts.modules_builtin}));
+  ROOKERY_TRY(writer->add({"bin/busybox", 0755, busybox}));
   return writer->finish();
 }
 
@@ -272,10 +275,12 @@ Result<RootTree> make_root_tree(const fs::path& system_tar, const std::vector<Im
   ROOKERY_TRY(for_each_entry(system_tar, take));
   for (const auto& [path, file] : ours) ROOKERY_TRY(tar->add(file));
   ROOKERY_TRY(tar->finish());
-  ROOKERY_TRY(write_modules(*facts, *dep_lines, modules, folder / std::string(kModulesCpio)));
   for (std::string_view part : {kVmlinuz, std::string_view(kBusyboxFile)}) {
     if (!fs::exists(folder / part)) return fail(system_tar.string() + " has no " + std::string(part));
   }
+  const auto busybox = read_file(folder / kBusyboxFile);
+  if (!busybox) return tl::unexpected<Error>(busybox.error());
+  ROOKERY_TRY(write_modules(*facts, *dep_lines, modules, *busybox, folder / std::string(kModulesCpio)));
   return RootTree{facts->kernel_version, packages_digest(facts->dpkg_status, facts->kernel_package),
                   facts->date};
 }

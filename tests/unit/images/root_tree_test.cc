@@ -129,6 +129,8 @@ BOOST_AUTO_TEST_CASE(puts_the_guest_program_into_both_stages) {
     BOOST_TEST(list.find("crw------- 0/0") != std::string::npos, list);
     BOOST_TEST(list.find(stage == 1 ? "stage1" : "stage2") != std::string::npos, list);
     BOOST_TEST(list.find(stage == 1 ? "stage2" : "stage1") == std::string::npos, list);
+    // The second stage gets its busybox with the modules that it loads, where there are any.
+    BOOST_TEST((list.find("bin/busybox") != std::string::npos) == (stage == 1), list);
   }
 }
 
