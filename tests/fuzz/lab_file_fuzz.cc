@@ -18,9 +18,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto plan = vboot::plan_lab(*lab, {});
   if (!plan) return 0;
   std::set<std::string_view> names;
-  std::set<std::uint32_t> addresses;
+  std::set<std::uint32_t> addresses;  // of all VLANs: their subnets do not overlap
   for (const vboot::MachinePlan& machine : plan->machines) {
-    const bool inside = (machine.address.value & plan->subnet.netmask().value) == plan->subnet.network.value;
+    const vboot::Ipv4Subnet subnet = plan->vlans.at(machine.vlan_index).subnet;
+    const bool inside = (machine.address.value & subnet.netmask().value) == subnet.network.value &&
+                        machine.switch_index < plan->switches.size();
     if (!inside || !names.insert(machine.name).second || !addresses.insert(machine.address.value).second)
       std::abort();
   }

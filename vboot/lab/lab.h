@@ -16,12 +16,28 @@
 
 namespace rookery::vboot {
 
-// How the cable from a machine to the switch behaves. Without a rate it is as fast as the host.
+// How a cable behaves: a machine's to its switch, or a trunk between two switches. Without a rate it is as
+// fast as the host.
 struct LinkRules {
   std::optional<BitRate> rate;
   Duration delay{0};
   Bytes queue = mebibytes(1);  // frames that wait for the rate; more are dropped
   friend bool operator==(const LinkRules&, const LinkRules&) = default;
+};
+
+// One entry below `switches:`. The switches of a lab are one tree: all but one have an uplink.
+struct SwitchSpec {
+  std::string name;
+  std::optional<std::size_t> uplink;  // the index of the switch that the trunk leads to
+  LinkRules link;                     // the trunk's
+};
+
+// One entry below `vlans:`. In a lab without them, the one network that `network:` describes: it has no name.
+struct VlanSpec {
+  std::string name;
+  std::uint16_t id = 1;  // IEEE 802.1Q's number
+  Ipv4Subnet subnet;
+  Place subnet_at;
 };
 
 // One entry below `machines:`.
@@ -33,6 +49,8 @@ struct MachineGroup {
   std::string backend;
   Bytes memory;
   bool management = true;
+  std::size_t switch_index = 0;  // where it is plugged in, in Lab::switches
+  std::size_t vlan_index = 0;    // in Lab::vlans; a boot server is in all of them
   LinkRules link;
   Duration boot_timeout{0};
 };
@@ -41,14 +59,17 @@ struct Lab {
   std::string filename;  // for errors
   std::string name;
   std::string image;
-  Ipv4Subnet subnet;
-  Place subnet_at;
   std::string domain;
-  std::vector<MachineGroup> groups;  // in the order of the file
+  std::vector<SwitchSpec> switches;  // at least one
+  std::vector<VlanSpec> vlans;       // at least one
+  bool tagged = false;               // the file has `vlans:`: trunks and the boot server's port carry tags
+  std::vector<MachineGroup> groups;  // all in the order of the file
 };
 
-// The most machines that a lab may have.
+// The most that a lab may have.
 inline constexpr std::uint32_t kMachinesMax = 4096;
+inline constexpr std::size_t kSwitchesMax = 256;
+inline constexpr std::size_t kVlansMax = 16;
 
 // Reads a lab file. The Error is of kind usage and has a line for each problem of the file, at most
 // Problems::kLimit: "lab.yaml:7:5: unknown key 'memmory' in machine group 'n'; did you mean 'memory'?".

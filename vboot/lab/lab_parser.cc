@@ -31,6 +31,12 @@ class Reader {
          {"image",
           [&](const YamlNode& v) { words.image = name(v, "an image name", "debian-12", 64, "-._"); }},
          {"network", [&](const YamlNode& v) { network(v, words); }},
+         {"switches", [&](const YamlNode& v) { switches(v, words.switches); }},
+         {"vlans",
+          [&](const YamlNode& v) {
+            words.vlans_at = v.at;
+            vlans(v, words.vlans);
+          }},
          {"machines", [&](const YamlNode& v) { machines(v, words.groups); }},
          {"link", [&](const YamlNode& v) { words.link = link(v, "the lab's link"); }},
          {"backend", [&](const YamlNode& v) { words.backend = backend(v); }},
@@ -104,21 +110,78 @@ class Reader {
   }
 
   void machines(const YamlNode& node, std::vector<GroupWords>& groups) {
+    entries(node, "machines", "machine groups", kMachinesMax,
+            [&](const YamlNode& key, const YamlNode& v) { groups.push_back(group(key, v)); });
+  }
+
+  // A map whose keys are names that the file gives.
+  void entries(const YamlNode& node, std::string_view where, std::string_view of_what, std::size_t most,
+               const std::function<void(const YamlNode&, const YamlNode&)>& read) {
     if (node.kind != YamlNode::Kind::map || node.items.empty()) {
-      problems_.add(node.at, fmt::format("expected 'machines' to be a map of machine groups, found {}",
+      problems_.add(node.at, fmt::format("expected '{}' to be a map of {}, found {}", where, of_what,
                                          node.kind == YamlNode::Kind::map ? "an empty map" : describe(node)));
       return;
     }
     std::vector<std::string_view> seen;
     for (std::size_t i = 0; i < node.items.size(); i += 2) {
       const YamlNode& key = node.items[i];
-      if (!is_new_key(key, "machines", seen)) continue;
-      if (groups.size() == kMachinesMax) {
-        problems_.add(key.at, fmt::format("more than {} machine groups", kMachinesMax));
+      if (!is_new_key(key, where, seen)) continue;
+      if (seen.size() > most) {
+        problems_.add(key.at, fmt::format("more than {} {}", most, of_what));
         return;
       }
-      groups.push_back(group(key, node.items[i + 1]));
+      read(key, node.items[i + 1]);
     }
+  }
+
+  void switches(const YamlNode& node, std::vector<SwitchWords>& found) {
+    entries(node, "switches", "switches", kSwitchesMax, [&](const YamlNode& key, const YamlNode& value) {
+      const auto named = name(key, "a switch name", "east", 32, "-");
+      if (!named) return;
+      SwitchWords& words = found.emplace_back();
+      words.name = *named;
+      words.at = key.at;
+      const std::string where = fmt::format("switch {}", describe(key));
+      // 'core:' alone says as much as 'core: {}': a switch needs to say nothing.
+      if (value.kind == YamlNode::Kind::nothing) return;
+      map(value, where,
+          {{"uplink", [&](const YamlNode& v) { words.uplink = mention(v, "the name of a switch"); }},
+           {"link", [&](const YamlNode& v) {
+              words.link_at = v.at;
+              words.link = link(v, where + "'s link");
+            }}});
+    });
+  }
+
+  void vlans(const YamlNode& node, std::vector<VlanWords>& found) {
+    entries(node, "vlans", "VLANs", kVlansMax, [&](const YamlNode& key, const YamlNode& value) {
+      const auto named = name(key, "a VLAN name", "students", 32, "-");
+      if (!named) return;
+      VlanWords& words = found.emplace_back();
+      words.name = *named;
+      words.at = key.at;
+      const std::string where = fmt::format("VLAN {}", describe(key));
+      map(value, where,
+          {{"id",
+            [&](const YamlNode& v) {
+              words.id = vlan_id(v);
+              words.id_at = v.at;
+            }},
+           {"subnet", [&](const YamlNode& v) {
+              words.subnet = quantity(v, parse_subnet);
+              words.subnet_at = v.at;
+            }}});
+      if (value.kind != YamlNode::Kind::map) return;
+      require(value, "id", fmt::format("{} needs an id: 'id: 10'", where));
+      require(value, "subnet", fmt::format("{} needs a subnet: 'subnet: 10.78.0.0/16'", where));
+    });
+  }
+
+  std::optional<Mention> mention(const YamlNode& node, std::string_view what) {
+    if (node.kind == YamlNode::Kind::scalar && is_name(node.text, 32, "-"))
+      return Mention{node.text, node.at};
+    problems_.add(node.at, fmt::format("expected {}, found {}", what, describe(node)));
+    return std::nullopt;
   }
 
   GroupWords group(const YamlNode& key, const YamlNode& node) {
@@ -147,6 +210,8 @@ class Reader {
           }},
          {"backend", [&](const YamlNode& v) { words.backend = backend(v); }},
          {"management", [&](const YamlNode& v) { group.management = boolean(v); }},
+         {"switch", [&](const YamlNode& v) { words.plugged_into = mention(v, "the name of a switch"); }},
+         {"vlan", [&](const YamlNode& v) { words.vlan = mention(v, "the name of a VLAN"); }},
          {"link", [&](const YamlNode& v) { words.link = link(v, where + "'s link"); }},
          {"boot_timeout", [&](const YamlNode& v) { words.boot_timeout = boot_timeout(v); }}});
     if (node.kind == YamlNode::Kind::map && !role_given) {
@@ -208,15 +273,26 @@ class Reader {
   }
 
   std::optional<std::uint32_t> count(const YamlNode& node) {
+    // 1 if it is none, so that nothing is said of the group's name, which has no number without a count.
+    return number(node, "a count", kMachinesMax).value_or(1);
+  }
+  std::optional<std::uint16_t> vlan_id(const YamlNode& node) {
+    constexpr std::uint32_t kLastVlan = 4094;  // IEEE 802.1Q-2018 table 9-2: 4095 is reserved
+    const auto id = number(node, "a VLAN id", kLastVlan);
+    if (!id) return std::nullopt;
+    return static_cast<std::uint16_t>(*id);
+  }
+
+  std::optional<std::uint32_t> number(const YamlNode& node, std::string_view what, std::uint32_t most) {
     const std::string& text = node.text;
-    const bool number = node.kind == YamlNode::Kind::scalar && !node.quoted && !text.empty() &&
+    const bool digits = node.kind == YamlNode::Kind::scalar && !node.quoted && !text.empty() &&
                         text.size() <= 9 &&
                         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-    const auto value = number && text[0] != '0' ? static_cast<std::uint32_t>(std::stoul(text)) : 0;
-    if (value >= 1 && value <= kMachinesMax) return value;
-    problems_.add(node.at, fmt::format("expected a count of 1 to {}, found {}{}", kMachinesMax,
-                                       describe(node), node.quoted ? " in quotes" : ""));
-    return 1;  // so that nothing is said of the group's name, which has no number without a count
+    const auto value = digits && text[0] != '0' ? static_cast<std::uint32_t>(std::stoul(text)) : 0;
+    if (value >= 1 && value <= most) return value;
+    problems_.add(node.at, fmt::format("expected {} of 1 to {}, found {}{}", what, most, describe(node),
+                                       node.quoted ? " in quotes" : ""));
+    return std::nullopt;
   }
 
   bool boolean(const YamlNode& node) {
@@ -262,6 +338,7 @@ Result<Lab> parse_lab(std::string_view text, std::string_view filename) {
   Problems problems(filename);
   LabWords words = Reader(problems).lab(*tree);
   check_boot_servers(words, tree->at, problems);
+  check_topology(words, problems);
   if (!problems.empty()) return tl::unexpected(problems.to_error());
   return with_defaults(std::move(words), filename);
 }

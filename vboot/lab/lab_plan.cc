@@ -44,20 +44,21 @@ struct Layout {
   std::uint32_t room() const { return last_client.value - first_client.value + 1; }
 };
 
-std::string no_room(const Lab& lab, std::uint32_t clients) {
-  const Layout layout(lab.subnet);
+std::string no_room(const VlanSpec& vlan, std::uint32_t clients) {
+  const Layout layout(vlan.subnet);
   std::string hint;
-  for (unsigned prefix = lab.subnet.prefix; prefix-- > 8;) {
+  for (unsigned prefix = vlan.subnet.prefix; prefix-- > 8;) {
     if (Layout(Ipv4Subnet{{}, prefix}).room() < clients) continue;
     hint = fmt::format("; a /{} is large enough", prefix);
     break;
   }
   return fmt::format(
-      "network {} has room for {} clients ({} to {}; of its {} addresses {} to {} are for guests), but the "
-      "lab has "
+      "network {} has room for {} clients ({} to {}; of its {} addresses {} to {} are for guests), but {} "
+      "has "
       "{}{}",
-      to_text(lab.subnet), layout.room(), to_text(layout.first_client), to_text(layout.last_client),
-      lab.subnet.size(), to_text(layout.guests.first), to_text(layout.guests.last), clients, hint);
+      to_text(vlan.subnet), layout.room(), to_text(layout.first_client), to_text(layout.last_client),
+      vlan.subnet.size(), to_text(layout.guests.first), to_text(layout.guests.last),
+      vlan.name.empty() ? "the lab" : fmt::format("VLAN '{}'", vlan.name), clients, hint);
 }
 
 // The names that the boot server gives to machines that are not in the lab.
@@ -97,13 +98,29 @@ Result<std::vector<MachineGroup>> with_nodes(const Lab& lab, const PlanOptions& 
 // Makes the machines one by one; every name once.
 class Planner {
  public:
-  Planner(const Lab& lab, Problems& problems) : layout_(lab.subnet), problems_(problems) {}
+  Planner(const Lab& lab, Problems& problems) : lab_(lab), clients_(lab.vlans.size()), problems_(problems) {
+    for (const VlanSpec& vlan : lab.vlans) layouts_.emplace_back(vlan.subnet);
+  }
 
   void add_group(const MachineGroup& group) {
     if (!group.count) return add(group, group.name);
     for (std::uint32_t i = 1; i <= *group.count; ++i) add(group, fmt::format("{}{}", group.name, i));
   }
-  std::uint32_t clients() const { return clients_; }
+  // To be asked when all machines are made.
+  void check_room() const {
+    for (std::size_t i = 0; i < clients_.size(); ++i) {
+      if (clients_[i] > layouts_[i].room())
+        problems_.add(lab_.vlans[i].subnet_at, no_room(lab_.vlans[i], clients_[i]));
+    }
+  }
+  std::vector<VlanPlan> vlans() const {
+    std::vector<VlanPlan> vlans;
+    for (std::size_t i = 0; i < layouts_.size(); ++i) {
+      const VlanSpec& vlan = lab_.vlans[i];
+      vlans.push_back({vlan.name, vlan.id, vlan.subnet, layouts_[i].server, layouts_[i].guests});
+    }
+    return vlans;
+  }
   std::vector<MachinePlan> take() { return std::move(machines_); }
 
  private:
@@ -136,16 +153,19 @@ class Planner {
     machine.boot_timeout = group.boot_timeout;
     const bool serves = group.role == Role::boot_server;
     machine.boot = serves ? BootSource::medium : BootSource::network;
-    machine.address = serves ? layout_.server : layout_.first_client + clients_;
-    clients_ += serves ? 0 : 1;
+    machine.switch_index = group.switch_index;
+    machine.vlan_index = serves ? 0 : group.vlan_index;
+    const Layout& layout = layouts_[machine.vlan_index];
+    machine.address = serves ? layout.server : layout.first_client + clients_[machine.vlan_index]++;
     machines_.push_back(std::move(machine));
   }
 
-  Layout layout_;
+  const Lab& lab_;
+  std::vector<Layout> layouts_;         // of each VLAN
+  std::vector<std::uint32_t> clients_;  // in each VLAN
   Problems& problems_;
   std::vector<MachinePlan> machines_;
   std::map<std::string, std::string> owners_;  // machine name to group name
-  std::uint32_t clients_ = 0;
   bool full_ = false;
 };
 
@@ -170,10 +190,10 @@ Result<LabPlan> plan_lab(const Lab& lab, const PlanOptions& options) {
   Problems problems(lab.filename);
   Planner planner(lab, problems);
   for (const MachineGroup& group : *groups) planner.add_group(group);
-  const Layout layout(lab.subnet);
-  if (planner.clients() > layout.room()) problems.add(lab.subnet_at, no_room(lab, planner.clients()));
+  planner.check_room();
   if (!problems.empty()) return tl::unexpected(problems.to_error());
-  return LabPlan{lab.name, lab.image, options.seed, lab.subnet, lab.domain, layout.guests, planner.take()};
+  return LabPlan{lab.name,     lab.image,       options.seed, lab.domain,
+                 lab.switches, planner.vlans(), lab.tagged,   planner.take()};
 }
 
 }  // namespace rookery::vboot

@@ -25,7 +25,9 @@ struct MachinePlan {
   Bytes memory;
   MacBytes data_mac{};                     // 52:54:00 and the index
   std::optional<MacBytes> management_mac;  // 0a:52:4b and the index; none without a management NIC
-  Ipv4 address;
+  std::size_t switch_index = 0;            // in LabPlan::switches
+  std::size_t vlan_index = 0;              // in LabPlan::vlans; the boot server is in all of them
+  Ipv4 address;                            // the boot server's in the first VLAN
   LinkRules link;
   BootSource boot = BootSource::network;
   Duration boot_timeout{0};
@@ -37,13 +39,23 @@ struct AddressRange {
   constexpr std::uint32_t size() const { return last.value - first.value + 1; }
 };
 
+// One broadcast domain. A lab without VLANs is one of these, with the number that untagged frames have.
+struct VlanPlan {
+  std::string name;
+  std::uint16_t id = 1;
+  Ipv4Subnet subnet;
+  Ipv4 server;          // the boot server's address in it
+  AddressRange guests;  // for machines that are not in the lab
+};
+
 struct LabPlan {
   std::string name;
   std::string image;
   std::uint64_t seed = 0;
-  Ipv4Subnet subnet;
   std::string domain;
-  AddressRange guests;  // for machines that are not in the lab: guest-1 has the first
+  std::vector<SwitchSpec> switches;  // at least one; one tree
+  std::vector<VlanPlan> vlans;       // at least one; guest-1 has the first guest address of the first
+  bool tagged = false;  // trunks and the boot server's port carry tags; otherwise there is one VLAN, without
   std::vector<MachinePlan> machines;
 
   const MachinePlan* find(std::string_view machine) const;  // nullptr if there is none

@@ -22,6 +22,34 @@ LinkRules laid_over(const LinkWords& group, const LinkWords& lab) {
   return rules;
 }
 
+// By name in a list that has it.
+template <typename T>
+std::size_t index_of(const std::vector<T>& named, std::string_view name) {
+  const auto found = std::find_if(named.begin(), named.end(), [&](const T& one) { return one.name == name; });
+  if (found == named.end()) bug("a name that was not checked");
+  return static_cast<std::size_t>(found - named.begin());
+}
+
+std::vector<SwitchSpec> switches_of(const LabWords& words) {
+  if (words.switches.empty()) return {SwitchSpec{"switch", std::nullopt, {}}};
+  std::vector<SwitchSpec> switches;
+  for (const SwitchWords& said : words.switches) {
+    std::optional<std::size_t> uplink;
+    if (said.uplink) uplink = index_of(words.switches, said.uplink->name);
+    switches.push_back({said.name, uplink, laid_over(said.link, words.link)});
+  }
+  return switches;
+}
+
+std::vector<VlanSpec> vlans_of(const LabWords& words) {
+  constexpr std::uint16_t kUntagged = 1;  // IEEE 802.1Q-2018 table 9-2
+  if (words.vlans.empty()) return {{"", kUntagged, words.subnet.value_or(kDefaultSubnet), words.subnet_at}};
+  std::vector<VlanSpec> vlans;
+  for (const VlanWords& said : words.vlans)
+    vlans.push_back({said.name, *said.id, *said.subnet, said.subnet_at});
+  return vlans;
+}
+
 }  // namespace
 
 Lab with_defaults(LabWords words, std::string_view filename) {
@@ -30,8 +58,9 @@ Lab with_defaults(LabWords words, std::string_view filename) {
   lab.name = words.name.value_or("");
   lab.image = words.image.value_or(std::string(kDefaultImage));
   lab.domain = words.domain.value_or(lab.name + ".internal");
-  lab.subnet = words.subnet.value_or(kDefaultSubnet);
-  lab.subnet_at = words.subnet_at;
+  lab.switches = switches_of(words);
+  lab.vlans = vlans_of(words);
+  lab.tagged = !words.vlans.empty();
   const std::string backend = words.backend.value_or(std::string(kDefaultBackend));
   const Duration boot_timeout = words.boot_timeout.value_or(kDefaultBootTimeout);
   for (GroupWords& said : words.groups) {
@@ -41,6 +70,8 @@ Lab with_defaults(LabWords words, std::string_view filename) {
         said.memory.value_or(group.role == Role::boot_server ? kDefaultServerMemory : kDefaultClientMemory);
     group.backend = said.backend.value_or(backend);
     group.boot_timeout = said.boot_timeout.value_or(boot_timeout);
+    if (said.plugged_into) group.switch_index = index_of(lab.switches, said.plugged_into->name);
+    if (said.vlan) group.vlan_index = index_of(lab.vlans, said.vlan->name);
     group.link = laid_over(said.link, words.link);
     lab.groups.push_back(std::move(group));
   }

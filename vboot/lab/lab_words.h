@@ -19,8 +19,32 @@ struct LinkWords {
   std::optional<Bytes> queue;
 };
 
+// A name that stands for something described elsewhere in the file.
+struct Mention {
+  std::string name;
+  Place at;
+};
+
+struct SwitchWords {
+  std::string name;
+  Place at;
+  std::optional<Mention> uplink;
+  std::optional<Place> link_at;
+  LinkWords link;
+};
+
+struct VlanWords {
+  std::string name;
+  Place at;
+  std::optional<std::uint16_t> id;
+  Place id_at;
+  std::optional<Ipv4Subnet> subnet;
+  Place subnet_at;
+};
+
 struct GroupWords {
   MachineGroup group;
+  std::optional<Mention> plugged_into, vlan;
   std::optional<Role> role;
   std::optional<Bytes> memory;
   std::optional<std::string> backend;
@@ -30,6 +54,9 @@ struct GroupWords {
 
 struct LabWords {
   std::vector<GroupWords> groups;
+  std::vector<SwitchWords> switches;
+  std::vector<VlanWords> vlans;
+  std::optional<Place> vlans_at;
   std::optional<std::string> name, image, domain, backend;
   std::optional<Ipv4Subnet> subnet;
   Place subnet_at;
@@ -37,10 +64,15 @@ struct LabWords {
   LinkWords link;
 };
 
-// The lab with its defaults laid under what was said: a group's words over the lab's, those over ours.
+// The lab with its defaults laid under what was said: a group's words over the lab's, those over ours. The
+// words have no problems.
 Lab with_defaults(LabWords words, std::string_view filename);
 
 // Adds a problem, at the place of the group or of the file, unless there is exactly one boot server.
 void check_boot_servers(const LabWords& words, Place file, Problems& problems);
+
+// Adds the problems of switches and VLANs, and of machines that are to be in them: unknown names, loops,
+// numbers or networks that are given twice (lab_topology.cc).
+void check_topology(const LabWords& words, Problems& problems);
 
 }  // namespace rookery::vboot

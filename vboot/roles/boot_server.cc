@@ -12,15 +12,30 @@ namespace rookery::vboot {
 namespace {
 
 // A unique local prefix (RFC 4193) for router advertisements, the same in every lab as the MAC addresses are:
-// labs do not meet.
-constexpr std::string_view kIpv6Prefix = "fd52:6f6f:6b65::";
+// labs do not meet. A VLAN's has its number, as it is written, for its subnet.
+std::string ipv6_prefix(const LabPlan& plan, const VlanPlan& vlan) {
+  return plan.tagged ? fmt::format("fd52:6f6f:6b65:{}::", vlan.id) : "fd52:6f6f:6b65::";
+}
+
+// The server's interface in a VLAN, and what dnsmasq calls the requests that come by it.
+std::string vlan_interface(const VlanPlan& vlan) {
+  return fmt::format("vlan{}", vlan.id);
+}
 
 std::string dhcp_lines(const LabPlan& plan) {
-  const std::size_t leases = plan.machines.size() + plan.guests.size();
+  std::size_t leases = plan.machines.size();
+  std::string ranges;
+  for (const VlanPlan& vlan : plan.vlans) {
+    leases += vlan.guests.size();
+    ranges += fmt::format("dhcp-range={}{},{},{},{},infinite\n",
+                          plan.tagged ? "set:" + vlan_interface(vlan) + "," : "", to_text(vlan.guests.first),
+                          to_text(vlan.guests.last), to_text(vlan.subnet.netmask()),
+                          to_text(vlan.subnet.broadcast()));
+  }
   return fmt::format(
       "# Addresses: the lab's machines by their MAC, everybody else from the pool, for good.\n"
       "dhcp-authoritative\n"
-      "dhcp-range={},{},{},{},infinite\n"
+      "{}"
       "dhcp-hostsfile={}/machines\n"
       "dhcp-lease-max={}\n"
       "dhcp-leasefile=/run/rookery/dnsmasq.leases\n"
@@ -29,11 +44,16 @@ std::string dhcp_lines(const LabPlan& plan) {
       "no-ping\n"
       "# No router: this network leads nowhere.\n"
       "dhcp-option=option:router\n",
-      to_text(plan.guests.first), to_text(plan.guests.last), to_text(plan.subnet.netmask()),
-      to_text(plan.subnet.broadcast()), kRoleFolder, leases);
+      ranges, kRoleFolder, leases);
 }
 
-std::string boot_lines(const MachinePlan& server) {
+std::string boot_lines(const LabPlan& plan) {
+  std::string scripts;
+  for (const VlanPlan& vlan : plan.vlans) {
+    scripts += fmt::format("dhcp-boot={0}tag:ipxe,http://{1}/{2},,{1}\n",
+                           plan.tagged ? "tag:" + vlan_interface(vlan) + "," : "", to_text(vlan.server),
+                           kBootScriptName);
+  }
   return fmt::format(
       "# Network boot. iPXE and what speaks its language (option 77) get the script's URL, and are told not "
       "to\n"
@@ -42,17 +62,30 @@ std::string boot_lines(const MachinePlan& server) {
       "# where the simplest firmware looks.\n"
       "dhcp-no-override\n"
       "dhcp-userclass=set:ipxe,iPXE\n"
-      "dhcp-boot=tag:ipxe,http://{0}/{1},,{0}\n"
+      "{}"
       "dhcp-option-force=tag:ipxe,encap:175,176,1b\n"
       "enable-tftp\n"
-      "tftp-root={2}\n"
+      "tftp-root={}\n"
       "tftp-max=1024\n",
-      to_text(server.address), kBootScriptName, kPublicFolder);
+      scripts, kPublicFolder);
+}
+
+// The server's own name: an address in each VLAN, of which everybody is told that of their own.
+std::string server_name_lines(const LabPlan& plan, const MachinePlan& server) {
+  if (plan.tagged) return "localise-queries\n";  // its names stand with those of the guests
+  return fmt::format("host-record={0},{0}.{1},{2}\n", server.name, plan.domain, to_text(server.address));
+}
+
+std::string interface_lines(const LabPlan& plan) {
+  std::string lines;
+  if (!plan.tagged) return lines;
+  for (const VlanPlan& vlan : plan.vlans) lines += fmt::format("interface={}\n", vlan_interface(vlan));
+  return lines;
 }
 
 std::string dnsmasq_conf(const LabPlan& plan, const MachinePlan& server) {
   std::string text = fmt::format(
-      "# dnsmasq of the boot server of lab {0}; the start script adds the interface.\n"
+      "# dnsmasq of the boot server of lab {0}{1}.\n"
       "user=nobody\n"
       "group=nogroup\n"
       "pid-file=/run/rookery/dnsmasq.pid\n"
@@ -63,25 +96,30 @@ std::string dnsmasq_conf(const LabPlan& plan, const MachinePlan& server) {
       "quiet-tftp\n"
       "bind-interfaces\n"
       "except-interface=lo\n"
+      "{2}"
       "\n"
       "# Names: the lab's own, and no others.\n"
       "port=53\n"
       "no-resolv\n"
       "no-hosts\n"
-      "domain={1}\n"
-      "local=/{1}/\n"
+      "domain={3}\n"
+      "local=/{3}/\n"
       "expand-hosts\n"
-      "host-record={2},{2}.{1},{3}\n"
-      "addn-hosts={4}/guests\n"
+      "{4}"
+      "addn-hosts={5}/guests\n"
       "\n",
-      plan.name, plan.domain, server.name, to_text(server.address), kRoleFolder);
-  return text + dhcp_lines(plan) + "\n" + boot_lines(server);
+      plan.name, plan.tagged ? "" : "; the start script adds the interface", interface_lines(plan),
+      plan.domain, server_name_lines(plan, server), kRoleFolder);
+  return text + dhcp_lines(plan) + "\n" + boot_lines(plan);
 }
 
 // In a file of its own, for a kernel without IPv6 refuses it. Firmware waits for an advertisement that nobody
 // else sends; this one offers no default route (lifetime 0) and no DHCPv6 to wait for.
-std::string router_conf() {
-  return fmt::format("enable-ra\ndhcp-range={},ra-only\nra-param=*,600,0\n", kIpv6Prefix);
+std::string router_conf(const LabPlan& plan) {
+  std::string ranges;
+  for (const VlanPlan& vlan : plan.vlans)
+    ranges += fmt::format("dhcp-range={},ra-only\n", ipv6_prefix(plan, vlan));
+  return fmt::format("enable-ra\n{}ra-param=*,600,0\n", ranges);
 }
 
 // dhcp-hostsfile: MAC, address, name.
@@ -95,15 +133,25 @@ std::string machines(const LabPlan& plan) {
 }
 
 // A hosts file: dnsmasq gives a lease that has no name the one that its address has here.
-std::string guests(const LabPlan& plan) {
+std::string guests(const LabPlan& plan, const MachinePlan& server) {
   std::string text;
-  for (std::uint32_t i = 0; i < plan.guests.size(); ++i) {
-    text += fmt::format("{} guest-{}\n", to_text(plan.guests.first + i), i + 1);
+  for (const VlanPlan& vlan : plan.vlans) {
+    if (plan.tagged) text += fmt::format("{} {}\n", to_text(vlan.server), server.name);
+  }
+  std::uint32_t number = 0;
+  for (const VlanPlan& vlan : plan.vlans) {
+    for (std::uint32_t i = 0; i < vlan.guests.size(); ++i) {
+      text += fmt::format("{} guest-{}\n", to_text(vlan.guests.first + i), ++number);
+    }
   }
   return text;
 }
 
-std::string lighttpd_conf(const LabPlan& plan, const MachinePlan& server) {
+std::string lighttpd_conf(const LabPlan& plan) {
+  std::string other_addresses;
+  for (std::size_t i = 1; i < plan.vlans.size(); ++i) {
+    other_addresses += fmt::format("$SERVER[\"socket\"] == \"{}:80\" {{ }}\n", to_text(plan.vlans[i].server));
+  }
   return fmt::format(
       "# lighttpd of the boot server of lab {}: the medium's components, and the boot script.\n"
       "server.modules = (\"mod_alias\", \"mod_staticfile\")\n"
@@ -123,8 +171,10 @@ std::string lighttpd_conf(const LabPlan& plan, const MachinePlan& server) {
       "server.listen-backlog = 4096\n"
       "server.max-keep-alive-idle = 5\n"
       "server.network-backend = \"sendfile\"\n"
-      "server.stat-cache-engine = \"simple\"\n",
-      plan.name, to_text(server.address), kComponentFolder, kBootScriptName, kPublicFolder, kBootScriptName);
+      "server.stat-cache-engine = \"simple\"\n"
+      "{}",
+      plan.name, to_text(plan.vlans.front().server), kComponentFolder, kBootScriptName, kPublicFolder,
+      kBootScriptName, other_addresses);
 }
 
 constexpr std::string_view kStartHead = R"(#!/bin/sh
@@ -159,7 +209,7 @@ ulimit -n 8192 || fail "cannot open 8192 files"
 )";
 
 // The data NIC is known by its MAC: names follow the order of discovery, and a management NIC has one too.
-std::string start_network(const LabPlan& plan, const MachinePlan& server) {
+std::string find_nic(const MachinePlan& server) {
   return fmt::format(R"(
 nic=
 for folder in /sys/class/net/*; do
@@ -171,22 +221,58 @@ done
 
 tune kernel/hostname {1}
 ra=
-if [ -d "/proc/sys/net/ipv6/conf/$nic" ]; then
+)",
+                     to_text(server.data_mac), server.name);
+}
+
+std::string start_untagged(const LabPlan& plan, const MachinePlan& server) {
+  const VlanPlan& vlan = plan.vlans.front();
+  return fmt::format(R"(if [ -d "/proc/sys/net/ipv6/conf/$nic" ]; then
   # Nobody else can have these addresses: no second's wait for the answer. And no advice from ourselves.
   tune "net/ipv6/conf/$nic/accept_dad" 0
   tune "net/ipv6/conf/$nic/accept_ra" 0
-  ip address add {5}1/64 dev "$nic" && ra={4}/router.conf
+  ip address add {3}1/64 dev "$nic" && ra={2}/router.conf
 fi
-ip address add {2}/{3} broadcast + dev "$nic" || fail "cannot give $nic the address {2}"
+ip address add {0}/{1} broadcast + dev "$nic" || fail "cannot give $nic the address {0}"
 ip link set "$nic" up || fail "cannot set $nic up"
 )",
-                     to_text(server.data_mac), server.name, to_text(server.address), plan.subnet.prefix,
-                     kRoleFolder, kIpv6Prefix);
+                     to_text(server.address), vlan.subnet.prefix, kRoleFolder, ipv6_prefix(plan, vlan));
+}
+
+// The data NIC is a tagged port: an interface for each VLAN, and nothing on the NIC itself.
+std::string start_tagged(const LabPlan& plan) {
+  std::string links, addresses, names;
+  for (const VlanPlan& vlan : plan.vlans) {
+    const std::string name = vlan_interface(vlan);
+    links += fmt::format("link add link $nic name {} type vlan id {}\n", name, vlan.id);
+    links +=
+        fmt::format("address add {}/{} broadcast + dev {}\n", to_text(vlan.server), vlan.subnet.prefix, name);
+    addresses += fmt::format("address add {}1/64 dev {}\n", ipv6_prefix(plan, vlan), name);
+    names += " " + name;
+  }
+  return fmt::format(R"(
+# Who asks in one VLAN for an address of another gets no answer: they have nothing to do with each other.
+tune net/ipv4/conf/all/arp_ignore 1
+ip link set "$nic" up || fail "cannot set $nic up"
+ip -batch - << VLANS || fail "cannot make the VLANs' interfaces on $nic"
+{0}VLANS
+if [ -d /proc/sys/net/ipv6/conf/all ]; then
+  for vlan in{2}; do
+    # Nobody else can have these addresses: no second's wait for the answer. And no advice from ourselves.
+    tune "net/ipv6/conf/$vlan/accept_dad" 0
+    tune "net/ipv6/conf/$vlan/accept_ra" 0
+  done
+  ip -batch - << VLANS && ra={3}/router.conf
+{1}VLANS
+fi
+for vlan in{2}; do ip link set "$vlan" up || fail "cannot set $vlan up"; done
+)",
+                     links, addresses, names, kRoleFolder);
 }
 
 // DHCP comes last: who has an answer finds everything else running. One thread serves a connection's requests
 // in their order; with nbdkit's 16 to each connection a thousand machines would be 17,000 threads.
-std::string start_services(const MachinePlan& server) {
+std::string start_services(const LabPlan& plan, const MachinePlan& server) {
   return fmt::format(R"(
 nbdkit --readonly --threads=1 --ipaddr={0} --port={1} --exportname={2} --tls=off --log=null \
   --user=nobody --group=nogroup file {3}/root.squashfs || fail "nbdkit did not start"
@@ -195,16 +281,18 @@ umask 0
 : > /run/rookery/lighttpd.log
 umask 022
 lighttpd -f {4}/lighttpd.conf || fail "lighttpd did not start"
-dnsmasq --conf-file={4}/dnsmasq.conf ${{ra:+--conf-file="$ra"}} --interface="$nic" || fail "dnsmasq did not start"
+dnsmasq --conf-file={4}/dnsmasq.conf ${{ra:+--conf-file="$ra"}}{5} || fail "dnsmasq did not start"
 )",
-                     to_text(server.address), kNbdPort, kShareExport, kComponentFolder, kRoleFolder);
+                     plan.tagged ? "0.0.0.0" : to_text(server.address), kNbdPort, kShareExport,
+                     kComponentFolder, kRoleFolder, plan.tagged ? "" : " --interface=\"$nic\"");
 }
 
 std::string start(const LabPlan& plan, const MachinePlan& server) {
   std::string text(kStartHead);
-  text += start_network(plan, server);
+  text += find_nic(server);
+  text += plan.tagged ? start_tagged(plan) : start_untagged(plan, server);
   text += kStartTuning;
-  return text + start_services(server);
+  return text + start_services(plan, server);
 }
 
 }  // namespace
@@ -216,11 +304,11 @@ Result<std::vector<RoleFile>> boot_server_files(const LabPlan& plan, const Machi
   auto path = [](std::string_view name) { return fmt::format("{}/{}", kRoleFolder.substr(1), name); };
   return std::vector<RoleFile>{
       {path("dnsmasq.conf"), 0644, dnsmasq_conf(plan, server)},
-      {path("guests"), 0644, guests(plan)},
-      {path("lighttpd.conf"), 0644, lighttpd_conf(plan, server)},
+      {path("guests"), 0644, guests(plan, server)},
+      {path("lighttpd.conf"), 0644, lighttpd_conf(plan)},
       {path("machines"), 0644, machines(plan)},
       {fmt::format("{}/{}", kPublicFolder.substr(1), kBootScriptName), 0644, std::move(*script)},
-      {path("router.conf"), 0644, router_conf()},
+      {path("router.conf"), 0644, router_conf(plan)},
       {path("start"), 0755, start(plan, server)},
   };
 }

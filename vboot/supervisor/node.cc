@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "vboot/supervisor/lab_network.h"
+
 namespace rookery::vboot {
 namespace {
 
@@ -22,14 +24,6 @@ Stage stage_of(agent::BootStage stage) {
     case agent::BootStage::ready: return Stage::ready;
   }
   return Stage::firmware;
-}
-
-netsim::LinkRules cable_rules(const LinkRules& rules) {
-  netsim::LinkRules cable;
-  if (rules.rate) cable.rate = netsim::BitRate{rules.rate->bits_per_second};
-  cable.delay = rules.delay;
-  cable.queue = rules.queue;
-  return cable;
 }
 
 // A DHCP message that concerns `mac`. Looked at cheaply first: this is called for every frame of a boot.
@@ -115,6 +109,7 @@ Status Node::plug(netsim::Switch& to) {
   capture_out_.connect(*uplink_);
   switch_ = &to;
   switch_port_ = &to.attach(plan_.name, *downlink_);
+  to.set_vlans(*switch_port_, setup_.vlans);
   uplink_->connect(*switch_port_);
   tap_out_.watch(*this);
   tap_in_.watch(*this);

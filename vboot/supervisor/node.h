@@ -51,6 +51,7 @@ struct NodeSetup {
   backends::BlockStore* medium = nullptr;  // its disk, if it starts from a medium
   std::string command_line;
   RoleBundle role;
+  netsim::VlanMembership vlans;  // of its port
   std::uint64_t seed = 0;
   netsim::FrameWatcher* watcher = nullptr;  // sees every frame: tag 2i on the cable, 2i+1 on the management NIC
 };

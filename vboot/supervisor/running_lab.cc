@@ -15,7 +15,7 @@ constexpr const char* kCommandLine = "quiet panic=-1 nbd.nbds_max=1";
 }  // namespace
 
 RunningLab::RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events)
-    : loop_(loop), setup_(std::move(setup)), events_(events), switch_(loop, netsim::SwitchRules{}) {
+    : loop_(loop), setup_(std::move(setup)), events_(events), network_(loop, setup_.plan, netsim::SwitchRules{}) {
   if (setup_.booting_at_once > 0) return;
   // In lockstep the host must not show; otherwise each processor has enough to do while guests wait for one another.
   constexpr unsigned kInLockstep = 8, kPerProcessor = 4;
@@ -50,10 +50,11 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup s
     node.command_line = kCommandLine;
     node.seed = Random(lab->setup_.plan.seed, "machine/" + plan.name).next();
     node.watcher = watcher;
+    node.vlans = LabNetwork::vlans_of(lab->setup_.plan, plan);
     auto role = role_files(lab->setup_.plan, plan, lab->setup_.image);
     if (!role) return tl::unexpected<Error>(role.error());
     node.role = std::move(*role);
-    auto made = Node::make(loop, plan, std::move(node), *backend, lab->switch_, *lab);
+    auto made = Node::make(loop, plan, std::move(node), *backend, lab->network_.switch_of(plan), *lab);
     if (!made) return tl::unexpected<Error>(std::move(made.error()).while_doing("machine '" + plan.name + "'"));
     lab->nodes_.push_back(std::move(*made));
     Node* added = lab->nodes_.back().get();

@@ -1,4 +1,4 @@
-// A running lab: the switch, its machines, the order in which they start, and what became of each. Works under any
+// A running lab: its network, its machines, the order in which they start, and what became of each. Works under any
 // pacer. Owned by whoever runs it (the supervisor's command, a test); destroying it power-cuts everything.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "images/medium.h"
+#include "vboot/supervisor/lab_network.h"
 #include "vboot/supervisor/node.h"
 
 namespace rookery::vboot {
@@ -80,7 +81,7 @@ class RunningLab final : private NodeEvents {
   EventLoop& loop_;
   LabSetup setup_;
   LabEvents& events_;
-  netsim::Switch switch_;
+  LabNetwork network_;
   std::unique_ptr<backends::BlockStore> medium_;
   std::vector<std::unique_ptr<Node>> nodes_;
   Node* boot_server_ = nullptr;

@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(the_examples_of_the_manual_make_a_plan) {
     BOOST_REQUIRE_MESSAGE(lab, lab.error().message);
     BOOST_TEST(plan_lab(*lab, {}).has_value());
   }
-  BOOST_TEST(examples == 2);
+  BOOST_TEST(examples == 3);
 }
 
 BOOST_AUTO_TEST_CASE(bad_files_make_the_errors_that_they_expect) {

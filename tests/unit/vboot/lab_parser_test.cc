@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(fills_in_the_defaults_of_the_smallest_lab) {
   const Lab lab = good(kSmallest);
   BOOST_TEST(lab.name == "small");
   BOOST_TEST(lab.image == "debian-12");
-  BOOST_TEST(to_text(lab.subnet) == "10.77.0.0/16");
+  BOOST_TEST(to_text(lab.vlans.at(0).subnet) == "10.77.0.0/16");
   BOOST_TEST(lab.domain == "small.internal");
   BOOST_REQUIRE(lab.groups.size() == 1u);
   const MachineGroup& server = lab.groups[0];
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_key_of_a_misspelt_one) {
   BOOST_TEST(
       problems(with_clients("disk: 1 GiB")) ==
       "lab.yaml:4:21: unknown key 'disk' in machine group 'n'; known keys are: role, count, memory, backend, "
-      "management, link, boot_timeout");
+      "management, switch, vlan, link, boot_timeout");
 }
 
 BOOST_AUTO_TEST_CASE(names_the_nearest_role_and_backend) {

@@ -81,16 +81,16 @@ BOOST_AUTO_TEST_CASE(plans_four_thousand_machines_with_an_address_each) {
     BOOST_REQUIRE(plan.machines[i].address.value == plan.machines[i - 1].address.value + 1);
     BOOST_REQUIRE(plan.machines[i].data_mac > plan.machines[i - 1].data_mac);
   }
-  BOOST_TEST((plan.machines.back().address < plan.guests.first));
+  BOOST_TEST((plan.machines.back().address < plan.vlans.at(0).guests.first));
 }
 
 BOOST_AUTO_TEST_CASE(keeps_the_top_of_the_subnet_for_guests) {
   const LabPlan large = plan_of(lab_of(""));
-  BOOST_TEST(to_text(large.guests.first) == "10.77.252.0");
-  BOOST_TEST(to_text(large.guests.last) == "10.77.255.254");
+  BOOST_TEST(to_text(large.vlans.at(0).guests.first) == "10.77.252.0");
+  BOOST_TEST(to_text(large.vlans.at(0).guests.last) == "10.77.255.254");
   const LabPlan small = plan_of(lab_of("", "network: {subnet: 192.168.7.0/28}"));
-  BOOST_TEST(to_text(small.guests.first) == "192.168.7.12");
-  BOOST_TEST(to_text(small.guests.last) == "192.168.7.14");
+  BOOST_TEST(to_text(small.vlans.at(0).guests.first) == "192.168.7.12");
+  BOOST_TEST(to_text(small.vlans.at(0).guests.last) == "192.168.7.14");
 }
 
 BOOST_AUTO_TEST_CASE(fills_a_small_subnet_to_the_last_address_and_no_further) {
@@ -131,6 +131,46 @@ BOOST_AUTO_TEST_CASE(refuses_the_names_of_guests) {
   BOOST_TEST(refusal(lab_of("  localhost: {role: client}"))
                  .starts_with("lab.yaml:4:3: machine name 'localhost' is taken"));
   BOOST_TEST(plan_of(lab_of("  guest-room: {role: client}")).machines.size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(has_one_switch_and_one_network_without_tags_if_the_file_says_nothing_of_them) {
+  const LabPlan plan = plan_of(lab_of("  n: {role: client}"));
+  BOOST_REQUIRE(plan.switches.size() == 1u);
+  BOOST_TEST(!plan.switches[0].uplink);
+  BOOST_REQUIRE(plan.vlans.size() == 1u);
+  BOOST_TEST(plan.vlans[0].id == 1u);
+  BOOST_TEST(to_text(plan.vlans[0].server) == "10.77.0.1");
+  BOOST_TEST(!plan.tagged);
+}
+
+BOOST_AUTO_TEST_CASE(counts_the_clients_of_each_vlan_from_the_first_and_serves_all_vlans) {
+  auto lab = parse_lab(
+      "lab: campus\nlink: {rate: 1 Gbit/s}\n"
+      "switches: {east: {uplink: core, link: {delay: 20 us}}, core: {}}\n"
+      "vlans: {students: {id: 10, subnet: 10.78.0.0/16}, staff: {id: 20, subnet: 10.79.0.0/16}}\n"
+      "machines:\n  s: {role: client, count: 2, switch: east, vlan: students}\n"
+      "  server: {role: boot-server, switch: core}\n"
+      "  t: {role: client, count: 2, switch: core, vlan: staff}\n  u: {role: client, switch: core, vlan: "
+      "students}\n",
+      "lab.yaml");
+  BOOST_REQUIRE_MESSAGE(lab, lab.error().message);
+  const LabPlan plan = plan_of(*lab);
+  BOOST_TEST(plan.tagged);
+  BOOST_TEST(plan.switches[0].uplink.value() == 1u);
+  BOOST_TEST(plan.switches[0].link.rate->bits_per_second == 1'000'000'000u);
+  BOOST_TEST((plan.switches[0].link.delay == std::chrono::microseconds(20)));
+  const auto address = [&](const char* name) { return to_text(plan.find(name)->address); };
+  BOOST_TEST(address("s1") == "10.78.1.1");
+  BOOST_TEST(address("s2") == "10.78.1.2");
+  BOOST_TEST(address("u") == "10.78.1.3");
+  BOOST_TEST(address("t1") == "10.79.1.1");
+  BOOST_TEST(address("t2") == "10.79.1.2");
+  BOOST_TEST(address("server") == "10.78.0.1");
+  BOOST_TEST(to_text(plan.vlans[1].server) == "10.79.0.1");
+  BOOST_TEST(plan.find("s1")->switch_index == 0u);
+  BOOST_TEST(plan.find("t1")->switch_index == 1u);
+  BOOST_TEST(plan.find("t1")->vlan_index == 1u);
+  BOOST_TEST(to_text(plan.find("t2")->data_mac) == "52:54:00:00:00:04");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

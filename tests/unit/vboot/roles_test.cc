@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const fs::path kGolden = "tests/golden/roles/classroom";
+const fs::path kGolden = "tests/golden/roles";
 
 ImageFacts facts() {
   return {{{"vmlinuz", std::string(64, 'a')},
@@ -31,10 +31,16 @@ LabPlan plan_of(std::string_view text, PlanOptions options = {}) {
   BOOST_REQUIRE_MESSAGE(plan, plan.error().message);
   return *plan;
 }
-LabPlan classroom() {
-  auto text = read_file("examples/classroom.yaml");
+LabPlan example(const std::string& lab) {
+  auto text = read_file("examples/" + lab + ".yaml");
   BOOST_REQUIRE(text);
   return plan_of(*text);
+}
+LabPlan classroom() {
+  return example("classroom");
+}
+LabPlan campus() {
+  return example("campus");
 }
 
 RoleBundle bundle_of(const LabPlan& plan, std::string_view machine, const ImageFacts& image = facts()) {
@@ -55,16 +61,11 @@ bool update_golden() {
   return std::getenv("ROOKERY_UPDATE_GOLDEN") != nullptr;
 }
 
-}  // namespace
-
-BOOST_AUTO_TEST_SUITE(roles_suite)
-
-BOOST_AUTO_TEST_CASE(the_classrooms_boot_server_has_the_golden_files) {
-  const RoleBundle bundle = bundle_of(classroom(), "server");
+void compare_with_golden(const RoleBundle& bundle, const fs::path& folder) {
   BOOST_TEST(bundle.role == "boot-server");
   std::set<fs::path> made;
   for (const RoleFile& file : bundle.files) {
-    const fs::path golden = kGolden / "server" / file.path;
+    const fs::path golden = folder / file.path;
     made.insert(golden);
     if (update_golden()) {
       fs::create_directories(golden.parent_path());
@@ -76,10 +77,35 @@ BOOST_AUTO_TEST_CASE(the_classrooms_boot_server_has_the_golden_files) {
     BOOST_TEST(((static_cast<unsigned>(fs::status(golden).permissions()) & 0111u) != 0) ==
                ((file.mode & 0111) != 0));
   }
-  for (const auto& entry : fs::recursive_directory_iterator(kGolden / "server")) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (entry.is_regular_file())
       BOOST_TEST(made.count(entry.path()) == 1u, entry.path() << " is made no more");
   }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(roles_suite)
+
+BOOST_AUTO_TEST_CASE(the_boot_servers_of_the_examples_have_the_golden_files) {
+  for (const std::string lab : {"classroom", "campus"}) {
+    compare_with_golden(bundle_of(example(lab), "server"), kGolden / lab / "server");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_boot_server_of_several_vlans_has_an_interface_range_and_script_for_each) {
+  const RoleBundle bundle = bundle_of(campus(), "server");
+  const std::string start = content(bundle, "start"), dnsmasq = content(bundle, "dnsmasq.conf");
+  BOOST_TEST(has(start, "link add link $nic name vlan10 type vlan id 10\n"));
+  BOOST_TEST(has(start, "address add 10.78.0.1/16 broadcast + dev vlan10\n"));
+  BOOST_TEST(has(start, "address add 10.79.0.1/16 broadcast + dev vlan20\n"));
+  BOOST_TEST(has(dnsmasq, "\ninterface=vlan10\ninterface=vlan20\n"));
+  BOOST_TEST(
+      has(dnsmasq, "dhcp-range=set:vlan20,10.79.252.0,10.79.255.254,255.255.0.0,10.79.255.255,infinite\n"));
+  BOOST_TEST(has(dnsmasq, "dhcp-boot=tag:vlan20,tag:ipxe,http://10.79.0.1/boot.ipxe,,10.79.0.1\n"));
+  BOOST_TEST(has(content(bundle, "lighttpd.conf"), "$SERVER[\"socket\"] == \"10.79.0.1:80\" { }\n"));
+  BOOST_TEST(has(content(bundle, "router.conf"), "dhcp-range=fd52:6f6f:6b65:20::,ra-only\n"));
+  BOOST_TEST(has(content(bundle, "guests"), "10.78.0.1 server\n10.79.0.1 server\n10.78.252.0 guest-1\n"));
 }
 
 BOOST_AUTO_TEST_CASE(a_client_needs_no_files) {
