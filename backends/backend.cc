@@ -4,9 +4,12 @@ namespace rookery::backends {
 
 std::string_view to_string(MachineState state) {
   switch (state) {
-    case MachineState::off: return "off";
-    case MachineState::running: return "running";
-    case MachineState::failed: return "failed";
+    case MachineState::off:
+      return "off";
+    case MachineState::running:
+      return "running";
+    case MachineState::failed:
+      return "failed";
   }
   return "unknown";
 }

@@ -1,5 +1,6 @@
-// What every hypervisor looks like from the product's head: small and total. What only some can do is an interface of
-// its own, asked for and possibly absent. Everything is called from, and reports to, one event loop.
+// What every hypervisor looks like from the product's head: small and total. What only some can do is an
+// interface of its own, asked for and possibly absent. Everything is called from, and reports to, one event
+// loop.
 #pragma once
 
 #include <array>
@@ -61,10 +62,10 @@ struct MachineSpec {
   std::filesystem::path folder;  // of this machine alone, private, short-lived: sockets and the like
   std::filesystem::path kernel;
   std::filesystem::path initramfs;
-  std::string command_line;      // the same for all machines of a kind: nothing about this one may be in it
+  std::string command_line;  // the same for all machines of a kind: nothing about this one may be in it
   std::vector<NicPlug> nics;
   std::vector<DiskPlug> disks;
-  std::uint64_t seed = 0;        // of what the machine takes for randomness, where time is virtual
+  std::uint64_t seed = 0;               // of what the machine takes for randomness, where time is virtual
   std::filesystem::path memory_folder;  // on tmpfs: guest memory lies there, unlinked
 };
 
@@ -74,8 +75,8 @@ class Machine;
 class MachineEvents {
  public:
   virtual ~MachineEvents() = default;
-  // `reason` says why, for a person: "powered off", "killed by signal 6 (Aborted)". A reset is two changes: to off
-  // and, with the reason "reset" as well, to running. start() is not told of: who called it knows.
+  // `reason` says why, for a person: "powered off", "killed by signal 6 (Aborted)". A reset is two changes:
+  // to off and, with the reason "reset" as well, to running. start() is not told of: who called it knows.
   virtual void state_changed(Machine& machine, MachineState state, const std::string& reason) = 0;
   virtual void console_output(Machine& machine, std::string_view bytes) = 0;
 };

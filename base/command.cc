@@ -38,8 +38,8 @@ void give_lines(std::string& text, const std::function<void(std::string_view)>& 
   text.erase(0, start);
 }
 
-[[noreturn]] void become(const Command& command, const std::vector<char*>& argv, pid_t parent, int in, int out,
-                         int err) {
+[[noreturn]] void become(const Command& command, const std::vector<char*>& argv, pid_t parent, int in,
+                         int out, int err) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
   ::dup2(in, 0);
@@ -85,11 +85,13 @@ Result<CommandOutput> run_command(const Command& command) {
   ::fcntl(in->write_end.get(), F_SETFL, O_NONBLOCK);
   if (input.empty()) in->write_end.reset();
   // A child that closes its input early must not kill us.
-  struct sigaction ignore {}, before {};
+  struct sigaction ignore {
+  }, before{};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &ignore, &before);
   while (out->read_end || err->read_end) {
-    pollfd fds[3] = {{out->read_end.get(), POLLIN, 0}, {err->read_end.get(), POLLIN, 0},
+    pollfd fds[3] = {{out->read_end.get(), POLLIN, 0},
+                     {err->read_end.get(), POLLIN, 0},
                      {in->write_end.get(), POLLOUT, 0}};
     if (::poll(fds, 3, -1) < 0 && errno != EINTR) break;
     char block[1 << 16];
@@ -149,7 +151,8 @@ Result<std::filesystem::path> find_program(std::string_view name, std::string_vi
     if (::access(candidate.c_str(), X_OK) == 0) return candidate;
     start = end + 1;
   }
-  return fail(std::string(name) + " is not installed; it is in the Debian package " + std::string(debian_package));
+  return fail(std::string(name) + " is not installed; it is in the Debian package " +
+              std::string(debian_package));
 }
 
 }  // namespace rookery

@@ -1,5 +1,5 @@
-// Runs another program to its end and gives back what it said: for building images and kernels, where waiting is
-// what is wanted. Machines are ChildProcess (base/process.h) on the event loop.
+// Runs another program to its end and gives back what it said: for building images and kernels, where waiting
+// is what is wanted. Machines are ChildProcess (base/process.h) on the event loop.
 #pragma once
 
 #include <filesystem>
@@ -17,7 +17,8 @@ struct Command {
   std::filesystem::path folder;                      // working folder; empty: ours
   std::map<std::string, std::string> environment{};  // added to ours
   std::string input{};                               // standard input
-  // Called with each whole line of standard error (and of standard output if `lines_from_output`), for progress.
+  // Called with each whole line of standard error (and of standard output if `lines_from_output`), for
+  // progress.
   std::function<void(std::string_view)> on_line{};
   bool lines_from_output = false;
 };

@@ -68,8 +68,12 @@ Result<ByteBuffer> from_hex(std::string_view text) {
   return bytes;
 }
 
-Digest256 sha256(ByteView bytes) { return Hasher(Hasher::Kind::sha256).add(bytes).finish(); }
-Digest256 blake2b(ByteView bytes) { return Hasher(Hasher::Kind::blake2b).add(bytes).finish(); }
+Digest256 sha256(ByteView bytes) {
+  return Hasher(Hasher::Kind::sha256).add(bytes).finish();
+}
+Digest256 blake2b(ByteView bytes) {
+  return Hasher(Hasher::Kind::blake2b).add(bytes).finish();
+}
 
 Result<Digest256> sha256_of_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);

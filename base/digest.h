@@ -1,5 +1,5 @@
-// Digests by libsodium. SHA-256 names everything that other tools check too (images, downloads); BLAKE2b-256 is
-// for digests that only Rookery reads (the trace of a run), being about three times as fast.
+// Digests by libsodium. SHA-256 names everything that other tools check too (images, downloads); BLAKE2b-256
+// is for digests that only Rookery reads (the trace of a run), being about three times as fast.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@ namespace rookery {
 
 using Digest256 = std::array<std::uint8_t, 32>;
 
-std::string to_hex(ByteView bytes);                    // lower case
-Result<ByteBuffer> from_hex(std::string_view text);    // either case; an odd length or a stranger is an error
+std::string to_hex(ByteView bytes);                  // lower case
+Result<ByteBuffer> from_hex(std::string_view text);  // either case; an odd length or a stranger is an error
 
 // A digest that grows with what it is given. One owner; finish() ends it.
 class Hasher {

@@ -12,8 +12,8 @@ void Watch::want(std::uint32_t events) {
   if (loop_ != nullptr) loop_->poller_.modify(fd_, events);
 }
 
-// An EventId is a slot and the slot's generation, so that an old one names nothing. A cancelled event leaves its heap
-// entry behind, and its slot is not used again before that entry has come up.
+// An EventId is a slot and the slot's generation, so that an old one names nothing. A cancelled event leaves
+// its heap entry behind, and its slot is not used again before that entry has come up.
 EventId EventLoop::at(Time time, Action action) {
   std::uint32_t slot;
   if (free_slots_.empty()) {
@@ -34,7 +34,8 @@ EventId EventLoop::at(Time time, Action action) {
 bool EventLoop::cancel(EventId event) {
   const auto slot = static_cast<std::uint32_t>(event.value);
   const auto generation = static_cast<std::uint32_t>(event.value >> 32);
-  if (!event || slot >= slots_.size() || slots_[slot].generation != generation || !slots_[slot].used) return false;
+  if (!event || slot >= slots_.size() || slots_[slot].generation != generation || !slots_[slot].used)
+    return false;
   slots_[slot].used = false;
   slots_[slot].action = nullptr;
   ++slots_[slot].generation;
@@ -42,7 +43,9 @@ bool EventLoop::cancel(EventId event) {
   return true;  // the slot is free again when its heap entry comes up
 }
 
-void EventLoop::release(std::uint32_t slot) { free_slots_.push_back(slot); }
+void EventLoop::release(std::uint32_t slot) {
+  free_slots_.push_back(slot);
+}
 
 std::optional<Time> EventLoop::next() {
   while (!heap_.empty() && !slots_[heap_.front().slot].used) {
@@ -59,8 +62,8 @@ Watch EventLoop::watch(int fd, std::uint32_t events, FdAction action) {
   return Watch(*this, fd);
 }
 
-// One grant of time and all that is due then. Events that these schedule for the same instant wait for the next
-// turn, so that descriptors are served in between and no chain of events can starve them.
+// One grant of time and all that is due then. Events that these schedule for the same instant wait for the
+// next turn, so that descriptors are served in between and no chain of events can starve them.
 bool EventLoop::turn() {
   if (!pacer_->advance(*this, poller_)) return stopped_;
   const std::uint64_t newest = sequence_;

@@ -1,5 +1,6 @@
-// The one queue of things that happen in Rookery's process, ordered by (time, order of scheduling). Single-threaded;
-// whoever makes the loop owns it, and it outlives all that schedule on it. now() does not change within an action.
+// The one queue of things that happen in Rookery's process, ordered by (time, order of scheduling).
+// Single-threaded; whoever makes the loop owns it, and it outlives all that schedule on it. now() does not
+// change within an action.
 #pragma once
 
 #include <algorithm>
@@ -70,7 +71,8 @@ class EventLoop final : private Agenda {
   // Runs until stop(), or until nothing can ever happen again.
   Outcome run();
   void stop() { stopped_ = true; }
-  // Runs until `done` holds (looked at after each turn). False if that cannot come true any more, or `limit` passed.
+  // Runs until `done` holds (looked at after each turn). False if that cannot come true any more, or `limit`
+  // passed.
   bool run_until(const std::function<bool()>& done, Duration limit);
 
   std::size_t events_queued() const { return queued_; }

@@ -1,12 +1,11 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdlib>
-
-#include "base/unique_fd.h"
 
 namespace rookery {
 
@@ -55,6 +54,28 @@ Status write_file(const fs::path& path, std::string_view content, unsigned mode)
   return {};
 }
 
+bool ClaimedFolder::stands() const {
+  struct stat ours {}, there {};
+  return ::fstat(claim.get(), &ours) == 0 && ::lstat(path.c_str(), &there) == 0 && ours.st_dev == there.st_dev &&
+         ours.st_ino == there.st_ino;
+}
+
+Result<std::optional<ClaimedFolder>> claim_folder(const fs::path& path) {
+  constexpr int kRounds = 100;  // each is one removal by another between two of our steps
+  for (int round = 0; round < kRounds; ++round) {
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("cannot make " + path.string());
+    ClaimedFolder folder{path, UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))};
+    if (!folder.claim && errno == ENOENT) continue;
+    if (!folder.claim) return fail_errno("cannot open " + path.string());
+    if (::flock(folder.claim.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK) return std::optional<ClaimedFolder>{};
+      return fail_errno("cannot claim " + path.string());
+    }
+    if (folder.stands()) return std::optional<ClaimedFolder>(std::move(folder));
+  }
+  return std::optional<ClaimedFolder>{};
+}
+
 Result<TemporaryFolder> TemporaryFolder::make(const fs::path& parent, std::string_view prefix) {
   std::error_code error;
   fs::create_directories(parent, error);
@@ -89,12 +110,14 @@ fs::path cache_folder() {
 
 Result<fs::path> runtime_folder() {
   fs::path folder;
-  if (const char* runtime = environment("XDG_RUNTIME_DIR"); runtime != nullptr && ::access(runtime, W_OK) == 0) {
+  if (const char* runtime = environment("XDG_RUNTIME_DIR");
+      runtime != nullptr && ::access(runtime, W_OK) == 0) {
     folder = fs::path(runtime) / "rookery";
   } else {
     folder = "/tmp/rookery-" + std::to_string(::getuid());
   }
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("cannot make " + folder.string());
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+    return fail_errno("cannot make " + folder.string());
   struct stat status {};
   if (::lstat(folder.c_str(), &status) != 0) return fail_errno("cannot look at " + folder.string());
   if (!S_ISDIR(status.st_mode) || status.st_uid != ::getuid() || (status.st_mode & 077) != 0) {

@@ -16,6 +16,17 @@ Result<std::string> read_file(const std::filesystem::path& path, Bytes limit = m
 // Replaces the file in one step (written beside it, synced, renamed), so that a reader never sees half of it.
 Status write_file(const std::filesystem::path& path, std::string_view content, unsigned mode = 0644);
 
+// A private folder (mode 0700) that is claimed: nobody else can claim it as long as `claim`, or a copy of it in another
+// process, is open. Who removes the folder gives the name free, not the claim.
+struct ClaimedFolder {
+  std::filesystem::path path;
+  UniqueFd claim;
+
+  bool stands() const;  // the name is still that of the folder that was claimed
+};
+// Makes the folder if there is none. Nothing while another has it.
+Result<std::optional<ClaimedFolder>> claim_folder(const std::filesystem::path& path);
+
 // A folder of our own for the time of one object, removed with all that is in it.
 class TemporaryFolder {
  public:
@@ -35,7 +46,8 @@ class TemporaryFolder {
 
 // $XDG_CACHE_HOME/rookery or ~/.cache/rookery: what can be made again (downloads, kernels, images).
 std::filesystem::path cache_folder();
-// $XDG_RUNTIME_DIR/rookery or /tmp/rookery-<uid>: sockets and state of running labs; mode 0700, made if missing.
+// $XDG_RUNTIME_DIR/rookery or /tmp/rookery-<uid>: sockets and state of running labs; mode 0700, made if
+// missing.
 Result<std::filesystem::path> runtime_folder();
 
 }  // namespace rookery

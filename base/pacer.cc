@@ -15,7 +15,9 @@ Duration monotonic() {
 
 WallPacer::WallPacer() : origin_(monotonic()) {}
 
-Time WallPacer::clock() const { return Time{monotonic() - origin_}; }
+Time WallPacer::clock() const {
+  return Time{monotonic() - origin_};
+}
 
 bool WallPacer::advance(Agenda& agenda, Poller& poller) {
   const auto next = agenda.next();

@@ -22,8 +22,8 @@ struct HoldCount {
   int held = 0;
 };
 
-// While one exists, time does not pass in lockstep: somebody outside (a guest) is running at the present instant,
-// and what it does arrives on file descriptors. Move-only; without effect under other pacers.
+// While one exists, time does not pass in lockstep: somebody outside (a guest) is running at the present
+// instant, and what it does arrives on file descriptors. Move-only; without effect under other pacers.
 class Hold {
  public:
   Hold() = default;
@@ -59,8 +59,8 @@ class Pacer {
  public:
   virtual ~Pacer() = default;
 
-  // Lets time pass until the earliest queued event, or until something arrived from outside, and tells the queue
-  // what time it is. Returns false when nothing can ever happen again.
+  // Lets time pass until the earliest queued event, or until something arrived from outside, and tells the
+  // queue what time it is. Returns false when nothing can ever happen again.
   virtual bool advance(Agenda& agenda, Poller& poller) = 0;
 
   virtual bool lockstep() const { return false; }
@@ -84,8 +84,8 @@ class VirtualPacer final : public Pacer {
 
 class LockstepPacer final : public Pacer {
  public:
-  // `on_stuck` is called when time was held for `patience` of host time with nothing arriving: a guest that never
-  // yields. It has to end the hold (by killing the guest); host time decides nothing else.
+  // `on_stuck` is called when time was held for `patience` of host time with nothing arriving: a guest that
+  // never yields. It has to end the hold (by killing the guest); host time decides nothing else.
   LockstepPacer(Duration patience, std::function<void()> on_stuck)
       : patience_(patience), on_stuck_(std::move(on_stuck)), count_(std::make_shared<HoldCount>()) {}
 

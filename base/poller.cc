@@ -16,7 +16,8 @@ void Poller::add(int fd, std::uint32_t events, FdAction action) {
   epoll_event event{};
   event.events = events;
   event.data.fd = fd;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) bug("watching a descriptor twice, or a closed one");
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+    bug("watching a descriptor twice, or a closed one");
   actions_[fd] = Entry{++generation_, std::make_shared<FdAction>(std::move(action))};
 }
 
@@ -24,7 +25,8 @@ void Poller::modify(int fd, std::uint32_t events) {
   epoll_event event{};
   event.events = events;
   event.data.fd = fd;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) bug("changing the watch of a descriptor that has none");
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0)
+    bug("changing the watch of a descriptor that has none");
 }
 
 void Poller::remove(int fd) {

@@ -25,8 +25,8 @@ class Poller {
   void remove(int fd);
   bool empty() const { return actions_.empty(); }
 
-  // Waits up to `timeout` (nullopt: for ever), then calls `awake` once and the action of each ready descriptor, in
-  // the order of their numbers. Returns how many were ready.
+  // Waits up to `timeout` (nullopt: for ever), then calls `awake` once and the action of each ready
+  // descriptor, in the order of their numbers. Returns how many were ready.
   std::size_t wait(std::optional<Duration> timeout, const std::function<void()>& awake);
 
  private:

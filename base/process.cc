@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -21,8 +22,9 @@ constexpr std::uint64_t kRead =
 constexpr std::uint64_t kWrite = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
                                  LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
                                  LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK;
-constexpr std::uint64_t kHandled = kRead | kWrite | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_FIFO |
-                                   LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
+constexpr std::uint64_t kHandled = kRead | kWrite | LANDLOCK_ACCESS_FS_MAKE_CHAR |
+                                   LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+                                   LANDLOCK_ACCESS_FS_MAKE_SYM;
 constexpr std::uint64_t kOnFiles =
     LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
 
@@ -30,7 +32,8 @@ constexpr std::uint64_t kOnFiles =
 UniqueFd make_ruleset(const Confinement& confinement) {
   landlock_ruleset_attr attributes{};
   attributes.handled_access_fs = kHandled;
-  UniqueFd ruleset(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
+  UniqueFd ruleset(
+      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
   if (!ruleset) return ruleset;
   const auto allow = [&](const std::filesystem::path& path, std::uint64_t access) {
     UniqueFd parent(::open(path.c_str(), O_PATH | O_CLOEXEC));
@@ -147,7 +150,48 @@ ChildProcess::~ChildProcess() {
   }
 }
 
-Result<UniqueFd> start_janitor(const std::vector<std::filesystem::path>& folders) {
+namespace {
+
+// Ends what still runs in a folder, and waits until it has ended. A guest's kernel takes its processes along when it is
+// killed with us, but one that it was just starting has not asked for that yet (PR_SET_PDEATHSIG comes after its exec).
+void end_processes_in(const std::string& folder) {
+  const auto is_in = [&folder](const std::string& pid) {
+    std::error_code error;
+    const std::string place = std::filesystem::read_symlink("/proc/" + pid + "/cwd", error).string();
+    return place == folder || place.starts_with(folder + "/");
+  };
+  constexpr int kRounds = 100, kPatienceMs = 1000;
+  bool found = true;
+  for (int round = 0; found && round < kRounds; ++round) {
+    found = false;
+    std::error_code error;
+    for (std::filesystem::directory_iterator entry("/proc", error), end; !error && entry != end; entry.increment(error)) {
+      const std::string name = entry->path().filename().string();
+      if (name.find_first_not_of("0123456789") != std::string::npos || !is_in(name)) continue;
+      // Looked at again through the pidfd's eyes: by now the number could be another's.
+      const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, std::stoi(name), 0)));
+      if (!process || !is_in(name)) continue;
+      if (::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) != 0) continue;
+      found = true;
+      pollfd ended{process.get(), POLLIN, 0};
+      ::poll(&ended, 1, kPatienceMs);
+    }
+  }
+}
+
+void clean_up(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others) {
+  // While the name is that of the folder that we hold, no other lab of this name can begin, and all that is in it is
+  // ours to end.
+  if (!folder.stands()) return;
+  end_processes_in(folder.path.string());
+  std::error_code error;
+  for (const auto& other : others) std::filesystem::remove_all(other, error);
+  std::filesystem::remove_all(folder.path, error);
+}
+
+}  // namespace
+
+Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others) {
   int line[2];
   if (::pipe2(line, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe for the janitor");
   UniqueFd ours(line[1]), its(line[0]);
@@ -161,22 +205,17 @@ Result<UniqueFd> start_janitor(const std::vector<std::filesystem::path>& folders
     sigset_t all;
     sigfillset(&all);
     ::sigprocmask(SIG_SETMASK, &all, nullptr);
-    const int end = ::fcntl(its.get(), F_DUPFD, 3);
-    if (end != 3) ::dup2(end, 3);
-    ::syscall(SYS_close_range, 4u, ~0u, 0);
+    // Out of the way of 3 and 4 first, which may be either of them.
+    const int end = ::fcntl(its.get(), F_DUPFD, 5), claim = ::fcntl(folder.claim.get(), F_DUPFD, 5);
+    if (::dup2(end, 3) != 3 || ::dup2(claim, 4) != 4) ::_exit(1);
+    ::syscall(SYS_close_range, 5u, ~0u, 0);
     const int null = ::open("/dev/null", O_RDWR);
     for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
     if (::chdir("/") != 0) ::_exit(1);
     char byte;
     while (::read(3, &byte, 1) < 0 && errno == EINTR) {
     }
-    for (const auto& folder : folders) {
-      // A dying guest may still make a file while we remove: a few rounds, bounded.
-      std::error_code error;
-      for (int round = 0; round < 100 && std::filesystem::exists(folder, error); ++round) {
-        std::filesystem::remove_all(folder, error);
-      }
-    }
+    clean_up(ClaimedFolder{folder.path, UniqueFd(4)}, others);
     ::_exit(0);
   }
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {

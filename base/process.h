@@ -1,5 +1,5 @@
-// A child process that is owned: it is killed when its object goes, it dies when we die, and its end is an event on
-// the loop (by pidfd, so a recycled process number can never be hit).
+// A child process that is owned: it is killed when its object goes, it dies when we die, and its end is an
+// event on the loop (by pidfd, so a recycled process number can never be hit).
 #pragma once
 
 #include <sys/types.h>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/event_loop.h"
+#include "base/file.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -33,7 +34,7 @@ struct Confinement {
 bool confinement_available();
 
 struct ProcessSpec {
-  std::vector<std::string> argv;  // argv[0] is a path
+  std::vector<std::string> argv;                   // argv[0] is a path
   std::map<std::string, std::string> environment;  // the whole of it: nothing of ours is inherited
   std::filesystem::path folder;                    // working folder
   int input = -1, output = -1, errors = -1;        // descriptors of the caller; -1 is /dev/null
@@ -66,8 +67,10 @@ class ChildProcess {
   std::function<void(ExitStatus)> on_exit_;
 };
 
-// A process of ours that waits until we are gone, however we went, and then removes these folders. Returned is our
-// end of the line to it: it acts when that is closed. Call it before other descriptors matter.
-Result<UniqueFd> start_janitor(const std::vector<std::filesystem::path>& folders);
+// A process of ours that waits until we are gone, however we went. Then it ends every process whose working folder is
+// in `folder`, and removes `others` and, last, `folder`; until that is done it holds the claim. If the folder is gone
+// by then (an orderly end), it does nothing. Returned is our end of the line to it: it acts when that is closed. Call
+// it before other descriptors matter.
+Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others);
 
 }  // namespace rookery

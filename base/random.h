@@ -1,5 +1,5 @@
-// Seeded randomness. Every run has one seed; everything that draws has a stream of its own, named after what it is
-// for, so that a new user of randomness does not shift anybody else's numbers.
+// Seeded randomness. Every run has one seed; everything that draws has a stream of its own, named after what
+// it is for, so that a new user of randomness does not shift anybody else's numbers.
 #pragma once
 
 #include <array>
@@ -8,8 +8,8 @@
 
 namespace rookery {
 
-// One stream (xoshiro256++, Blackman and Vigna, https://prng.di.unimi.it; public domain), its state derived from the
-// run's seed and the stream's name by BLAKE2b. A value: copying it copies the position.
+// One stream (xoshiro256++, Blackman and Vigna, https://prng.di.unimi.it; public domain), its state derived
+// from the run's seed and the stream's name by BLAKE2b. A value: copying it copies the position.
 class Random {
  public:
   Random(std::uint64_t seed, std::string_view stream);

@@ -1,5 +1,6 @@
-// Expected failures as values: Result<T> carries either a T or an Error that says what was being done, outermost
-// first, and of what class it is, so that the command line can choose its exit code (see ErrorKind).
+// Expected failures as values: Result<T> carries either a T or an Error that says what was being done,
+// outermost first, and of what class it is, so that the command line can choose its exit code (see
+// ErrorKind).
 #pragma once
 
 #include <string>
@@ -49,11 +50,11 @@ tl::unexpected<Error> fail_errno(std::string_view what);  // with the current er
                       int line = __builtin_LINE());
 
 // Hands the error of a failed Result or Status up, and otherwise goes on:  ROOKERY_TRY(parse(text));
-#define ROOKERY_TRY(expression)                                         \
-  do {                                                                  \
-    if (auto rookery_try = (expression); !rookery_try) {                \
-      return tl::unexpected<::rookery::Error>(rookery_try.error());     \
-    }                                                                   \
+#define ROOKERY_TRY(expression)                                     \
+  do {                                                              \
+    if (auto rookery_try = (expression); !rookery_try) {            \
+      return tl::unexpected<::rookery::Error>(rookery_try.error()); \
+    }                                                               \
   } while (false)
 
 }  // namespace rookery

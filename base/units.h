@@ -19,14 +19,20 @@ struct Time {
   friend constexpr Duration operator-(Time a, Time b) { return a.since_start - b.since_start; }
 };
 
-constexpr double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
-constexpr double seconds(Time t) { return seconds(t.since_start); }
+constexpr double seconds(Duration d) {
+  return std::chrono::duration<double>(d).count();
+}
+constexpr double seconds(Time t) {
+  return seconds(t.since_start);
+}
 
 // A number of bytes, as a size that a person configured or reads.
 struct Bytes {
   std::uint64_t count = 0;
   friend constexpr auto operator<=>(const Bytes&, const Bytes&) = default;
 };
-constexpr Bytes mebibytes(std::uint64_t n) { return Bytes{n << 20}; }
+constexpr Bytes mebibytes(std::uint64_t n) {
+  return Bytes{n << 20};
+}
 
 }  // namespace rookery

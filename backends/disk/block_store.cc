@@ -12,7 +12,8 @@ Result<std::unique_ptr<ReadOnlyFile>> ReadOnlyFile::open(const std::filesystem::
   auto file = std::make_unique<ReadOnlyFile>();
   file->fd_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat status {};
-  if (!file->fd_ || ::fstat(file->fd_.get(), &status) != 0) return fail_errno("cannot open the disk " + path.string());
+  if (!file->fd_ || ::fstat(file->fd_.get(), &status) != 0)
+    return fail_errno("cannot open the disk " + path.string());
   if (!S_ISREG(status.st_mode)) return fail("the disk " + path.string() + " is not a file");
   file->size_ = Bytes{static_cast<std::uint64_t>(status.st_size)};
   return file;

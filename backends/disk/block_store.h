@@ -1,5 +1,6 @@
-// What a disk holds: bytes by offset. The device in front of it (vhost_block) checks ranges; a store may keep a write
-// cache of its own and lose it at power_cut(). Owned by whoever makes the disk, which outlives the device.
+// What a disk holds: bytes by offset. The device in front of it (vhost_block) checks ranges; a store may keep
+// a write cache of its own and lose it at power_cut(). Owned by whoever makes the disk, which outlives the
+// device.
 #pragma once
 
 #include <filesystem>

@@ -1,5 +1,5 @@
-// A disk for a virtual machine: the device side of virtio-blk over vhost-user (virtio 1.2 §5.2). Unlike UML's ubd its
-// completions follow the run's clock, so that it works in virtual time.
+// A disk for a virtual machine: the device side of virtio-blk over vhost-user (virtio 1.2 §5.2). Unlike UML's
+// ubd its completions follow the run's clock, so that it works in virtual time.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,10 @@ namespace rookery::backends {
 
 class VhostBlockDevice final : private vhost_user::DeviceModel {
  public:
-  // Listens for the guest's driver at `socket`; `serial` is what the guest reads as the disk's serial (20 bytes).
-  static Result<std::unique_ptr<VhostBlockDevice>> listen(EventLoop& loop, const std::filesystem::path& socket,
+  // Listens for the guest's driver at `socket`; `serial` is what the guest reads as the disk's serial (20
+  // bytes).
+  static Result<std::unique_ptr<VhostBlockDevice>> listen(EventLoop& loop,
+                                                          const std::filesystem::path& socket,
                                                           BlockStore& store, std::string serial);
 
   struct Counters {

@@ -38,9 +38,10 @@ class FakeMachine final : public Machine {
   Status power(PowerAction action) override {
     if (state_ != MachineState::running) return action == PowerAction::reset ? start() : Status{};
     const bool reset = action == PowerAction::reset;
-    end(MachineState::off, reset                             ? "reset"
-                           : action == PowerAction::press ? "powered off"
-                                                            : "power cut",
+    end(MachineState::off,
+        reset                          ? "reset"
+        : action == PowerAction::press ? "powered off"
+                                       : "power cut",
         reset);
     return {};
   }
@@ -59,7 +60,8 @@ class FakeMachine final : public Machine {
     if (const auto* text = std::get_if<FakeStep::Print>(&step.what)) {
       print(text->text);
     } else if (const auto* sent = std::get_if<FakeStep::Send>(&step.what)) {
-      if (!spec_.nics.empty() && spec_.nics[0].in_process != nullptr) spec_.nics[0].in_process->to_network(sent->frame);
+      if (!spec_.nics.empty() && spec_.nics[0].in_process != nullptr)
+        spec_.nics[0].in_process->to_network(sent->frame);
     } else if (std::holds_alternative<FakeStep::Echo>(step.what)) {
       echo_ = true;
     } else if (const auto* crash = std::get_if<FakeStep::Crash>(&step.what)) {

@@ -1,5 +1,5 @@
-// Machines without a hypervisor: each runs a script of ours on the event loop, under any pacer. For tests of what is
-// above the backends, and for sweeps over thousands of machines in which no guest matters.
+// Machines without a hypervisor: each runs a script of ours on the event loop, under any pacer. For tests of
+// what is above the backends, and for sweeps over thousands of machines in which no guest matters.
 #pragma once
 
 #include <deque>

@@ -86,7 +86,8 @@ Status UmlMachine::start() {
 
   ProcessSpec process;
   process.argv = {(spec_.folder / kKernelName).string()};
-  for (std::string& argument : uml_arguments(spec_, time_ != nullptr)) process.argv.push_back(std::move(argument));
+  for (std::string& argument : uml_arguments(spec_, time_ != nullptr))
+    process.argv.push_back(std::move(argument));
   process.folder = spec_.folder;
   process.environment = {{"PATH", "/nonexistent"}, {"HOME", "."}, {"TMPDIR", spec_.memory_folder.string()}};
   if (time_) process.environment["UML_RANDOM_SEED"] = std::to_string(spec_.seed);
@@ -94,8 +95,8 @@ Status UmlMachine::start() {
   process.output = guest_out.get();
   process.errors = guest_out.get();
   process.confined = true;
-  process.confinement.read_only = {fs::weakly_canonical(spec_.kernel), fs::weakly_canonical(spec_.initramfs), "/proc",
-                                   "/dev/null", "/dev/shm"};
+  process.confinement.read_only = {fs::weakly_canonical(spec_.kernel), fs::weakly_canonical(spec_.initramfs),
+                                   "/proc", "/dev/null", "/dev/shm"};
   process.confinement.read_write = {spec_.folder, spec_.memory_folder};
 
   if (time_) time_->starting();
@@ -113,7 +114,8 @@ Status UmlMachine::start() {
 
 Status UmlMachine::power(PowerAction action) {
   if (action == PowerAction::press) {
-    return fail(ErrorKind::usage, "a User-Mode Linux machine has no power button; its agent is asked instead");
+    return fail(ErrorKind::usage,
+                "a User-Mode Linux machine has no power button; its agent is asked instead");
   }
   if (state_ != MachineState::running) {
     if (action == PowerAction::reset) return start();
@@ -135,7 +137,10 @@ void UmlMachine::exited(ExitStatus status) {
   dying_.release();
   const bool expected = cut_ || status.clean();
   state_ = expected ? MachineState::off : MachineState::failed;
-  const std::string reason = reset_ ? "reset" : cut_ ? "power cut" : status.clean() ? "powered off" : status.describe();
+  const std::string reason = reset_           ? "reset"
+                             : cut_           ? "power cut"
+                             : status.clean() ? "powered off"
+                                              : status.describe();
   if (reset_) {
     restart_ = loop_.soon([this] {
       const auto started = start();

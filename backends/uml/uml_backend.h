@@ -1,5 +1,6 @@
-// User-Mode Linux machines: the kernel is an ordinary program of an ordinary user. No hostfs, no host disks: NICs and
-// disks are vhost-user sockets in the machine's folder, and Landlock keeps the guest from every other file.
+// User-Mode Linux machines: the kernel is an ordinary program of an ordinary user. No hostfs, no host disks:
+// NICs and disks are vhost-user sockets in the machine's folder, and Landlock keeps the guest from every
+// other file.
 #pragma once
 
 #include "backends/backend.h"
@@ -17,8 +18,8 @@ class UmlBackend final : public Backend {
   EventLoop& loop_;
 };
 
-// The kernel's arguments for a machine (argv[1] on). Pure; machines of a kind get the same, byte for byte: what is
-// theirs alone lies behind the same relative names in each one's folder.
+// The kernel's arguments for a machine (argv[1] on). Pure; machines of a kind get the same, byte for byte:
+// what is theirs alone lies behind the same relative names in each one's folder.
 std::vector<std::string> uml_arguments(const MachineSpec& spec, bool time_travel);
 
 }  // namespace rookery::backends

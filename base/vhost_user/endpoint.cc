@@ -47,8 +47,8 @@ Result<std::unique_ptr<Endpoint>> Endpoint::listen(EventLoop& loop, const std::f
   if (!listener) return tl::unexpected<Error>(listener.error());
   std::unique_ptr<Endpoint> endpoint(new Endpoint(loop, model, path));
   endpoint->listener_ = std::move(*listener);
-  endpoint->listener_watch_ =
-      loop.watch(endpoint->listener_.get(), EPOLLIN, [raw = endpoint.get()](std::uint32_t) { raw->accept(); });
+  endpoint->listener_watch_ = loop.watch(endpoint->listener_.get(), EPOLLIN,
+                                         [raw = endpoint.get()](std::uint32_t) { raw->accept(); });
   endpoint->queues_.resize(model.queue_count());
   endpoint->addresses_.resize(model.queue_count());
   return endpoint;
@@ -100,7 +100,8 @@ Status Endpoint::receive() {
     const ssize_t got = receive_with_files(connection_.get(), block, received_files_);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return {};
     if (got <= 0) return fail("");
-    if (received_files_.size() > kFilesLimit) return fail("vhost-user: more descriptors than any message carries");
+    if (received_files_.size() > kFilesLimit)
+      return fail("vhost-user: more descriptors than any message carries");
     input_.insert(input_.end(), block.begin(), block.begin() + got);
     std::size_t used = 0;
     for (;;) {
@@ -163,7 +164,8 @@ Status Endpoint::handle_ring(std::uint32_t request, ByteView payload, ByteBuffer
         (*queue)->stop();
         return {};
       }
-      if (!memory_ || !addresses_[state->index]) return fail("vhost-user: a queue is enabled before it has memory");
+      if (!memory_ || !addresses_[state->index])
+        return fail("vhost-user: a queue is enabled before it has memory");
       ROOKERY_TRY((*queue)->start(*memory_, *addresses_[state->index]));
       model_.queue_started(state->index);
       return {};
@@ -189,7 +191,8 @@ Status Endpoint::handle(std::uint32_t request, std::uint32_t flags, ByteView pay
       received_files_.clear();
       break;
     case Request::get_features:
-      reply = encode_u64(request, kFlagReply, model_.features() | kFeatureVersion1 | kFeatureProtocolFeatures);
+      reply =
+          encode_u64(request, kFlagReply, model_.features() | kFeatureVersion1 | kFeatureProtocolFeatures);
       break;
     case Request::set_features: {
       auto features = parse_u64(payload);
@@ -247,7 +250,8 @@ Status Endpoint::handle(std::uint32_t request, std::uint32_t flags, ByteView pay
 Status Endpoint::send(const ByteBuffer& message) {
   // Small, and the peer waits for it: a full socket can only be a peer that does not read its answers.
   const ssize_t sent = ::send(connection_.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (sent != static_cast<ssize_t>(message.size())) return fail("vhost-user: the driver does not read its answers");
+  if (sent != static_cast<ssize_t>(message.size()))
+    return fail("vhost-user: the driver does not read its answers");
   return {};
 }
 

@@ -1,11 +1,13 @@
-// The device side of vhost-user: a listening socket, the guest's driver that connects to it, its memory and queues.
-// What the device does is its DeviceModel (netsim/ports/vhost_net, backends/disk/vhost_block).
+// The device side of vhost-user: a listening socket, the guest's driver that connects to it, its memory and
+// queues. What the device does is its DeviceModel (netsim/ports/vhost_net, backends/disk/vhost_block).
 //
-// Two ways of notifying, both in-band (virtio_uml knows no kick descriptors in virtual time, and in-band saves four
-// descriptors per queue pair in wall time):
+// Two ways of notifying, both in-band (virtio_uml knows no kick descriptors in virtual time, and in-band
+// saves four descriptors per queue pair in wall time):
 //   wall time   kicks and calls are messages that nobody waits for;
-//   lockstep    the guest waits until its kick has been acted on, and a call goes out only while the guest is not
-//               running, with time held until the guest has taken note of it: so nothing depends on the host's luck.
+//   lockstep    the guest waits until its kick has been acted on, and a call goes out only while the guest is
+//   not
+//               running, with time held until the guest has taken note of it: so nothing depends on the
+//               host's luck.
 #pragma once
 
 #include <filesystem>

@@ -11,9 +11,9 @@
 namespace rookery::vhost_user {
 namespace {
 
-// A shared file mapping whose file shrinks delivers SIGBUS on access. The handler finds the mapping in a fixed table
-// (nothing may be allocated or locked there), puts zero pages over the rest of it, marks it damaged, and goes on;
-// any other SIGBUS is as deadly as before.
+// A shared file mapping whose file shrinks delivers SIGBUS on access. The handler finds the mapping in a
+// fixed table (nothing may be allocated or locked there), puts zero pages over the rest of it, marks it
+// damaged, and goes on; any other SIGBUS is as deadly as before.
 struct Guarded {
   std::atomic<std::uint8_t*> start{nullptr};
   std::atomic<std::size_t> size{0};
@@ -31,7 +31,8 @@ void on_sigbus(int number, siginfo_t* info, void*) {
     constexpr std::uintptr_t kPage = 4096;
     auto* page = address - reinterpret_cast<std::uintptr_t>(address) % kPage;
     const auto rest = static_cast<std::size_t>(start + size - page);
-    if (::mmap(page, rest, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
+    if (::mmap(page, rest, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        MAP_FAILED) {
       break;
     }
     if (std::atomic<bool>* damaged = guarded.damaged.load()) damaged->store(true);
@@ -82,7 +83,8 @@ struct GuestMemory::Mapping {
 
 Result<GuestMemory> GuestMemory::map(const std::vector<MemoryRegion>& regions, std::vector<UniqueFd> files) {
   guard_against_sigbus();
-  if (files.size() != regions.size()) return fail("vhost-user: a memory table without a file for each region");
+  if (files.size() != regions.size())
+    return fail("vhost-user: a memory table without a file for each region");
   GuestMemory memory;
   for (std::size_t i = 0; i < regions.size(); ++i) {
     const MemoryRegion& region = regions[i];
@@ -91,7 +93,8 @@ Result<GuestMemory> GuestMemory::map(const std::vector<MemoryRegion>& regions, s
     const std::uint64_t file_size = status.st_size < 0 ? 0 : static_cast<std::uint64_t>(status.st_size);
     const auto wraps = [&](std::uint64_t base) { return base + region.size < base; };
     if (region.size == 0 || region.file_offset % 4096 != 0 || wraps(region.file_offset) ||
-        wraps(region.guest_address) || wraps(region.user_address) || region.file_offset + region.size > file_size) {
+        wraps(region.guest_address) || wraps(region.user_address) ||
+        region.file_offset + region.size > file_size) {
       return fail("vhost-user: a memory region that its file does not hold is refused");
     }
     void* start = ::mmap(nullptr, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, files[i].get(),
@@ -108,7 +111,8 @@ template <std::uint64_t MemoryRegion::*Base>
 std::span<std::uint8_t> GuestMemory::find(std::uint64_t address, std::uint64_t size) const {
   for (const Region& region : regions_) {
     const std::uint64_t base = region.layout.*Base;
-    if (address < base || address - base >= region.layout.size || size > region.layout.size - (address - base)) {
+    if (address < base || address - base >= region.layout.size ||
+        size > region.layout.size - (address - base)) {
       continue;
     }
     return {region.mapping->start + (address - base), size};

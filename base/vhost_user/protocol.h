@@ -1,5 +1,5 @@
-// The vhost-user wire protocol, device ("slave") side: as far as User-Mode Linux's virtio_uml driver and QEMU speak
-// it. Pure: bytes to messages and back. Numbers: QEMU docs/interop/vhost-user.rst, linux
+// The vhost-user wire protocol, device ("slave") side: as far as User-Mode Linux's virtio_uml driver and QEMU
+// speak it. Pure: bytes to messages and back. Numbers: QEMU docs/interop/vhost-user.rst, linux
 // arch/um/drivers/vhost_user.h.
 #pragma once
 

@@ -8,7 +8,8 @@
 namespace rookery::vhost_user {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "virtio 1 rings are little-endian, and read in place");
+static_assert(std::endian::native == std::endian::little,
+              "virtio 1 rings are little-endian, and read in place");
 
 // virtio 1.2 §2.7.5, §2.7.6, §2.7.8
 constexpr std::size_t kDescriptorSize = 16;
@@ -21,7 +22,8 @@ constexpr std::size_t kIndexOffset = 2;
 constexpr std::size_t kRingOffset = 4;
 
 template <typename T>
-T load(std::span<std::uint8_t> from, std::size_t offset, std::memory_order order = std::memory_order_relaxed) {
+T load(std::span<std::uint8_t> from, std::size_t offset,
+       std::memory_order order = std::memory_order_relaxed) {
   return std::atomic_ref<T>(*reinterpret_cast<T*>(from.data() + offset)).load(order);
 }
 template <typename T>
@@ -107,7 +109,8 @@ bool Virtqueue::break_queue(const char* why) {
 }
 
 bool Virtqueue::has_available() const {
-  return running() && load<std::uint16_t>(available_, kIndexOffset, std::memory_order_acquire) != next_available_;
+  return running() &&
+         load<std::uint16_t>(available_, kIndexOffset, std::memory_order_acquire) != next_available_;
 }
 
 bool Virtqueue::pop(Chain& chain) {
@@ -134,7 +137,8 @@ bool Virtqueue::follow(std::uint16_t head, Chain& chain) {
     const auto length = load<std::uint32_t>(descriptors_, offset + 8);
     const auto flags = load<std::uint16_t>(descriptors_, offset + 12);
     const auto next = load<std::uint16_t>(descriptors_, offset + 14);
-    if ((flags & kDescriptorIndirect) != 0) return break_queue("an indirect descriptor, which was not offered");
+    if ((flags & kDescriptorIndirect) != 0)
+      return break_queue("an indirect descriptor, which was not offered");
     if (length > 0) {
       const std::span<std::uint8_t> part = memory_->at_guest_address(address, length);
       if (part.empty()) return break_queue("a descriptor outside of the guest's memory");
@@ -178,7 +182,8 @@ bool Virtqueue::wants_call() const {
 void Virtqueue::ask_for_kicks(bool wanted) {
   if (!running()) return;
   store<std::uint16_t>(used_, 0, wanted ? 0 : kUsedNoNotify);
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // the flag is out before the available index is read again
+  std::atomic_thread_fence(
+      std::memory_order_seq_cst);  // the flag is out before the available index is read again
 }
 
 }  // namespace rookery::vhost_user

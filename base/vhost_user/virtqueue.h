@@ -1,6 +1,6 @@
-// A split virtqueue (virtio 1.2 §2.7), device side, over memory that a guest shares and may change at any moment:
-// each index and descriptor is read once, checked, and only then used. A queue that breaks the rules turns broken()
-// and gives nothing more. Owned by its device; valid as long as the guest's memory is mapped.
+// A split virtqueue (virtio 1.2 §2.7), device side, over memory that a guest shares and may change at any
+// moment: each index and descriptor is read once, checked, and only then used. A queue that breaks the rules
+// turns broken() and gives nothing more. Owned by its device; valid as long as the guest's memory is mapped.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ class Virtqueue {
  public:
   static constexpr std::uint32_t kSizeLimit = 32768;  // virtio 1.2 §2.7
 
-  Status set_size(std::uint32_t size);           // a power of two
+  Status set_size(std::uint32_t size);  // a power of two
   void set_next(std::uint16_t next) { next_available_ = used_index_ = next; }
   std::uint16_t next() const { return next_available_; }
   // Where the three rings lie; they must be wholly the guest's memory.
@@ -54,7 +54,7 @@ class Virtqueue {
   };
   void push(std::span<const Used> used);
 
-  bool wants_call() const;        // the guest asks to be told of used buffers
+  bool wants_call() const;          // the guest asks to be told of used buffers
   void ask_for_kicks(bool wanted);  // a hint to the guest
   bool has_available() const;
 

@@ -1,5 +1,5 @@
-// What every backend must do, written once. A Subject says how to make machines of one backend; the cases are run over
-// each subject in contract_test.cc.
+// What every backend must do, written once. A Subject says how to make machines of one backend; the cases are
+// run over each subject in contract_test.cc.
 #pragma once
 
 #include <functional>

@@ -11,9 +11,12 @@ constexpr Duration kStep = std::chrono::seconds(1);
 
 std::string kernel_of(Guest guest) {
   switch (guest) {
-    case Guest::prints_and_powers_off: return "prints";
-    case Guest::crashes: return "crashes";
-    case Guest::echoes: return "echoes";
+    case Guest::prints_and_powers_off:
+      return "prints";
+    case Guest::crashes:
+      return "crashes";
+    case Guest::echoes:
+      return "echoes";
   }
   return "";
 }
@@ -21,7 +24,8 @@ std::string kernel_of(Guest guest) {
 std::map<std::string, FakeScript> scripts() {
   return {
       {"prints", {{kStep, FakeStep::Print{"hello from the guest\n"}}, {kStep, FakeStep::PowerOff{}}}},
-      {"crashes", {{kStep, FakeStep::Print{"about to crash\n"}}, {kStep, FakeStep::Crash{"a scripted crash"}}}},
+      {"crashes",
+       {{kStep, FakeStep::Print{"about to crash\n"}}, {kStep, FakeStep::Crash{"a scripted crash"}}}},
       {"echoes", {{kStep, FakeStep::Echo{}}, {kStep, FakeStep::Print{"listening\n"}}}},
   };
 }
@@ -47,6 +51,8 @@ class FakeSubject final : public Subject {
 
 }  // namespace
 
-std::unique_ptr<Subject> make_fake_subject() { return std::make_unique<FakeSubject>(); }
+std::unique_ptr<Subject> make_fake_subject() {
+  return std::make_unique<FakeSubject>();
+}
 
 }  // namespace rookery::contract

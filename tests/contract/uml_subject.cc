@@ -1,4 +1,5 @@
-// User-Mode Linux with the kernel of the user's image and an initramfs of the contract's own: busybox and a few lines.
+// User-Mode Linux with the kernel of the user's image and an initramfs of the contract's own: busybox and a
+// few lines.
 #include <dirent.h>
 
 #include <fstream>
@@ -16,9 +17,12 @@ namespace fs = std::filesystem;
 
 const char* script_of(Guest guest) {
   switch (guest) {
-    case Guest::prints_and_powers_off: return "echo hello from the guest; /bin/busybox poweroff -f";
-    case Guest::crashes: return "echo about to crash; exit 1";  // the death of the first process is a panic
-    case Guest::echoes: return "echo listening; exec /bin/busybox cat";
+    case Guest::prints_and_powers_off:
+      return "echo hello from the guest; /bin/busybox poweroff -f";
+    case Guest::crashes:
+      return "echo about to crash; exit 1";  // the death of the first process is a panic
+    case Guest::echoes:
+      return "echo listening; exec /bin/busybox cat";
   }
   return "";
 }
@@ -76,7 +80,8 @@ class UmlSubject final : public Subject {
       if (error) continue;
       if (folder.string().rfind(folder_.path().string() + "/", 0) != 0) continue;
       const auto status = read_file(process.path() / "stat");
-      if (status && status->find(") Z ") == std::string::npos) left += "process " + process.path().filename().string() + " ";
+      if (status && status->find(") Z ") == std::string::npos)
+        left += "process " + process.path().filename().string() + " ";
     }
     return left;
   }
@@ -87,9 +92,10 @@ class UmlSubject final : public Subject {
     for (const char* folder : {"bin", "dev", "proc"}) fs::create_directories(tree / folder);
     fs::copy_file(busybox_, tree / "bin/busybox", fs::copy_options::overwrite_existing);
     // /dev/console cannot be made without root: the guest opens it from devtmpfs.
-    (void)write_file(tree / "init", std::string("#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\n"
-                                                "exec </dev/console >/dev/console 2>&1\n") +
-                                        script_of(guest) + "\n",
+    (void)write_file(tree / "init",
+                     std::string("#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\n"
+                                 "exec </dev/console >/dev/console 2>&1\n") +
+                         script_of(guest) + "\n",
                      0755);
     const fs::path archive = folder_.path() / (machine + ".cpio");
     Command pack;
@@ -108,6 +114,8 @@ class UmlSubject final : public Subject {
 
 }  // namespace
 
-std::unique_ptr<Subject> make_uml_subject() { return std::make_unique<UmlSubject>(); }
+std::unique_ptr<Subject> make_uml_subject() {
+  return std::make_unique<UmlSubject>();
+}
 
 }  // namespace rookery::contract

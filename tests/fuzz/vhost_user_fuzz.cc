@@ -1,5 +1,5 @@
-// What a hostile guest can put into its messages, its rings and its descriptors. The input's first half becomes messages
-// for the parsers, all of it the memory in which a queue is followed.
+// What a hostile guest can put into its messages, its rings and its descriptors. The input's first half
+// becomes messages for the parsers, all of it the memory in which a queue is followed.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -35,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const UniqueFd file(::memfd_create("guest", MFD_CLOEXEC));
   static auto* const memory = [] {
     if (::ftruncate(file.get(), kMemory) != 0) __builtin_trap();
-    return static_cast<std::uint8_t*>(::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
+    return static_cast<std::uint8_t*>(
+        ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
   }();
   std::memset(memory, 0, kMemory);
   std::memcpy(memory, data, std::min(size, kMemory));
@@ -44,7 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto mapped = GuestMemory::map({{kBase, kMemory, kBase, 0}}, std::move(files));
   if (!mapped) __builtin_trap();
   Virtqueue queue;
-  if (!queue.set_size(16) || !queue.start(*mapped, {0, 0, kBase, kBase + 0x200, kBase + 0x100})) __builtin_trap();
+  if (!queue.set_size(16) || !queue.start(*mapped, {0, 0, kBase, kBase + 0x200, kBase + 0x100}))
+    __builtin_trap();
   Chain chain;
   // Answered requests change the guest's memory, and with it, perhaps, what comes next: bounded.
   for (int i = 0; i < 64 && queue.pop(chain); ++i) {

@@ -1,6 +1,6 @@
-// The proof that the house is built on rock: a real boot server and two real clients, our switch and our disk, under
-// User-Mode Linux's external time travel. Two runs, in different folders, are the same to the byte; another seed gives
-// another run.
+// The proof that the house is built on rock: a real boot server and two real clients, our switch and our
+// disk, under User-Mode Linux's external time travel. Two runs, in different folders, are the same to the
+// byte; another seed gives another run.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -37,7 +37,8 @@ class Run final : private LabEvents {
   Run(const BootedImage& image, std::uint64_t seed)
       : folder_(TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-rock-").value()),
         memory_(TemporaryFolder::make("/dev/shm", "rookery-rock-").value()),
-        loop_(std::make_unique<LockstepPacer>(std::chrono::seconds(60), [] { BOOST_FAIL("a guest never yields"); })),
+        loop_(std::make_unique<LockstepPacer>(std::chrono::seconds(60),
+                                              [] { BOOST_FAIL("a guest never yields"); })),
         digest_(loop_),
         uml_(loop_) {
     PlanOptions options;
@@ -87,8 +88,8 @@ class Run final : private LabEvents {
 
 Outcome run(const BootedImage& image, std::uint64_t seed) {
   const Outcome outcome = Run(image, seed).boot();
-  fmt::print("seed {}: {} ready, {} frames, {:.3f} virtual seconds, digest {}\n", seed, outcome.ready, outcome.frames,
-             outcome.virtual_seconds, outcome.digest);
+  fmt::print("seed {}: {} ready, {} frames, {:.3f} virtual seconds, digest {}\n", seed, outcome.ready,
+             outcome.frames, outcome.virtual_seconds, outcome.digest);
   BOOST_TEST(outcome.failures == "");
   BOOST_TEST(outcome.ready == 2u);
   return outcome;
@@ -111,8 +112,9 @@ BOOST_AUTO_TEST_CASE(a_boot_server_and_two_clients_do_the_same_twice) {
   const Outcome first = run(*image, 7);
   const Outcome second = run(*image, 7);
   const Outcome other = run(*image, 8);
-  BOOST_TEST(first.digest == second.digest,
-             "two runs with the seed 7 differ; again: ctest --test-dir build -R time_travel --output-on-failure");
+  BOOST_TEST(
+      first.digest == second.digest,
+      "two runs with the seed 7 differ; again: ctest --test-dir build -R time_travel --output-on-failure");
   BOOST_TEST(first.frames == second.frames);
   BOOST_TEST(first.digest != other.digest);
 }

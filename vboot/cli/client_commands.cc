@@ -111,12 +111,13 @@ Result<int> run_ps(const LabChoice& choice) {
     return 0;
   }
   const auto machines = result->find("machines");
-  fmt::print("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", "MACHINE", "ROLE", "BACKEND", "STATE", "STAGE", "ADDRESS", "");
+  fmt::print("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", "MACHINE", "ROLE", "BACKEND", "STATE", "STAGE",
+             "ADDRESS", "");
   for (std::size_t i = 0; machines && i < machines->size(); ++i) {
     const JsonView machine = machines->at(i);
-    fmt::print("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", text_of(machine, "name"), text_of(machine, "role"),
-               text_of(machine, "backend"), text_of(machine, "state"), text_of(machine, "stage"),
-               text_of(machine, "address"), text_of(machine, "reason"));
+    fmt::print("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", text_of(machine, "name"),
+               text_of(machine, "role"), text_of(machine, "backend"), text_of(machine, "state"),
+               text_of(machine, "stage"), text_of(machine, "address"), text_of(machine, "reason"));
   }
   return 0;
 }
@@ -140,7 +141,8 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
       if (choice.json) {
         Json& record = by_machine.try_emplace(output->machine, Json::object()).first->second;
         const auto before = record.find(output->stream);
-        record.set(output->stream, std::string(before ? before->as_string().value_or("") : "") + output->data);
+        record.set(output->stream,
+                   std::string(before ? before->as_string().value_or("") : "") + output->data);
       } else {
         printer.take(*output);
       }
@@ -153,7 +155,8 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
     } else if (event.name == "unreachable") {
       const std::string name = text_of(event.fields, "machine");
       worst = std::max(worst, all ? 1 : static_cast<int>(ErrorKind::infrastructure));
-      by_machine.try_emplace(name, Json::object()).first->second.set("error", text_of(event.fields, "reason"));
+      by_machine.try_emplace(name, Json::object())
+          .first->second.set("error", text_of(event.fields, "reason"));
       if (!choice.json) fmt::print(stderr, "rookery: {}\n", text_of(event.fields, "reason"));
     }
     return {};
@@ -170,7 +173,8 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
   return all ? (worst == 0 ? 0 : 1) : worst;
 }
 
-Result<int> run_power(const LabChoice& choice, const std::string& action, const std::vector<std::string>& machines) {
+Result<int> run_power(const LabChoice& choice, const std::string& action,
+                      const std::vector<std::string>& machines) {
   const auto parsed = power_action_of(action);
   if (!parsed) return fail(ErrorKind::usage, "power knows on, cut, reset and press, not '" + action + "'");
   auto client = connect(choice);
@@ -199,7 +203,8 @@ Result<int> run_console(const LabChoice& choice, const std::string& machine, boo
   auto input_client = connect(choice);
   if (!input_client) return tl::unexpected<Error>(input_client.error());
   if (::isatty(0) != 0) fmt::print(stderr, "console of {}; Ctrl-] leaves it\n", machine);
-  // A child types, we print: two directions, each blocking. Whoever ends first restores the terminal and ends the other.
+  // A child types, we print: two directions, each blocking. Whoever ends first restores the terminal and ends
+  // the other.
   struct sigaction leave {};
   leave.sa_handler = [](int) { ::_exit(0); };
   ::sigaction(SIGUSR1, &leave, nullptr);

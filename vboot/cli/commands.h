@@ -1,5 +1,5 @@
-// The commands of the program `rookery`. Each takes what the command line said and gives back the exit code; errors
-// are printed by main().
+// The commands of the program `rookery`. Each takes what the command line said and gives back the exit code;
+// errors are printed by main().
 #pragma once
 
 #include <functional>
@@ -15,20 +15,22 @@
 
 namespace rookery::vboot {
 
-// Makes the backend of that name for a lab's loop, or null. Given by main(), which alone names concrete backends.
-using BackendFactory = std::function<std::unique_ptr<backends::Backend>(std::string_view name, EventLoop& loop)>;
+// Makes the backend of that name for a lab's loop, or null. Given by main(), which alone names concrete
+// backends.
+using BackendFactory =
+    std::function<std::unique_ptr<backends::Backend>(std::string_view name, EventLoop& loop)>;
 
 struct UpOptions {
   std::string lab_file;
   std::optional<std::uint32_t> nodes;
   std::uint64_t seed = 1;
-  std::string until;        // "ready" or nothing
-  bool take_down = false;   // once `until` is reached
+  std::string until;       // "ready" or nothing
+  bool take_down = false;  // once `until` is reached
   bool detach = false;
   bool json = false;
   bool verbose = false;
   unsigned booting_at_once = 0;
-  std::string capture;      // pcapng of every machine's cable
+  std::string capture;  // pcapng of every machine's cable
 };
 Result<int> run_up(const UpOptions& options, const BackendFactory& backends);
 
@@ -37,9 +39,10 @@ struct LabChoice {
   bool json = false;
 };
 Result<int> run_ps(const LabChoice& lab);
-Result<int> run_exec(const LabChoice& lab, bool all, const std::string& machine, const std::vector<std::string>& argv,
-                     std::optional<double> timeout_seconds);
-Result<int> run_power(const LabChoice& lab, const std::string& action, const std::vector<std::string>& machines);
+Result<int> run_exec(const LabChoice& lab, bool all, const std::string& machine,
+                     const std::vector<std::string>& argv, std::optional<double> timeout_seconds);
+Result<int> run_power(const LabChoice& lab, const std::string& action,
+                      const std::vector<std::string>& machines);
 Result<int> run_console(const LabChoice& lab, const std::string& machine, bool follow);
 Result<int> run_down(const LabChoice& lab);
 
@@ -52,7 +55,8 @@ Result<int> run_image_build(const ImageBuildOptions& options);
 Result<int> run_image_list(bool json);
 Result<int> run_image_show(const std::string& name, bool json);
 
-// Where the program's own data lies (the image recipe, the guest programs): ROOKERY_DATA, or what the build said.
+// Where the program's own data lies (the image recipe, the guest programs): ROOKERY_DATA, or what the build
+// said.
 struct ProgramData {
   std::string sources;  // of the kernel recipe and the like
   std::string guest_program;

@@ -37,7 +37,8 @@ Json to_json(const images::Manifest& manifest, const Digest256& digest) {
 void print(const images::Manifest& manifest, const Digest256& digest) {
   fmt::print("{} {}: {} {}, manifest {}\n", manifest.name, manifest.version, manifest.distribution.id,
              manifest.distribution.version, to_hex(digest));
-  for (const auto& kernel : manifest.kernels) fmt::print("  kernel {:<12} {}\n", kernel.component, kernel.version);
+  for (const auto& kernel : manifest.kernels)
+    fmt::print("  kernel {:<12} {}\n", kernel.component, kernel.version);
   for (const auto& component : manifest.components) {
     fmt::print("  {:<16} {:>12} bytes  {}\n", component.name, component.size.count, to_hex(component.sha256));
   }

@@ -1,5 +1,6 @@
-// The program `rookery`: reads the command line, names the concrete backends, and turns errors into words and exit
-// codes (0 pass, 1 expectation failed, 2 usage or lab file, 3 timeout, 4 infrastructure, 5 not reproducible).
+// The program `rookery`: reads the command line, names the concrete backends, and turns errors into words and
+// exit codes (0 pass, 1 expectation failed, 2 usage or lab file, 3 timeout, 4 infrastructure, 5 not
+// reproducible).
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -28,13 +29,15 @@ void add_up(CLI::App& app, Deed& deed) {
   up->add_option("lab", options->lab_file, "The lab file (YAML; see docs/lab-file.md)")->required();
   up->add_option("--nodes", options->nodes, "How many clients, instead of the lab file's count");
   up->add_option("--seed", options->seed, "The run's seed")->capture_default_str();
-  up->add_option("--until", options->until, "'ready': be done when every client is ready or has failed, and leave the "
-                                            "lab running in the background");
+  up->add_option("--until", options->until,
+                 "'ready': be done when every client is ready or has failed, and leave the "
+                 "lab running in the background");
   up->add_flag("--down", options->take_down, "With --until ready: take the lab down then");
   up->add_flag("--detach", options->detach, "Go to the background when every client is ready or has failed");
   up->add_flag("--json", options->json, "One JSON object on standard output at the end");
   up->add_flag("-v,--verbose", options->verbose, "Each stage of each machine");
-  up->add_option("--booting-at-once", options->booting_at_once, "Clients between power-on and ready (default: 4 a processor)");
+  up->add_option("--booting-at-once", options->booting_at_once,
+                 "Clients between power-on and ready (default: 4 a processor)");
   up->add_option("--capture", options->capture, "Write every machine's frames to this pcapng file");
   up->callback([options, &deed] { deed = [options] { return run_up(*options, make_backend); }; });
 }
@@ -54,15 +57,18 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
   auto machine = std::make_shared<std::string>();
   auto all = std::make_shared<bool>(false);
   auto timeout = std::make_shared<std::optional<double>>();
-  CLI::App* exec = app.add_subcommand("exec", "Run a program: exec n7 -- uname -a, or exec --all -- uname -a");
+  CLI::App* exec =
+      app.add_subcommand("exec", "Run a program: exec n7 -- uname -a, or exec --all -- uname -a");
   common(exec);
   exec->add_flag("--all", *all, "In every machine that is ready");
   exec->add_option("--timeout", *timeout, "Give up after this many seconds");
   exec->add_option("machine", *machine, "Its name (not with --all)");
   exec->callback([=, &deed, &program] {
     deed = [=]() -> Result<int> {
-      if (*all == !machine->empty()) return fail(ErrorKind::usage, "exec takes a machine or --all, and not both");
-      if (program.empty()) return fail(ErrorKind::usage, "exec needs a program behind --: rookery exec n7 -- uname -a");
+      if (*all == !machine->empty())
+        return fail(ErrorKind::usage, "exec takes a machine or --all, and not both");
+      if (program.empty())
+        return fail(ErrorKind::usage, "exec needs a program behind --: rookery exec n7 -- uname -a");
       return run_exec(*lab, *all, *machine, program, *timeout);
     };
   });
@@ -70,7 +76,8 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
   auto action = std::make_shared<std::string>();
   CLI::App* power = app.add_subcommand("power", "Power of machines: on, cut, reset, press");
   common(power);
-  power->add_option("action", *action, "on, cut (at once), reset, or press (the system is asked)")->required();
+  power->add_option("action", *action, "on, cut (at once), reset, or press (the system is asked)")
+      ->required();
   power->add_option("machines", *machines, "Their names")->required();
   power->callback([=, &deed] { deed = [=] { return run_power(*lab, *action, *machines); }; });
 

@@ -34,7 +34,8 @@ void Progress::update(const RunningLab& lab, Time now) {
   const unsigned ready = by_stage[static_cast<std::size_t>(Stage::ready)];
   const unsigned failed = by_stage[static_cast<std::size_t>(Stage::failed)];
   const bool last = ready + failed == clients;
-  if (!last && last_update_ != Time{} && now - last_update_ < (terminal_ ? kBetweenUpdates : kBetweenLines)) return;
+  if (!last && last_update_ != Time{} && now - last_update_ < (terminal_ ? kBetweenUpdates : kBetweenLines))
+    return;
   last_update_ = now;
 
   std::string text;
@@ -45,7 +46,8 @@ void Progress::update(const RunningLab& lab, Time now) {
     text += " ";
   }
   text += fmt::format("{:5.1f} s  {} of {} ready", seconds(now - lab.started()), ready, clients);
-  for (const Stage stage : {Stage::firmware, Stage::dhcp, Stage::script, Stage::kernel, Stage::root, Stage::failed}) {
+  for (const Stage stage :
+       {Stage::firmware, Stage::dhcp, Stage::script, Stage::kernel, Stage::root, Stage::failed}) {
     const unsigned count = by_stage[static_cast<std::size_t>(stage)];
     if (count > 0) text += fmt::format(", {} {}", count, to_string(stage));
   }

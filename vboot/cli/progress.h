@@ -1,5 +1,5 @@
-// What a person sees while a lab comes up: on a terminal one line that changes, elsewhere a plain line now and then.
-// Goes to standard error; standard output is for results.
+// What a person sees while a lab comes up: on a terminal one line that changes, elsewhere a plain line now
+// and then. Goes to standard error; standard output is for results.
 #pragma once
 
 #include <string>
@@ -14,9 +14,9 @@ class Progress {
  public:
   explicit Progress(bool quiet);
 
-  void line(std::string_view text);               // one that stays
-  void update(const RunningLab& lab, Time now);   // the counts by stage
-  void finish();                                  // ends the changing line
+  void line(std::string_view text);              // one that stays
+  void update(const RunningLab& lab, Time now);  // the counts by stage
+  void finish();                                 // ends the changing line
 
  private:
   bool quiet_;

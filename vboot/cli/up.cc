@@ -1,5 +1,6 @@
-// `rookery up`: finds everything that the lab needs, then becomes its supervisor. The order is: plan (pure), image and
-// medium (verified whole), folders and janitor, lab, control socket, and only then the first machine.
+// `rookery up`: finds everything that the lab needs, then becomes its supervisor. The order is: plan (pure),
+// image and medium (verified whole), folders and janitor, lab, control socket, and only then the first
+// machine.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -88,7 +89,8 @@ Status Supervisor::make_folders() {
   const auto running = running_labs(*runtime);
   if (!running) return tl::unexpected<Error>(running.error());
   if (std::find(running->begin(), running->end(), plan_.name) != running->end()) {
-    return fail(ErrorKind::usage, "the lab " + plan_.name + " is up already; take it down with: rookery down --lab " + plan_.name);
+    return fail(ErrorKind::usage, "the lab " + plan_.name +
+                                      " is up already; take it down with: rookery down --lab " + plan_.name);
   }
   memory_folder_ = fmt::format("/dev/shm/rookery-{}-{}", ::getuid(), plan_.name);
   std::error_code error;
@@ -162,7 +164,8 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   hooks.report = [this] { return report(); };
   hooks.down = [this] { take_down(); };
   const auto runtime = runtime_folder();
-  auto control = ControlServer::listen(loop_, control_socket_path(*runtime, plan_.name), *lab_, std::move(hooks));
+  auto control =
+      ControlServer::listen(loop_, control_socket_path(*runtime, plan_.name), *lab_, std::move(hooks));
   if (!control) return tl::unexpected<Error>(control.error());
   control_ = std::move(*control);
   return {};
@@ -188,8 +191,9 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
 void Supervisor::stage_changed(const Node& node) {
   const BootRecord& boot = node.boot();
   if (boot.stage == Stage::failed) {
-    progress_.line(fmt::format("{:5.1f} s  {} failed in the stage {}: {}", seconds(loop_.now() - lab_->started()),
-                               node.plan().name, to_string(boot.failed_in), boot.reason));
+    progress_.line(fmt::format("{:5.1f} s  {} failed in the stage {}: {}",
+                               seconds(loop_.now() - lab_->started()), node.plan().name,
+                               to_string(boot.failed_in), boot.reason));
   } else if (options_.verbose || (node.plan().role == Role::boot_server && boot.stage == Stage::ready)) {
     progress_.line(fmt::format("{:7.3f} s  {} {}{}", seconds(loop_.now() - lab_->started()), node.plan().name,
                                to_string(boot.stage), boot.detail.empty() ? "" : " (" + boot.detail + ")"));
@@ -231,10 +235,12 @@ void print_summary(const Json& report, const UpOptions& options) {
   }
   const auto integer = [&](std::string_view key) { return report.find(key)->as_integer().value_or(0); };
   const auto failed = *report.find("failed");
-  fmt::print("{}: {} of {} clients ready in {:.2f} s, {} failed; {} MiB of host memory, {} MiB sent by the boot server\n",
-             *report.find("lab")->as_string(), integer("ready"), integer("clients"),
-             report.find("seconds")->as_number().value_or(0), failed.size(), integer("memory_peak_bytes") >> 20,
-             integer("boot_server_bytes") >> 20);
+  fmt::print(
+      "{}: {} of {} clients ready in {:.2f} s, {} failed; {} MiB of host memory, {} MiB sent by the boot "
+      "server\n",
+      *report.find("lab")->as_string(), integer("ready"), integer("clients"),
+      report.find("seconds")->as_number().value_or(0), failed.size(), integer("memory_peak_bytes") >> 20,
+      integer("boot_server_bytes") >> 20);
   for (std::size_t i = 0; i < failed.size(); ++i) {
     const JsonView machine = failed.at(i);
     fmt::print("  {} failed in the stage {}: {}\n", *machine.find("name")->as_string(),
@@ -265,9 +271,12 @@ Result<int> supervise(const UpOptions& options, const BackendFactory& factory, P
   return supervisor.run(on_settled);
 }
 
-int exit_code_of(const Json& report) { return report.find("failed")->size() == 0 ? 0 : 1; }
+int exit_code_of(const Json& report) {
+  return report.find("failed")->size() == 0 ? 0 : 1;
+}
 
-// The supervisor goes to the background once all are ready or have failed; until then we wait and pass on its report.
+// The supervisor goes to the background once all are ready or have failed; until then we wait and pass on its
+// report.
 Result<int> supervise_detached(const UpOptions& options, const BackendFactory& factory) {
   int line[2];
   if (::pipe2(line, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe");
@@ -302,7 +311,8 @@ Result<int> supervise_detached(const UpOptions& options, const BackendFactory& f
   if (!message) return fail("the supervisor ended before the lab was up");
   if (message->find("error")) {
     const auto reply = parse_reply(*message);
-    if (reply && std::holds_alternative<Error>(reply->body)) return tl::unexpected<Error>(std::get<Error>(reply->body));
+    if (reply && std::holds_alternative<Error>(reply->body))
+      return tl::unexpected<Error>(std::get<Error>(reply->body));
   }
   print_summary(*message, options);
   return exit_code_of(*message);
@@ -314,10 +324,12 @@ Result<int> run_up(const UpOptions& options, const BackendFactory& backends) {
   if (!options.until.empty() && options.until != "ready") {
     return fail(ErrorKind::usage, "--until knows 'ready', not '" + options.until + "'");
   }
-  if (options.take_down && options.until.empty()) return fail(ErrorKind::usage, "--down goes with --until ready");
+  if (options.take_down && options.until.empty())
+    return fail(ErrorKind::usage, "--down goes with --until ready");
   if (options.detach && options.take_down) return fail(ErrorKind::usage, "--detach does not go with --down");
   // Reached and not to be taken down: the lab goes on in the background.
-  if (options.detach || (options.until == "ready" && !options.take_down)) return supervise_detached(options, backends);
+  if (options.detach || (options.until == "ready" && !options.take_down))
+    return supervise_detached(options, backends);
   Progress progress(options.json && ::isatty(2) == 0);
   return supervise(options, backends, progress, [&](const Json& report) {
     print_summary(report, options);

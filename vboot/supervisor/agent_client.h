@@ -1,5 +1,6 @@
-// The supervisor's end of one machine's agent channel: frames of the management NIC in and out, typed messages to and
-// from the rest of vboot. Owned by the machine's Node; keeps its own retransmission timer on the loop.
+// The supervisor's end of one machine's agent channel: frames of the management NIC in and out, typed
+// messages to and from the rest of vboot. Owned by the machine's Node; keeps its own retransmission timer on
+// the loop.
 #pragma once
 
 #include <functional>

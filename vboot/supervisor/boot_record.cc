@@ -4,14 +4,22 @@ namespace rookery::vboot {
 
 std::string_view to_string(Stage stage) {
   switch (stage) {
-    case Stage::off: return "off";
-    case Stage::firmware: return "firmware";
-    case Stage::dhcp: return "dhcp";
-    case Stage::script: return "script";
-    case Stage::kernel: return "kernel";
-    case Stage::root: return "root";
-    case Stage::ready: return "ready";
-    case Stage::failed: return "failed";
+    case Stage::off:
+      return "off";
+    case Stage::firmware:
+      return "firmware";
+    case Stage::dhcp:
+      return "dhcp";
+    case Stage::script:
+      return "script";
+    case Stage::kernel:
+      return "kernel";
+    case Stage::root:
+      return "root";
+    case Stage::ready:
+      return "ready";
+    case Stage::failed:
+      return "failed";
   }
   return "unknown";
 }
@@ -41,12 +49,23 @@ void BootRecord::fail(std::string why, Time now) {
 void BootRecord::see(const netsim::DhcpSeen& message, Time now) {
   using netsim::DhcpType;
   switch (message.type) {
-    case DhcpType::discover: ++discovers; break;
-    case DhcpType::offer: ++offers; break;
-    case DhcpType::request: ++requests; break;
-    case DhcpType::ack: ++acknowledgements; break;
-    case DhcpType::nak: ++refusals; break;
-    default: return;
+    case DhcpType::discover:
+      ++discovers;
+      break;
+    case DhcpType::offer:
+      ++offers;
+      break;
+    case DhcpType::request:
+      ++requests;
+      break;
+    case DhcpType::ack:
+      ++acknowledgements;
+      break;
+    case DhcpType::nak:
+      ++refusals;
+      break;
+    default:
+      return;
   }
   if (!message.from_server) enter(Stage::dhcp, detail, now);
 }

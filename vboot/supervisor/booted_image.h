@@ -22,8 +22,8 @@ struct BootedImage {
   ImageFacts facts() const;
 };
 
-// The image of that name. Reads its whole medium once; an Error names what of it is damaged, or how to build it. The
-// paths are good as long as the store is open.
+// The image of that name. Reads its whole medium once; an Error names what of it is damaged, or how to build
+// it. The paths are good as long as the store is open.
 Result<BootedImage> open_booted_image(const std::string& name, const images::Store& store);
 
 }  // namespace rookery::vboot

@@ -28,9 +28,9 @@ struct ControlServer::Connection {
 
   // Conversations that go on.
   struct Exec {
-    std::size_t left = 0;      // machines that have not ended
+    std::size_t left = 0;  // machines that have not ended
     std::size_t machines = 0;
-    std::size_t failed = 0;    // of them, with another exit code than 0
+    std::size_t failed = 0;                         // of them, with another exit code than 0
     std::map<std::string, std::uint32_t> requests;  // still running, by machine
     EventId timer;
   };
@@ -48,7 +48,8 @@ struct ControlServer::Connection {
 ControlServer::ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks)
     : loop_(loop), lab_(&lab), hooks_(std::move(hooks)) {}
 
-Result<std::unique_ptr<ControlServer>> ControlServer::listen(EventLoop& loop, const std::filesystem::path& socket,
+Result<std::unique_ptr<ControlServer>> ControlServer::listen(EventLoop& loop,
+                                                             const std::filesystem::path& socket,
                                                              RunningLab& lab, Hooks hooks) {
   auto listener = listen_unix(socket);
   if (!listener) return tl::unexpected<Error>(listener.error());
@@ -163,7 +164,8 @@ Result<std::vector<Node*>> ControlServer::choose(const MachineChoice& choice) {
   }
   for (const std::string& name : choice.names) {
     Node* node = lab_->find(name);
-    if (node == nullptr) return fail(ErrorKind::usage, "no machine '" + name + "' in the lab " + lab_->plan().name);
+    if (node == nullptr)
+      return fail(ErrorKind::usage, "no machine '" + name + "' in the lab " + lab_->plan().name);
     chosen.push_back(node);
   }
   return chosen;
@@ -195,7 +197,8 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
     if (wait->timeout) {
       timer = loop_.after(*wait->timeout, [this, &connection, id] {
         connection.waits.erase(id);
-        say(connection, error_message(id, {ErrorKind::timeout, "not all clients are ready or have failed yet"}));
+        say(connection,
+            error_message(id, {ErrorKind::timeout, "not all clients are ready or have failed yet"}));
       });
     }
     connection.waits[id] = timer;
@@ -208,14 +211,24 @@ void ControlServer::power(Connection& connection, std::int64_t id, const PowerRe
   for (Node* node : *nodes) {
     Status done;
     switch (request.action) {
-      case PowerAction::on: done = node->power_on(); break;
-      case PowerAction::cut: done = node->power(backends::PowerAction::cut); break;
-      case PowerAction::reset: done = node->power(backends::PowerAction::reset); break;
-      case PowerAction::press: done = node->power(backends::PowerAction::press); break;
+      case PowerAction::on:
+        done = node->power_on();
+        break;
+      case PowerAction::cut:
+        done = node->power(backends::PowerAction::cut);
+        break;
+      case PowerAction::reset:
+        done = node->power(backends::PowerAction::reset);
+        break;
+      case PowerAction::press:
+        done = node->power(backends::PowerAction::press);
+        break;
     }
     if (!done) return say(connection, error_message(id, done.error()));
   }
-  say(connection, result_message(id, Json::object().set("machines", Json::integer(static_cast<std::int64_t>(nodes->size())))));
+  say(connection,
+      result_message(
+          id, Json::object().set("machines", Json::integer(static_cast<std::int64_t>(nodes->size())))));
 }
 
 void ControlServer::exec(Connection& connection, std::int64_t id, const ExecRequest& request) {
@@ -261,8 +274,9 @@ void ControlServer::exec_on(Connection& connection, std::int64_t id, Node& node,
     if (code) {
       say(connection, to_json(id, ExitedEvent{machine, *code}));
     } else {
-      say(connection, event_message(id, "unreachable",
-                                    Json::object().set("machine", machine).set("reason", code.error().message)));
+      say(connection,
+          event_message(id, "unreachable",
+                        Json::object().set("machine", machine).set("reason", code.error().message)));
     }
     exec_done(connection, id);
   };
@@ -279,9 +293,11 @@ void ControlServer::exec_done(Connection& connection, std::int64_t id) {
   const auto found = connection.execs.find(id);
   if (found == connection.execs.end() || --found->second.left > 0) return;
   loop_.cancel(found->second.timer);
-  say(connection, result_message(id, Json::object()
-                                         .set("machines", Json::integer(static_cast<std::int64_t>(found->second.machines)))
-                                         .set("failed", Json::integer(static_cast<std::int64_t>(found->second.failed)))));
+  say(connection,
+      result_message(id,
+                     Json::object()
+                         .set("machines", Json::integer(static_cast<std::int64_t>(found->second.machines)))
+                         .set("failed", Json::integer(static_cast<std::int64_t>(found->second.failed)))));
   connection.execs.erase(found);
 }
 
@@ -299,23 +315,24 @@ void ControlServer::console(Connection& connection, std::int64_t id, const Conso
   }
   say_console(connection, id, request.machine, node->console().text());
   if (!request.follow) {
-    return say(connection, result_message(id, Json::object().set(
-                                                  "dropped_bytes",
-                                                  Json::integer(static_cast<std::int64_t>(node->console().dropped())))));
+    return say(connection,
+               result_message(id, Json::object().set("dropped_bytes", Json::integer(static_cast<std::int64_t>(
+                                                                          node->console().dropped())))));
   }
-  const int follower = node->console().follow([this, &connection, id, name = request.machine](std::string_view bytes) {
-    say_console(connection, id, name, bytes);
-  });
+  const int follower =
+      node->console().follow([this, &connection, id, name = request.machine](std::string_view bytes) {
+        say_console(connection, id, name, bytes);
+      });
   connection.consoles[id] = {request.machine, follower};
 }
 
 void ControlServer::stage_changed(const Node& node) {
   for (auto& [number, connection] : connections_) {
     for (const auto& [id, timer] : connection->waits) {
-      say(*connection, event_message(id, "stage",
-                                     Json::object()
-                                         .set("machine", node.plan().name)
-                                         .set("stage", to_string(node.boot().stage))));
+      say(*connection,
+          event_message(
+              id, "stage",
+              Json::object().set("machine", node.plan().name).set("stage", to_string(node.boot().stage))));
     }
   }
 }

@@ -1,5 +1,5 @@
-// The supervisor's end of the control channel: takes requests of commands on a unix socket and answers them from the
-// running lab, all on the event loop. Owned by the supervisor; the lab outlives its connections.
+// The supervisor's end of the control channel: takes requests of commands on a unix socket and answers them
+// from the running lab, all on the event loop. Owned by the supervisor; the lab outlives its connections.
 #pragma once
 
 #include <functional>
@@ -22,8 +22,8 @@ class ControlServer {
     std::function<Json()> report;  // the answer to `wait`
     std::function<void()> down;    // begins to end the lab; closed() answers those who asked
   };
-  static Result<std::unique_ptr<ControlServer>> listen(EventLoop& loop, const std::filesystem::path& socket, RunningLab& lab,
-                                                       Hooks hooks);
+  static Result<std::unique_ptr<ControlServer>> listen(EventLoop& loop, const std::filesystem::path& socket,
+                                                       RunningLab& lab, Hooks hooks);
   ~ControlServer();
 
   void stage_changed(const Node& node);
@@ -49,7 +49,8 @@ class ControlServer {
   void exec_done(Connection& connection, std::int64_t id);
   void console(Connection& connection, std::int64_t id, const ConsoleRequest& request);
   Result<std::vector<Node*>> choose(const MachineChoice& choice);
-  void say_console(Connection& connection, std::int64_t id, const std::string& machine, std::string_view bytes);
+  void say_console(Connection& connection, std::int64_t id, const std::string& machine,
+                   std::string_view bytes);
 
   EventLoop& loop_;
   RunningLab* lab_;

@@ -10,8 +10,8 @@
 
 namespace rookery::vboot {
 
-// The sum of the proportional set sizes (/proc/<pid>/smaps_rollup, "Pss") of those processes that are still there.
-// Pages that others share with them count in part.
+// The sum of the proportional set sizes (/proc/<pid>/smaps_rollup, "Pss") of those processes that are still
+// there. Pages that others share with them count in part.
 Bytes proportional_memory(const std::vector<pid_t>& processes);
 
 }  // namespace rookery::vboot

@@ -5,13 +5,16 @@
 namespace rookery::vboot {
 namespace {
 
-Json count(std::uint64_t value) { return Json::integer(static_cast<std::int64_t>(value)); }
+Json count(std::uint64_t value) {
+  return Json::integer(static_cast<std::int64_t>(value));
+}
 
 Json booted(const RunFacts& facts) {
   Json kernels = Json::object();
   for (const auto& kernel : facts.image.kernels) kernels.set(kernel.component, kernel.version);
   Json components = Json::object();
-  for (const auto& component : facts.image.components) components.set(component.name, to_hex(component.sha256));
+  for (const auto& component : facts.image.components)
+    components.set(component.name, to_hex(component.sha256));
   return Json::object()
       .set("rookery", facts.version)
       .set("image", facts.image.name)

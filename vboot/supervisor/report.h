@@ -1,5 +1,5 @@
-// What a running lab tells programs: the objects that `up --json` and `ps --json` end with. Scripts rely on the keys
-// (docs/commands.md); nothing is taken away from them.
+// What a running lab tells programs: the objects that `up --json` and `ps --json` end with. Scripts rely on
+// the keys (docs/commands.md); nothing is taken away from them.
 #pragma once
 
 #include "base/units.h"
@@ -17,7 +17,8 @@ struct RunFacts {
   std::string grade;  // "none": wall time
 };
 
-// up: lab, machines, ready, failed, seconds, memory_peak_bytes, boot_server_bytes, seed, grade, versions, digests.
+// up: lab, machines, ready, failed, seconds, memory_peak_bytes, boot_server_bytes, seed, grade, versions,
+// digests.
 Json up_report(const RunningLab& lab, const RunFacts& facts, Bytes memory_peak);
 // ps: lab, supervisor_pid, seed, machines [name, role, backend, state, stage, address, …].
 Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, Time now);

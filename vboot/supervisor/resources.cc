@@ -12,8 +12,9 @@
 namespace rookery::vboot {
 namespace {
 
-// Measured with `rookery up examples/classroom.yaml --nodes 100 --json` (docs/internals/resources.md): a client takes
-// 16-18 MiB of host memory when it is ready; what its programs take later comes on top, and is bounded by its ceiling.
+// Measured with `rookery up examples/classroom.yaml --nodes 100 --json` (docs/internals/resources.md): a
+// client takes 16-18 MiB of host memory when it is ready; what its programs take later comes on top, and is
+// bounded by its ceiling.
 constexpr Bytes kClientMemory = mebibytes(20);
 // A boot server reads the image through its page cache, so in time it uses what it was promised.
 // A listener, a connection and a channel for each of up to three devices, two console pipes, a pidfd.
@@ -36,7 +37,9 @@ Result<std::uint64_t> number_in(const std::filesystem::path& path, std::string_v
   return value;
 }
 
-std::uint64_t mib(Bytes bytes) { return bytes.count >> 20; }
+std::uint64_t mib(Bytes bytes) {
+  return bytes.count >> 20;
+}
 
 }  // namespace
 
@@ -46,7 +49,8 @@ Result<HostResources> measure_host(const std::filesystem::path& memory_folder) {
   if (!available) return tl::unexpected<Error>(available.error());
   host.memory_available = Bytes{*available << 10};
   struct statvfs files {};
-  if (::statvfs(memory_folder.c_str(), &files) != 0) return fail_errno("cannot look at " + memory_folder.string());
+  if (::statvfs(memory_folder.c_str(), &files) != 0)
+    return fail_errno("cannot look at " + memory_folder.string());
   host.memory_files_free = Bytes{std::uint64_t{files.f_bavail} * files.f_frsize};
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -79,22 +83,25 @@ Status check_fits(const LabPlan& plan, const HostResources& host) {
   std::string why;
   const auto memory_short = [&](Bytes there, const char* where, const char* advice) {
     if (use.memory.count + kMemoryReserve.count <= there.count) return;
-    why += fmt::format("\n  memory: {} machines are predicted to use {} MiB ({} MiB a client, the boot server what it is "
-                       "promised), and {} MiB stay in reserve; {} has {} MiB: {}",
-                       machines, mib(use.memory), mib(kClientMemory), mib(kMemoryReserve), where, mib(there), advice);
+    why += fmt::format(
+        "\n  memory: {} machines are predicted to use {} MiB ({} MiB a client, the boot server what it is "
+        "promised), and {} MiB stay in reserve; {} has {} MiB: {}",
+        machines, mib(use.memory), mib(kClientMemory), mib(kMemoryReserve), where, mib(there), advice);
   };
   memory_short(host.memory_available, "the host", "start fewer machines (--nodes)");
   memory_short(host.memory_files_free, "/dev/shm, where guest memory lies,",
                "start fewer machines, or give it more (mount -o remount,size=90% /dev/shm)");
   if (use.descriptors > host.descriptors) {
-    why += fmt::format("\n  open descriptors: {} machines need {} ({} each, and {}), and this user may have {}: raise the "
-                       "hard limit (ulimit -Hn), or start fewer machines",
-                       machines, use.descriptors, kDescriptorsPerMachine, kDescriptorsOfOurs, host.descriptors);
+    why += fmt::format(
+        "\n  open descriptors: {} machines need {} ({} each, and {}), and this user may have {}: raise the "
+        "hard limit (ulimit -Hn), or start fewer machines",
+        machines, use.descriptors, kDescriptorsPerMachine, kDescriptorsOfOurs, host.descriptors);
   }
   if (use.processes > host.processes) {
-    why += fmt::format("\n  processes: {} machines need up to {} ({} a client, {} the boot server), and this user may have "
-                       "{}: raise the limit (ulimit -u, kernel.pid_max), or start fewer machines",
-                       machines, use.processes, kProcessesPerClient, kProcessesOfBootServer, host.processes);
+    why += fmt::format(
+        "\n  processes: {} machines need up to {} ({} a client, {} the boot server), and this user may have "
+        "{}: raise the limit (ulimit -u, kernel.pid_max), or start fewer machines",
+        machines, use.processes, kProcessesPerClient, kProcessesOfBootServer, host.processes);
   }
   if (why.empty()) return {};
   return fail("the lab " + plan.name + " does not fit this host:" + why);
@@ -104,10 +111,11 @@ std::optional<std::string> hindrance(const MachinePlan& machine, const HostResou
   const Bytes left = std::min(host.memory_available, host.memory_files_free);
   const std::uint64_t needed = predicted_memory(machine).count + kMemoryReserve.count;
   if (needed <= left.count) return std::nullopt;
-  return fmt::format("not started: it is predicted to use {} MiB and {} MiB stay in reserve, and the host has only {} MiB "
-                     "left ({})",
-                     mib(predicted_memory(machine)), mib(kMemoryReserve), mib(left),
-                     host.memory_files_free < host.memory_available ? "in /dev/shm" : "of memory");
+  return fmt::format(
+      "not started: it is predicted to use {} MiB and {} MiB stay in reserve, and the host has only {} MiB "
+      "left ({})",
+      mib(predicted_memory(machine)), mib(kMemoryReserve), mib(left),
+      host.memory_files_free < host.memory_available ? "in /dev/shm" : "of memory");
 }
 
 Status raise_descriptor_limit(const LabPlan& plan) {
@@ -115,7 +123,8 @@ Status raise_descriptor_limit(const LabPlan& plan) {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur >= predict_use(plan).descriptors) return {};
   limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return fail_errno("cannot raise the limit of open descriptors");
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return fail_errno("cannot raise the limit of open descriptors");
   return {};
 }
 

@@ -1,5 +1,5 @@
-// Whether a lab fits this host, with the arithmetic, before anything starts. Machines are promised more memory than
-// they use, so what is counted is what they are known to use, not their ceiling.
+// Whether a lab fits this host, with the arithmetic, before anything starts. Machines are promised more
+// memory than they use, so what is counted is what they are known to use, not their ceiling.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ namespace rookery::vboot {
 // What the host has for us now.
 struct HostResources {
   Bytes memory_available;  // /proc/meminfo, MemAvailable
-  Bytes memory_files_free;  // of the tmpfs that guest memory lies on: a guest that finds it full dies by SIGBUS
+  Bytes
+      memory_files_free;  // of the tmpfs that guest memory lies on: a guest that finds it full dies by SIGBUS
   std::uint64_t descriptors = 0;  // the hard limit of open descriptors (RLIMIT_NOFILE)
   std::uint64_t processes = 0;    // that this user may still start (RLIMIT_NPROC, pid_max)
 };
@@ -35,8 +36,8 @@ Bytes predicted_memory(const MachinePlan& machine);
 // Nothing, or why the plan does not fit: each shortage with its arithmetic and what to do about it.
 Status check_fits(const LabPlan& plan, const HostResources& host);
 
-// While a lab comes up: why this machine must not be started now, or nothing. Looks at the host again, because others use
-// it too, and a full tmpfs kills guests that already run.
+// While a lab comes up: why this machine must not be started now, or nothing. Looks at the host again,
+// because others use it too, and a full tmpfs kills guests that already run.
 std::optional<std::string> hindrance(const MachinePlan& machine, const HostResources& host);
 
 // Raises our limit of open descriptors to what the plan needs; check_fits() has seen that it can.

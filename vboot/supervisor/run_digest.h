@@ -1,5 +1,5 @@
-// One digest over all that can be seen of a run: every frame on every cable with its time and direction, and every
-// machine's console. Two runs that have the same digest did the same, byte for byte.
+// One digest over all that can be seen of a run: every frame on every cable with its time and direction, and
+// every machine's console. Two runs that have the same digest did the same, byte for byte.
 #pragma once
 
 #include <map>
@@ -27,7 +27,8 @@ class RunDigest final : public netsim::FrameWatcher {
   EventLoop& loop_;
   Hasher frames_;
   std::uint64_t count_ = 0;
-  std::map<std::string, std::unique_ptr<Hasher>> consoles_;  // how a console's bytes were read in pieces does not matter
+  std::map<std::string, std::unique_ptr<Hasher>>
+      consoles_;  // how a console's bytes were read in pieces does not matter
 };
 
 }  // namespace rookery::vboot

@@ -25,7 +25,9 @@ Controller::~Controller() {
   ::unlink(path_.c_str());
 }
 
-void Controller::starting() { running_ = loop_.hold(); }
+void Controller::starting() {
+  running_ = loop_.hold();
+}
 
 void Controller::ended() {
   loop_.cancel(requested_);
@@ -53,7 +55,8 @@ void Controller::readable() {
   const ssize_t got = ::recv(connection_.get(), block.data(), block.size(), MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) {
-    // It restarts or it dies. Either way it was running and keeps holding time, until the one or the other is seen.
+    // It restarts or it dies. Either way it was running and keeps holding time, until the one or the other is
+    // seen.
     connection_watch_.stop();
     connection_.reset();
     return;
@@ -68,7 +71,9 @@ void Controller::readable() {
   input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
 }
 
-std::uint64_t Controller::guest_now() const { return static_cast<std::uint64_t>((loop_.now() - started_).count()); }
+std::uint64_t Controller::guest_now() const {
+  return static_cast<std::uint64_t>((loop_.now() - started_).count());
+}
 
 void Controller::handle(const Message& message) {
   switch (message.operation) {

@@ -1,6 +1,7 @@
-// Grants time to one guest under external time travel. What the guest asks for becomes events in the run's one queue:
-// to run at time t is an event at t; while the guest runs it holds the queue's time (base/pacer.h); when it waits it
-// lets go. So guests, switch, disks and timers are ordered by one queue, and nothing else had to change for them.
+// Grants time to one guest under external time travel. What the guest asks for becomes events in the run's
+// one queue: to run at time t is an event at t; while the guest runs it holds the queue's time
+// (base/pacer.h); when it waits it lets go. So guests, switch, disks and timers are ordered by one queue, and
+// nothing else had to change for them.
 //
 // Owned by the guest's machine. A guest that restarts connects again and is taken back.
 #pragma once

@@ -1,5 +1,5 @@
-// The messages between a User-Mode Linux guest and whoever grants it time (linux include/uapi/linux/um_timetravel.h).
-// Pure: bytes to messages and back.
+// The messages between a User-Mode Linux guest and whoever grants it time (linux
+// include/uapi/linux/um_timetravel.h). Pure: bytes to messages and back.
 #pragma once
 
 #include <optional>
@@ -29,7 +29,8 @@ struct Message {
   std::uint64_t time = 0;  // nanoseconds since the guest started
 };
 
-inline Message parse_message(ByteView bytes) {  // exactly kMessageSize bytes; in host order, as the kernel has it
+inline Message parse_message(
+    ByteView bytes) {  // exactly kMessageSize bytes; in host order, as the kernel has it
   ByteReader reader(bytes);
   Message message;
   message.operation = static_cast<Operation>(reader.le32());

@@ -13,12 +13,13 @@ namespace rookery::backends {
 namespace {
 
 using vhost_user::Request;
-constexpr std::uint64_t kMemory = 1 << 20, kDescriptors = 0, kAvailable = 0x1000, kUsed = 0x2000, kHeader = 0x3000,
-                        kData = 0x4000, kStatus = 0x8000;
+constexpr std::uint64_t kMemory = 1 << 20, kDescriptors = 0, kAvailable = 0x1000, kUsed = 0x2000,
+                        kHeader = 0x3000, kData = 0x4000, kStatus = 0x8000;
 constexpr Duration kLimit = std::chrono::seconds(20);
 
 struct Disk {
-  TemporaryFolder folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  TemporaryFolder folder =
+      TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
   EventLoop loop{std::make_unique<WallPacer>()};
   std::unique_ptr<ReadOnlyFile> store;
   std::unique_ptr<VhostBlockDevice> device;
@@ -34,7 +35,8 @@ struct Disk {
     device = VhostBlockDevice::listen(loop, folder.path() / "s", *store, "serial-1").value();
     socket = connect_unix(folder.path() / "s").value();
     BOOST_REQUIRE(::ftruncate(file.get(), kMemory) == 0);
-    memory = static_cast<std::uint8_t*>(::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
+    memory = static_cast<std::uint8_t*>(
+        ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
     ByteWriter table;
     table.le32(1).le32(0).le64(0).le64(kMemory).le64(0).le64(0);
     send(Request::set_mem_table, table.buffer(), file.get());
@@ -74,7 +76,8 @@ struct Disk {
     writer.le64(at).le32(size).le16(flags).le16(static_cast<std::uint16_t>(index + 1));
     std::memcpy(memory + kDescriptors + 16 * index, writer.buffer().data(), 16);
   }
-  // One request with `size` bytes of data (written by the device, or by the driver for type 1); gives its status.
+  // One request with `size` bytes of data (written by the device, or by the driver for type 1); gives its
+  // status.
   int request(std::uint32_t type, std::uint64_t sector, std::uint32_t size) {
     constexpr std::uint16_t kNext = 1, kWrite = 2;
     ByteWriter header;

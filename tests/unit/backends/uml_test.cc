@@ -1,10 +1,9 @@
+#include <sys/socket.h>
+
 #include <boost/test/unit_test.hpp>
 
 #include "backends/uml/time_travel/controller.h"
 #include "backends/uml/uml_backend.h"
-
-#include <sys/socket.h>
-
 #include "base/file.h"
 #include "base/unix_socket.h"
 
@@ -29,8 +28,8 @@ BOOST_AUTO_TEST_CASE(nothing_of_one_machine_is_in_its_kernel_s_arguments) {
   const auto arguments = uml_arguments(first, true);
   BOOST_TEST(arguments == uml_arguments(second, true));
   BOOST_TEST(arguments == (std::vector<std::string>{
-                              "mem=64M", "initrd=initramfs", "con=null", "con0=fd:0,fd:1", "seccomp=auto", "uml_dir=.",
-                              "umid=uml", "virtio_uml.device=net0:1", "virtio_uml.device=net1:1",
+                              "mem=64M", "initrd=initramfs", "con=null", "con0=fd:0,fd:1", "seccomp=auto",
+                              "uml_dir=.", "umid=uml", "virtio_uml.device=net0:1", "virtio_uml.device=net1:1",
                               "virtio_uml.device=disk0:2", "time-travel=ext:time", "quiet", "panic=-1"}));
 }
 
@@ -50,7 +49,8 @@ BOOST_AUTO_TEST_CASE(a_guest_under_time_travel_gets_the_time_it_asks_for) {
     BOOST_REQUIRE(::recv(guest.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) == 16);
     return parse_message(bytes);
   };
-  // It starts, asks to run at 5 ms, and yields; something else happens at 3 ms, when it is told of it by a call.
+  // It starts, asks to run at 5 ms, and yields; something else happens at 3 ms, when it is told of it by a
+  // call.
   say(Operation::start, 0);
   say(Operation::get_time_of_day, 0);
   say(Operation::request, 5'000'000);

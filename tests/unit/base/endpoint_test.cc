@@ -28,7 +28,8 @@ class Echo final : public DeviceModel {
 };
 
 struct Driver {
-  TemporaryFolder folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  TemporaryFolder folder =
+      TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
   EventLoop loop{std::make_unique<WallPacer>()};
   Echo model;
   std::unique_ptr<Endpoint> endpoint = Endpoint::listen(loop, folder.path() / "s", model).value();
@@ -59,7 +60,10 @@ struct Driver {
   ByteBuffer answer(std::size_t size) {
     ByteBuffer bytes(size);
     BOOST_REQUIRE(loop.run_until(
-        [&] { return ::recv(socket.get(), bytes.data(), size, MSG_PEEK | MSG_DONTWAIT) == static_cast<ssize_t>(size); },
+        [&] {
+          return ::recv(socket.get(), bytes.data(), size, MSG_PEEK | MSG_DONTWAIT) ==
+                 static_cast<ssize_t>(size);
+        },
         kLimit));
     ::recv(socket.get(), bytes.data(), size, 0);
     return bytes;
@@ -143,7 +147,8 @@ BOOST_AUTO_TEST_CASE(what_a_driver_may_not_do_ends_the_connection_and_is_named) 
              "vhost-user: a queue of 7 entries is refused");
   BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_num, {}); }) ==
              "vhost-user: a vring state is too short");
-  BOOST_TEST(fault_after([](Driver& d) { d.send(999, state(0, 0)); }) == "vhost-user: a request that cannot be here");
+  BOOST_TEST(fault_after([](Driver& d) { d.send(999, state(0, 0)); }) ==
+             "vhost-user: a request that cannot be here");
   BOOST_TEST(fault_after([](Driver& d) {
                ByteWriter features;
                features.le64(1ull << 60);

@@ -119,8 +119,8 @@ BOOST_AUTO_TEST_CASE(in_lockstep_time_stands_still_while_somebody_holds_it) {
   int fds[2];
   BOOST_REQUIRE(::pipe(fds) == 0);
   const UniqueFd in(fds[0]), out(fds[1]);
-  // A "guest" runs at one second; what it does arrives on its descriptor and is before the event at two seconds,
-  // also when it schedules something earlier than that.
+  // A "guest" runs at one second; what it does arrives on its descriptor and is before the event at two
+  // seconds, also when it schedules something earlier than that.
   std::string order;
   Hold running;
   Watch watch = loop.watch(in.get(), EPOLLIN, [&](std::uint32_t) {

@@ -61,7 +61,8 @@ BOOST_AUTO_TEST_CASE(a_backend_never_includes_another_and_only_main_names_one) {
       const std::string backend = *std::next(target.begin());
       if (kBackends.count(backend) == 0) continue;
       const std::string own = *std::next(include.file.begin());
-      const bool allowed = (room == "backends" && own == backend) || include.file == fs::path("vboot/cli/main.cc");
+      const bool allowed =
+          (room == "backends" && own == backend) || include.file == fs::path("vboot/cli/main.cc");
       BOOST_TEST(allowed, include.file.string() << " may not include " << include.target);
     }
   }
@@ -70,13 +71,15 @@ BOOST_AUTO_TEST_CASE(a_backend_never_includes_another_and_only_main_names_one) {
 BOOST_AUTO_TEST_CASE(no_code_outside_base_reads_a_clock_or_sleeps) {
   // Blocking commands (the client's time limits, the image builder) are not on the loop and are listed here.
   const std::set<std::string> kBlocking{"vboot/control/client.cc", "vboot/cli/up.cc"};
-  const std::regex pattern(R"(clock_gettime|steady_clock|system_clock|sleep_for|\busleep\s*\(|\bnanosleep|std::random_device)");
+  const std::regex pattern(
+      R"(clock_gettime|steady_clock|system_clock|sleep_for|\busleep\s*\(|\bnanosleep|std::random_device)");
   for (const std::string room : {"netsim", "backends", "images", "vboot"}) {
     for (const auto& entry : fs::recursive_directory_iterator(room)) {
       const fs::path& path = entry.path();
       if (path.extension() != ".h" && path.extension() != ".cc") continue;
       const std::string name = path.string();
-      if (kBlocking.count(name) != 0 || name.rfind("images/initramfs/guest/", 0) == 0) continue;  // runs in the machine
+      if (kBlocking.count(name) != 0 || name.rfind("images/initramfs/guest/", 0) == 0)
+        continue;  // runs in the machine
       std::ifstream in(path);
       for (std::string line; std::getline(in, line);) {
         const std::string code = line.substr(0, line.find("//"));

@@ -94,8 +94,8 @@ BOOST_AUTO_TEST_CASE(a_confined_child_reaches_no_other_files) {
   const fs::path allowed = folder->path() / "allowed", secret = folder->path() / "secret";
   fs::create_directory(allowed);
   BOOST_REQUIRE(write_file(secret, "secret").has_value());
-  ProcessSpec spec = shell("echo x > " + (allowed / "f").string() + " && ! cat " + secret.string() + " && ! echo y > " +
-                           secret.string());
+  ProcessSpec spec = shell("echo x > " + (allowed / "f").string() + " && ! cat " + secret.string() +
+                           " && ! echo y > " + secret.string());
   spec.confined = true;
   spec.confinement.read_only = {"/usr", "/lib", "/lib64", "/bin", "/etc", "/dev/null"};
   spec.confinement.read_write = {allowed};
@@ -134,7 +134,8 @@ BOOST_AUTO_TEST_CASE(a_child_and_the_folders_of_a_killed_owner_go_with_it) {
   out.reset();
   ::waitpid(owner, nullptr, 0);
   char byte;
-  BOOST_TEST(::read(in.get(), &byte, 1) == 0);  // ends when the grandchild, which holds the other end, is gone
+  BOOST_TEST(::read(in.get(), &byte, 1) ==
+             0);  // ends when the grandchild, which holds the other end, is gone
   // The janitor's work is seen by the folder's going; bounded by the test's own time limit.
   while (fs::exists(mine)) ::sched_yield();
 }

@@ -32,7 +32,8 @@ struct Guest {
     BOOST_REQUIRE(map.has_value());
     mapped = std::move(*map);
     BOOST_REQUIRE(queue.set_size(kSize).has_value());
-    BOOST_REQUIRE(queue.start(*mapped, {0, 0, kBase + kDescriptors, kBase + kUsed, kBase + kAvailable}).has_value());
+    BOOST_REQUIRE(
+        queue.start(*mapped, {0, 0, kBase + kDescriptors, kBase + kUsed, kBase + kAvailable}).has_value());
   }
   ~Guest() { ::munmap(memory, kMemory); }
 
@@ -186,7 +187,8 @@ BOOST_AUTO_TEST_CASE(rings_outside_of_memory_or_unaligned_are_refused) {
   BOOST_TEST(!queue.set_size(3).has_value());
   BOOST_TEST(!queue.set_size(65536).has_value());
   BOOST_REQUIRE(queue.set_size(kSize).has_value());
-  BOOST_TEST(!queue.start(*guest.mapped, {0, 0, kBase + kMemory - 16, kBase + kUsed, kBase + kAvailable}).has_value());
+  BOOST_TEST(!queue.start(*guest.mapped, {0, 0, kBase + kMemory - 16, kBase + kUsed, kBase + kAvailable})
+                  .has_value());
   BOOST_TEST(!queue.start(*guest.mapped, {0, 0, kBase, kBase + kUsed + 1, kBase + kAvailable}).has_value());
 }
 

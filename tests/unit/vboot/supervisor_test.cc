@@ -26,7 +26,8 @@ netsim::DhcpSeen dhcp(netsim::DhcpType type, bool from_server) {
 
 // A lab of fakes under virtual time. They speak no network, so what is tested is what happens around a boot.
 struct FakeLab final : LabEvents {
-  TemporaryFolder folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  TemporaryFolder folder =
+      TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
   EventLoop loop{std::make_unique<VirtualPacer>()};
   backends::FakeBackend backend;
   std::unique_ptr<RunningLab> lab;
@@ -42,8 +43,10 @@ struct FakeLab final : LabEvents {
     BOOST_REQUIRE(write_file(setup.medium, std::string(512, 'm')).has_value());
     setup.boot_server.kernel = "server";
     setup.client.kernel = "client";
-    setup.image.components = {{"stage2.cpio", std::string(64, 'a')}, {"vmlinuz", std::string(64, 'b')},
-                              {"modules.cpio", std::string(64, 'c')}, {"root.squashfs", std::string(64, 'd')}};
+    setup.image.components = {{"stage2.cpio", std::string(64, 'a')},
+                              {"vmlinuz", std::string(64, 'b')},
+                              {"modules.cpio", std::string(64, 'c')},
+                              {"root.squashfs", std::string(64, 'd')}};
     auto made = RunningLab::make(
         loop, std::move(setup), [this](std::string_view) { return &backend; }, *this, nullptr);
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
@@ -53,7 +56,8 @@ struct FakeLab final : LabEvents {
   void settled() override { was_settled = true; }
 };
 
-constexpr const char* kTwo = "  server: {role: boot-server, memory: 64 MiB}\n  n: {role: client, memory: 64 MiB, count: 2}\n";
+constexpr const char* kTwo =
+    "  server: {role: boot-server, memory: 64 MiB}\n  n: {role: client, memory: 64 MiB, count: 2}\n";
 
 }  // namespace
 
@@ -126,7 +130,10 @@ BOOST_AUTO_TEST_CASE(an_agent_is_heard_and_answered_over_frames) {
 }
 
 BOOST_AUTO_TEST_CASE(a_boot_server_that_dies_ends_the_boot_and_no_client_is_started) {
-  FakeLab t(kTwo, {{"server", {{S(1), FakeStep::Print{"panic: out of luck\n"}}, {S(1), FakeStep::Crash{"killed by signal 6"}}}}});
+  FakeLab t(
+      kTwo,
+      {{"server",
+        {{S(1), FakeStep::Print{"panic: out of luck\n"}}, {S(1), FakeStep::Crash{"killed by signal 6"}}}}});
   BOOST_REQUIRE(t.lab->start().has_value());
   BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
   const BootSummary summary = t.lab->summary();
@@ -139,11 +146,15 @@ BOOST_AUTO_TEST_CASE(a_boot_server_that_dies_ends_the_boot_and_no_client_is_star
 }
 
 BOOST_AUTO_TEST_CASE(a_machine_that_hangs_is_given_up_at_its_deadline) {
-  FakeLab t("  server: {role: boot-server, memory: 64 MiB, boot_timeout: 30 s}\n  n: {role: client, memory: 64 MiB}\n", {});
+  FakeLab t(
+      "  server: {role: boot-server, memory: 64 MiB, boot_timeout: 30 s}\n  n: {role: client, memory: 64 "
+      "MiB}\n",
+      {});
   BOOST_REQUIRE(t.lab->start().has_value());
   BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
   BOOST_TEST((t.loop.now() == Time{S(30)}));
-  BOOST_TEST(t.lab->summary().failed.at(0).reason == "not ready after 30 s; it is still in the stage firmware");
+  BOOST_TEST(t.lab->summary().failed.at(0).reason ==
+             "not ready after 30 s; it is still in the stage firmware");
 }
 
 BOOST_AUTO_TEST_CASE(a_machine_that_powers_itself_off_too_early_has_failed) {
@@ -175,7 +186,8 @@ BOOST_AUTO_TEST_CASE(the_report_has_the_keys_that_scripts_rely_on) {
   RunFacts facts;
   facts.grade = "none";
   const Json up = up_report(*t.lab, facts, mebibytes(3));
-  for (const char* key : {"lab", "machines", "ready", "failed", "seconds", "memory_peak_bytes", "boot_server_bytes"}) {
+  for (const char* key :
+       {"lab", "machines", "ready", "failed", "seconds", "memory_peak_bytes", "boot_server_bytes"}) {
     BOOST_TEST(up.find(key).has_value(), key);
   }
   BOOST_TEST(up.find("failed")->at(0).find("stage")->as_string().value() == "firmware");
@@ -205,7 +217,8 @@ BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
   BOOST_TEST(why.find("memory: 1001 machines are predicted to use 20512 MiB") != std::string::npos, why);
   BOOST_TEST(why.find("/dev/shm, where guest memory lies, has 12000 MiB") != std::string::npos, why);
   BOOST_TEST(why.find("the host has") == std::string::npos, why);
-  BOOST_TEST(why.find("need 16144 (16 each, and 128), and this user may have 4096") != std::string::npos, why);
+  BOOST_TEST(why.find("need 16144 (16 each, and 128), and this user may have 4096") != std::string::npos,
+             why);
   BOOST_TEST(why.find("processes: 1001 machines need up to 12064") != std::string::npos, why);
   BOOST_TEST((refused.error().kind == ErrorKind::infrastructure));
 
@@ -214,13 +227,15 @@ BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
   BOOST_TEST(!hindrance(plan.machines[1], host).has_value());
   host.memory_files_free = mebibytes(270);
   BOOST_TEST(hindrance(plan.machines[1], host).value() ==
-             "not started: it is predicted to use 20 MiB and 256 MiB stay in reserve, and the host has only 270 MiB left "
+             "not started: it is predicted to use 20 MiB and 256 MiB stay in reserve, and the host has only "
+             "270 MiB left "
              "(in /dev/shm)");
 }
 
 BOOST_AUTO_TEST_CASE(a_run_s_digest_sees_a_changed_byte_time_direction_and_console) {
   EventLoop loop(std::make_unique<VirtualPacer>());
-  const auto digest = [&](std::string payload, std::uint32_t tag, netsim::Direction direction, std::string console) {
+  const auto digest = [&](std::string payload, std::uint32_t tag, netsim::Direction direction,
+                          std::string console) {
     RunDigest run(loop);
     payload.resize(60);
     run.seen(tag, direction, netsim::Frame::copy(as_bytes(payload)));
