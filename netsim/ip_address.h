@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <string>
@@ -29,6 +30,9 @@ class IpAddress {
 
   bool is_v6() const { return is_v6_; }
   bool is_zero() const { return bytes_ == std::array<std::uint8_t, 16>{}; }
+  // Its sixteen bytes as two numbers, for hashing; an IPv4 address is in the first.
+  std::uint64_t upper_bits() const { return std::bit_cast<std::array<std::uint64_t, 2>>(bytes_)[0]; }
+  std::uint64_t lower_bits() const { return std::bit_cast<std::array<std::uint64_t, 2>>(bytes_)[1]; }
   std::string text() const;
 
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;

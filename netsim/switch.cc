@@ -1,6 +1,7 @@
 #include "netsim/switch.h"
 
 #include "base/result.h"
+#include "netsim/snooping.h"
 
 namespace rookery::netsim {
 
@@ -18,6 +19,8 @@ std::string_view name(SwitchDrop drop) {
       return "VLAN refused";
     case SwitchDrop::looped:
       return "looped";
+    case SwitchDrop::rogue_dhcp:
+      return "rogue DHCP server";
     case SwitchDrop::busy:
       return "busy";
     case SwitchDrop::same_port:
@@ -58,6 +61,14 @@ void SwitchPort::send(Frame frame) {
   switch_.receive(*this, std::move(frame));
 }
 
+Switch::Switch(EventLoop& loop, const SwitchRules& rules)
+    : loop_(loop),
+      dhcp_snooping_(rules.dhcp_snooping),
+      arp_suppression_(rules.arp_suppression),
+      table_(rules.table) {
+  if (dhcp_snooping_ || arp_suppression_) addresses_.emplace(rules.addresses);
+}
+
 SwitchPort& Switch::attach(std::string name, Port& out) {
   PortNumber number = 0;
   while (number < ports_.size() && ports_[number] != nullptr) ++number;
@@ -85,6 +96,10 @@ void Switch::set_link(SwitchPort& port, bool up) {
 void Switch::set_vlans(SwitchPort& port, const VlanMembership& vlans) {
   if (!(port.vlans_ == vlans)) table_.forget(port.number_);
   port.vlans_ = vlans;
+}
+
+void Switch::set_trusted(SwitchPort& port, bool trusted) {
+  port.trusted_ = trusted;
 }
 
 std::vector<const SwitchPort*> Switch::ports() const {
@@ -155,6 +170,15 @@ void Switch::forward(SwitchPort& from, Frame frame) {
 
   const Time now = loop_.now();
   table_.learn(vlan, source, from.number_, now);
+  if (addresses_) {
+    const Direction direction = direct(from, vlan, frame);
+    if (direction.way == Way::nowhere) return;
+    if (direction.way != Way::as_usual) {
+      ++from.counters_.directed;
+      if (direction.way == Way::one_port) return deliver(*ports_[direction.port], vlan, std::move(frame));
+      return flood(from, vlan, frame, true);
+    }
+  }
   if (!destination.is_group()) {
     if (const auto known = table_.lookup(vlan, destination, now)) {
       if (*known == from.number_) return from.count(SwitchDrop::same_port);
@@ -162,17 +186,45 @@ void Switch::forward(SwitchPort& from, Frame frame) {
     }
   }
   ++from.counters_.flooded;
-  flood(from, vlan, frame);
+  flood(from, vlan, frame, false);
+}
+
+// Where a frame of DHCP or address resolution goes, and what is to be remembered of it.
+Switch::Direction Switch::direct(SwitchPort& from, std::uint16_t vlan, const Frame& frame) {
+  const SnoopedFrame seen = snoop(frame);
+  if (seen.kind == Snooped::nothing) return {};
+  const Time now = loop_.now();
+  const bool to_all = frame.destination().is_group();
+  if (seen.kind == Snooped::address_resolution) {
+    if (!arp_suppression_) return {};
+    if (!seen.owned.is_zero()) addresses_->hear(vlan, seen.owned, frame.source(), now);
+    if (!to_all || seen.wanted.is_zero()) return {};
+    const auto owner = addresses_->ask(vlan, seen.wanted, now);
+    const auto port = owner ? table_.lookup(vlan, *owner, now) : std::nullopt;
+    if (!port || *port == from.number_) return {};
+    return {Way::one_port, *port};
+  }
+  if (!dhcp_snooping_) return {};
+  if (seen.kind != Snooped::dhcp_to_client) return {to_all ? Way::trusted_ports : Way::as_usual};
+  if (!from.trusted_) {
+    from.count(SwitchDrop::rogue_dhcp);
+    return {Way::nowhere};
+  }
+  if (!seen.owned.is_zero()) addresses_->bind(vlan, seen.owned, seen.client, seen.lease, now);
+  const auto port = table_.lookup(vlan, seen.client, now);
+  if (!to_all || !port || *port == from.number_) return {};
+  return {Way::one_port, *port};
 }
 
 // By number, looking at the ports anew each time: a receiver may attach and detach ports meanwhile. The form
 // with and the form without a tag are each made once.
-void Switch::flood(const SwitchPort& from, std::uint16_t vlan, const Frame& frame) {
+void Switch::flood(const SwitchPort& from, std::uint16_t vlan, const Frame& frame, bool trusted_only) {
   Frame bare;
   Frame tagged;
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     SwitchPort* to = ports_[i].get();
     if (to == nullptr || to == &from || !to->up_ || !to->vlans_.contains(vlan)) continue;
+    if (trusted_only && !to->trusted_) continue;
     const bool want_tag = to->vlans_.is_tagged(vlan);
     Frame& form = want_tag ? tagged : bare;
     if (!form) form = dress(frame, vlan, want_tag);

@@ -12,11 +12,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/event_loop.h"
+#include "netsim/address_table.h"
 #include "netsim/forwarding_table.h"
 #include "netsim/port.h"
 #include "netsim/ring.h"
@@ -34,13 +36,14 @@ enum class SwitchDrop : std::uint8_t {
   reserved,          // to 01:80:C2:00:00:00 to :0F, which no bridge forwards
   vlan_refused,      // of a VLAN that the port is not in
   looped,            // it has passed kMostSwitches switches
+  rogue_dhcp,        // a DHCP server's message from a port that is not trusted
   busy,              // more frames than kWaitingFrames came while others were being forwarded
   same_port,         // its destination is known to be where it came from
   out_port_down,     // out: its destination's port is down
   out_vlan_refused,  // out: its destination's port has left the VLAN
   out_no_buffer,     // out: adding or removing its tag needed a buffer and the pool is at its limit
 };
-inline constexpr std::size_t kSwitchDrops = 11;
+inline constexpr std::size_t kSwitchDrops = 12;
 std::string_view name(SwitchDrop drop);
 
 struct SwitchPortCounters {
@@ -48,7 +51,8 @@ struct SwitchPortCounters {
   std::uint64_t bytes_in = 0;
   std::uint64_t frames_out = 0;
   std::uint64_t bytes_out = 0;
-  std::uint64_t flooded = 0;  // of frames_in, those sent to all (broadcast, group, or unknown)
+  std::uint64_t flooded = 0;   // of frames_in, those sent to all (broadcast, group, or unknown)
+  std::uint64_t directed = 0;  // of frames_in, those to all that were sent only to whom they concern
   std::array<std::uint64_t, kSwitchDrops> drops{};
 
   std::uint64_t dropped(SwitchDrop reason) const { return drops[static_cast<std::size_t>(reason)]; }
@@ -68,6 +72,7 @@ class SwitchPort final : public Port {
   PortNumber number() const { return number_; }
   const std::string& name() const { return name_; }
   bool is_up() const { return up_; }
+  bool is_trusted() const { return trusted_; }
   const VlanMembership& vlans() const { return vlans_; }
   const SwitchPortCounters& counters() const { return counters_; }
 
@@ -81,12 +86,20 @@ class SwitchPort final : public Port {
   Port* out_;
   bool up_ = true;
   bool attached_ = true;
+  bool trusted_ = false;
   VlanMembership vlans_;
   SwitchPortCounters counters_;
 };
 
 struct SwitchRules {
-  ForwardingTableRules table;
+  ForwardingTableRules table{};
+  // DHCP snooping: what clients say goes to trusted ports only (so do IPv6 router solicitations), what
+  // servers say comes from trusted ports only, and goes to the one client that it is for.
+  bool dhcp_snooping = false;
+  // ARP suppression (and the same for IPv6 neighbour solicitations): a question for an address whose owner is
+  // known goes to its owner only, who answers it itself.
+  bool arp_suppression = false;
+  AddressTableRules addresses{};
 };
 
 class Switch {
@@ -97,7 +110,7 @@ class Switch {
   // storm there ends when the cable is pulled, which is no way to end a simulation.
   static constexpr std::uint16_t kMostSwitches = 1024;
 
-  Switch(EventLoop& loop, const SwitchRules& rules) : loop_(loop), table_(rules.table) {}
+  Switch(EventLoop& loop, const SwitchRules& rules);
   Switch(const Switch&) = delete;
   Switch& operator=(const Switch&) = delete;
   ~Switch() { loop_.cancel(resume_); }
@@ -109,8 +122,13 @@ class Switch {
 
   void set_link(SwitchPort& port, bool up);  // going down forgets what was learnt there
   void set_vlans(SwitchPort& port, const VlanMembership& vlans);
+  // Whether DHCP servers and routers are behind this port (a server's own, or one that leads to another
+  // switch).
+  void set_trusted(SwitchPort& port, bool trusted);
 
   const ForwardingTable& table() const { return table_; }
+  // Null if this switch does not snoop.
+  const AddressTable* addresses() const { return addresses_ ? &*addresses_ : nullptr; }
   std::size_t port_count() const { return port_count_; }
   std::vector<const SwitchPort*> ports() const;  // in the order of their numbers
 
@@ -124,12 +142,21 @@ class Switch {
   void receive(SwitchPort& from, Frame frame);
   void work_off();
   void forward(SwitchPort& from, Frame frame);
-  void flood(const SwitchPort& from, std::uint16_t vlan, const Frame& frame);
+  enum class Way : std::uint8_t { as_usual, trusted_ports, one_port, nowhere };
+  struct Direction {
+    Way way = Way::as_usual;
+    PortNumber port = 0;
+  };
+  Direction direct(SwitchPort& from, std::uint16_t vlan, const Frame& frame);
+  void flood(const SwitchPort& from, std::uint16_t vlan, const Frame& frame, bool trusted_only);
   void deliver(SwitchPort& to, std::uint16_t vlan, Frame frame);
   void emit(SwitchPort& to, Frame frame);
 
   EventLoop& loop_;
+  const bool dhcp_snooping_;
+  const bool arp_suppression_;
   ForwardingTable table_;
+  std::optional<AddressTable> addresses_;
   std::vector<std::unique_ptr<SwitchPort>> ports_;    // by number; null where detached
   std::vector<std::unique_ptr<SwitchPort>> leaving_;  // detached while frames were being forwarded
   std::size_t port_count_ = 0;

@@ -1,9 +1,10 @@
-// Any bytes as a frame: the dissector and the frame's own accessors must bear them. Two looks with one
+// Any bytes as a frame: the dissector, what a switch snoops and the frame's own accessors must bear them. Two looks with one
 // dissector, so that what the first one leaves behind (a TFTP transfer) meets the second.
 #include "base/result.h"
 #include "netsim/dissect.h"
 #include "netsim/frame.h"
 #include "netsim/link.h"
+#include "netsim/snooping.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace rookery;
@@ -19,6 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (frame.ethertype() != summary.ethertype && frame.vlan_tag().has_value())
     bug("two readings of one frame");
   (void)wire_octets(frame);
+  (void)snoop(frame);
   const ByteBuffer before(frame.bytes().begin(), frame.bytes().end());
   if (Frame tagged = Frame(frame).tagged(VlanTag{10})) {
     const Frame bare = std::move(tagged).untagged();

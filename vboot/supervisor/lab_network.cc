@@ -36,6 +36,9 @@ void LabNetwork::connect(EventLoop& loop, const LabPlan& plan, std::size_t lower
   netsim::Switch& above = *switches_[*spec.uplink];
   netsim::SwitchPort& uplink = below.attach("uplink", trunk.up);
   netsim::SwitchPort& downlink = above.attach(spec.name, trunk.down);
+  // The boot server may be at either end; a rogue one is refused at its own port.
+  below.set_trusted(uplink, true);
+  above.set_trusted(downlink, true);
   trunk.up.connect(downlink);
   trunk.down.connect(uplink);
   below.set_vlans(uplink, every_vlan(plan));

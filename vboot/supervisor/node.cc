@@ -110,6 +110,7 @@ Status Node::plug(netsim::Switch& to) {
   switch_ = &to;
   switch_port_ = &to.attach(plan_.name, *downlink_);
   to.set_vlans(*switch_port_, setup_.vlans);
+  to.set_trusted(*switch_port_, plan_.role == Role::boot_server);
   uplink_->connect(*switch_port_);
   tap_out_.watch(*this);
   tap_in_.watch(*this);

@@ -12,10 +12,23 @@ namespace {
 // nbd.nbds_max: one NBD device instead of sixteen, each of which has a kernel thread.
 constexpr const char* kCommandLine = "quiet panic=-1 nbd.nbds_max=1";
 
+// What real switches have against broadcast storms: without it each machine's first words wake all others.
+netsim::SwitchRules switch_rules(std::uint64_t seed) {
+  netsim::SwitchRules rules;
+  rules.dhcp_snooping = true;
+  rules.arp_suppression = true;
+  rules.table.hash_seed = Random(seed, "switch/table").next();
+  rules.addresses.hash_seed = Random(seed, "switch/addresses").next();
+  return rules;
+}
+
 }  // namespace
 
 RunningLab::RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events)
-    : loop_(loop), setup_(std::move(setup)), events_(events), network_(loop, setup_.plan, netsim::SwitchRules{}) {
+    : loop_(loop),
+      setup_(std::move(setup)),
+      events_(events),
+      network_(loop, setup_.plan, switch_rules(setup_.plan.seed)) {
   if (setup_.booting_at_once > 0) return;
   // In lockstep the host must not show; otherwise each processor has enough to do while guests wait for one another.
   constexpr unsigned kInLockstep = 8, kPerProcessor = 4;

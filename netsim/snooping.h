@@ -1,0 +1,38 @@
+// What a switch reads in frames beyond their Ethernet header, so that broadcasts go only to those whom they
+// concern: DHCP (RFC 2131), ARP (RFC 826), IPv6 neighbour and router discovery (RFC 4861). Pure, without
+// memory, and of bounded work: every frame of a switch with such rules passes through here, and nothing in it
+// is believed to be whole.
+#pragma once
+
+#include <cstdint>
+
+#include "base/units.h"
+#include "netsim/frame.h"
+#include "netsim/ip_address.h"
+
+namespace rookery::netsim {
+
+enum class Snooped : std::uint8_t {
+  nothing,
+  dhcp_to_server,       // a client (or relay) speaks: UDP to port 67
+  dhcp_to_client,       // a server speaks: UDP to port 68
+  address_resolution,   // ARP, or an IPv6 neighbour solicitation or advertisement
+  router_solicitation,  // a machine looks for IPv6 routers
+};
+
+struct SnoopedFrame {
+  Snooped kind = Snooped::nothing;
+  // DHCP to a client: whose it is, by its hardware address; zero if that is not an Ethernet address.
+  MacAddress client;
+  // DHCP: what an ACK gives to `client`. Otherwise what the frame's source says to be its own. 0.0.0.0:
+  // nothing.
+  IpAddress owned;
+  Duration lease{};  // with `owned`, DHCP only
+  // Address resolution: whose owner is to answer; 0.0.0.0 if everyone should hear it (answers, announcements,
+  // and probes for an address that its sender would like to take: RFC 5227 §1.1, RFC 4862 §5.4).
+  IpAddress wanted;
+};
+
+SnoopedFrame snoop(const Frame& frame);
+
+}  // namespace rookery::netsim
