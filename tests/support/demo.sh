@@ -135,7 +135,7 @@ summary() {
   local machines; machines=$(number machines)
   printf '\n'
   say "what just happened"
-  fact "real Linux kernels" "$machines, each a process of the user $(id -un) (User-Mode Linux $(text linux-uml))"
+  fact "real Linux kernels" "$machines (User-Mode Linux $(text linux-uml)), run by the user $(id -un)"
   fact "one image for all" "$(text image) $(text image_version)"
   fact "how they got it" "DHCP, boot script and image over one simulated Ethernet switch"
   fact "all ready after" "$(awk -v s="$(number seconds)" 'BEGIN { printf "%.2f", s }') s"
