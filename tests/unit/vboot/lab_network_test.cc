@@ -1,0 +1,136 @@
+// The switches and trunks of a plan, with a plain port for each machine: who hears whom, when, and with which
+// tag.
+#include "vboot/supervisor/lab_network.h"
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/event_loop.h"
+#include "netsim/ports/in_process_port.h"
+
+using namespace rookery;
+using namespace rookery::vboot;
+
+namespace {
+
+constexpr std::string_view kSwitches =
+    "switches: {core: {}, east: {uplink: core, link: {delay: 20 us}}, west: {uplink: core, link: {delay: 30 "
+    "us}}}\n";
+constexpr std::string_view kVlans =
+    "vlans: {students: {id: 10, subnet: 10.78.0.0/16}, staff: {id: 20, subnet: 10.79.0.0/16}}\n";
+constexpr std::string_view kMachines =
+    "machines:\n  server: {role: boot-server, switch: core}\n"
+    "  s: {role: client, switch: east, vlan: students}\n  t: {role: client, switch: west, vlan: staff}\n"
+    "  u: {role: client, switch: west, vlan: students}\n";
+constexpr std::string_view kMachinesWithoutVlans =
+    "machines:\n  server: {role: boot-server, switch: core}\n  s: {role: client, switch: east}\n"
+    "  t: {role: client, switch: west}\n";
+
+LabPlan plan_of(const std::string& text) {
+  auto lab = parse_lab("lab: x\n" + text, "lab.yaml");
+  BOOST_REQUIRE_MESSAGE(lab, lab.error().message);
+  auto plan = plan_lab(*lab, {});
+  BOOST_REQUIRE_MESSAGE(plan, plan.error().message);
+  return *plan;
+}
+
+// Every machine of a plan, with its cable of no length.
+struct Machines {
+  struct Heard {
+    Duration after{0};
+    std::uint16_t vlan = 0;  // of its tag; 0 without
+  };
+
+  explicit Machines(const std::string& text) : plan(plan_of(text)) {
+    for (const MachinePlan& machine : plan.machines) {
+      auto& port = ports[machine.name];
+      port = std::make_unique<netsim::InProcessPort>([this, name = machine.name](const netsim::Frame& frame) {
+        heard[name] = {loop.now() - Time{}, frame.is_tagged() ? frame.vlan_tag()->vlan() : std::uint16_t{0}};
+      });
+      netsim::Switch& to = network.switch_of(machine);
+      netsim::SwitchPort& at = to.attach(machine.name, *port);
+      to.set_vlans(at, LabNetwork::vlans_of(plan, machine));
+      port->connect(at);
+    }
+  }
+  // Who hears a broadcast, in the order of their names.
+  std::string broadcast(const std::string& from, std::uint16_t vlan = 0) {
+    heard.clear();
+    std::vector<std::uint8_t> bytes(60);
+    std::fill_n(bytes.begin(), 6, std::uint8_t{0xff});
+    const MacBytes& mac = plan.find(from)->data_mac;
+    std::copy(mac.begin(), mac.end(), bytes.begin() + 6);
+    bytes[12] = 0x88;  // local experiments (IEEE 802), which nothing looks into
+    bytes[13] = 0xb5;
+    netsim::Frame frame = netsim::Frame::copy(bytes);
+    if (vlan != 0) frame = std::move(frame).tagged({vlan});
+    start = loop.now();
+    ports.at(from)->transmit(std::move(frame));
+    loop.run();
+    std::string names;
+    for (const auto& [name, what] : heard) names += name + " ";
+    return names;
+  }
+  Duration after(const std::string& name) const { return heard.at(name).after - (start - Time{}); }
+
+  EventLoop loop{std::make_unique<VirtualPacer>()};
+  LabPlan plan;
+  std::map<std::string, std::unique_ptr<netsim::InProcessPort>> ports;
+  LabNetwork network{loop, plan, {}};
+  std::map<std::string, Heard> heard;
+  Time start{};
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(lab_network_suite)
+
+BOOST_AUTO_TEST_CASE(carries_a_vlan_over_the_trunks_to_its_machines_and_the_boot_server_alone) {
+  Machines lab(std::string(kSwitches) + std::string(kVlans) + std::string(kMachines));
+  BOOST_TEST(lab.broadcast("s") == "server u ");
+  BOOST_TEST(lab.heard["server"].vlan == 10u);
+  BOOST_TEST(lab.heard["u"].vlan == 0u);
+  BOOST_TEST(lab.broadcast("t") == "server ");
+  BOOST_TEST(lab.heard["server"].vlan == 20u);
+}
+
+BOOST_AUTO_TEST_CASE(takes_the_boot_servers_frames_by_their_tags_and_none_without) {
+  Machines lab(std::string(kSwitches) + std::string(kVlans) + std::string(kMachines));
+  BOOST_TEST(lab.broadcast("server", 10) == "s u ");
+  BOOST_TEST(lab.broadcast("server", 20) == "t ");
+  BOOST_TEST(lab.broadcast("server", 30) == "");
+  BOOST_TEST(lab.broadcast("server") == "");
+}
+
+BOOST_AUTO_TEST_CASE(refuses_a_clients_tag_of_another_vlan) {
+  Machines lab(std::string(kSwitches) + std::string(kVlans) + std::string(kMachines));
+  BOOST_TEST(lab.broadcast("s", 20) == "");
+}
+
+BOOST_AUTO_TEST_CASE(takes_each_trunks_time_both_ways) {
+  Machines lab(std::string(kSwitches) + std::string(kVlans) + std::string(kMachines));
+  using std::chrono::microseconds;
+  lab.broadcast("s");
+  BOOST_TEST((lab.after("server") == microseconds(20)));
+  BOOST_TEST((lab.after("u") == microseconds(50)));
+  lab.broadcast("server", 10);
+  BOOST_TEST((lab.after("s") == microseconds(20)));
+  BOOST_TEST((lab.after("u") == microseconds(30)));
+}
+
+BOOST_AUTO_TEST_CASE(is_one_network_without_tags_where_the_lab_has_no_vlans) {
+  Machines lab(std::string(kSwitches) + std::string(kMachinesWithoutVlans));
+  BOOST_TEST(lab.broadcast("s") == "server t ");
+  BOOST_TEST(lab.heard["server"].vlan == 0u);
+  BOOST_TEST(lab.broadcast("server") == "s t ");
+}
+
+BOOST_AUTO_TEST_CASE(is_one_switch_where_the_lab_has_no_switches) {
+  Machines lab("machines:\n  server: {role: boot-server}\n  n: {role: client, count: 3}\n");
+  BOOST_TEST(lab.broadcast("n2") == "n1 n3 server ");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
