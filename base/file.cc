@@ -55,16 +55,19 @@ Status write_file(const fs::path& path, std::string_view content, unsigned mode)
 }
 
 bool ClaimedFolder::stands() const {
-  struct stat ours {}, there {};
-  return ::fstat(claim.get(), &ours) == 0 && ::lstat(path.c_str(), &there) == 0 && ours.st_dev == there.st_dev &&
-         ours.st_ino == there.st_ino;
+  struct stat ours {
+  }, there{};
+  return ::fstat(claim.get(), &ours) == 0 && ::lstat(path.c_str(), &there) == 0 &&
+         ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 Result<std::optional<ClaimedFolder>> claim_folder(const fs::path& path) {
   constexpr int kRounds = 100;  // each is one removal by another between two of our steps
   for (int round = 0; round < kRounds; ++round) {
-    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("cannot make " + path.string());
-    ClaimedFolder folder{path, UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))};
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+      return fail_errno("cannot make " + path.string());
+    ClaimedFolder folder{path,
+                         UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))};
     if (!folder.claim && errno == ENOENT) continue;
     if (!folder.claim) return fail_errno("cannot open " + path.string());
     if (::flock(folder.claim.get(), LOCK_EX | LOCK_NB) != 0) {

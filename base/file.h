@@ -2,10 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "base/units.h"
 
 namespace rookery {
@@ -16,8 +18,8 @@ Result<std::string> read_file(const std::filesystem::path& path, Bytes limit = m
 // Replaces the file in one step (written beside it, synced, renamed), so that a reader never sees half of it.
 Status write_file(const std::filesystem::path& path, std::string_view content, unsigned mode = 0644);
 
-// A private folder (mode 0700) that is claimed: nobody else can claim it as long as `claim`, or a copy of it in another
-// process, is open. Who removes the folder gives the name free, not the claim.
+// A private folder (mode 0700) that is claimed: nobody else can claim it as long as `claim`, or a copy of it
+// in another process, is open. Who removes the folder gives the name free, not the claim.
 struct ClaimedFolder {
   std::filesystem::path path;
   UniqueFd claim;

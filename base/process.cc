@@ -152,25 +152,29 @@ ChildProcess::~ChildProcess() {
 
 namespace {
 
-// Ends what still runs in a folder, and waits until it has ended. A guest's kernel takes its processes along when it is
-// killed with us, but one that it was just starting has not asked for that yet (PR_SET_PDEATHSIG comes after its exec).
-void end_processes_in(const std::string& folder) {
-  const auto is_in = [&folder](const std::string& pid) {
+// Ends what our children have left in a folder, and waits until it has ended. A guest's kernel is killed with
+// us, and its processes with it; but one that it was just starting has not asked for that yet
+// (PR_SET_PDEATHSIG comes after its exec). Leaders of a process group are no such orphans: a guest's kernel,
+// which is dying, or somebody's shell.
+void end_orphans_in(const std::string& folder) {
+  const auto is_orphan = [&folder](const std::string& pid) {
     std::error_code error;
     const std::string place = std::filesystem::read_symlink("/proc/" + pid + "/cwd", error).string();
-    return place == folder || place.starts_with(folder + "/");
+    const bool inside = place == folder || place.starts_with(folder + "/");
+    return inside && ::getpgid(std::stoi(pid)) != std::stoi(pid);
   };
   constexpr int kRounds = 100, kPatienceMs = 1000;
   bool found = true;
   for (int round = 0; found && round < kRounds; ++round) {
     found = false;
     std::error_code error;
-    for (std::filesystem::directory_iterator entry("/proc", error), end; !error && entry != end; entry.increment(error)) {
+    for (std::filesystem::directory_iterator entry("/proc", error), end; !error && entry != end;
+         entry.increment(error)) {
       const std::string name = entry->path().filename().string();
-      if (name.find_first_not_of("0123456789") != std::string::npos || !is_in(name)) continue;
+      if (name.find_first_not_of("0123456789") != std::string::npos || !is_orphan(name)) continue;
       // Looked at again through the pidfd's eyes: by now the number could be another's.
       const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, std::stoi(name), 0)));
-      if (!process || !is_in(name)) continue;
+      if (!process || !is_orphan(name)) continue;
       if (::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) != 0) continue;
       found = true;
       pollfd ended{process.get(), POLLIN, 0};
@@ -180,18 +184,26 @@ void end_processes_in(const std::string& folder) {
 }
 
 void clean_up(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others) {
-  // While the name is that of the folder that we hold, no other lab of this name can begin, and all that is in it is
-  // ours to end.
+  // While the name is that of the folder that we hold, no other lab of this name can begin, and all that is
+  // in it is ours to end.
   if (!folder.stands()) return;
-  end_processes_in(folder.path.string());
-  std::error_code error;
-  for (const auto& other : others) std::filesystem::remove_all(other, error);
-  std::filesystem::remove_all(folder.path, error);
+  end_orphans_in(folder.path.string());
+  std::vector<std::filesystem::path> all = others;
+  all.push_back(folder.path);
+  for (const auto& path : all) {
+    // A dying guest may still make a file while we remove: a few rounds, bounded.
+    constexpr int kRounds = 100;
+    std::error_code error;
+    for (int round = 0; round < kRounds && std::filesystem::exists(path, error); ++round) {
+      std::filesystem::remove_all(path, error);
+    }
+  }
 }
 
 }  // namespace
 
-Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others) {
+Result<UniqueFd> start_janitor(const ClaimedFolder& folder,
+                               const std::vector<std::filesystem::path>& others) {
   int line[2];
   if (::pipe2(line, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe for the janitor");
   UniqueFd ours(line[1]), its(line[0]);

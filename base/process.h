@@ -67,10 +67,10 @@ class ChildProcess {
   std::function<void(ExitStatus)> on_exit_;
 };
 
-// A process of ours that waits until we are gone, however we went. Then it ends every process whose working folder is
-// in `folder`, and removes `others` and, last, `folder`; until that is done it holds the claim. If the folder is gone
-// by then (an orderly end), it does nothing. Returned is our end of the line to it: it acts when that is closed. Call
-// it before other descriptors matter.
+// A process of ours that waits until we are gone, however we went. Then it ends what our children left
+// running with a working folder in `folder`, and removes `others` and, last, `folder`; until that is done it
+// holds the claim. If the folder is gone by then (an orderly end), it does nothing. Returned is our end of
+// the line to it: it acts when that is closed. Call it before other descriptors matter.
 Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others);
 
 }  // namespace rookery

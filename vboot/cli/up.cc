@@ -17,6 +17,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "base/unix_socket.h"
 #include "images/store.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
@@ -56,6 +57,7 @@ class Supervisor final : private LabEvents {
   Json report() { return up_report(*lab_, facts_, memory_peak_); }
   void measure_memory();
   Status watch_signals();
+  Status claim_name(const fs::path& runtime);
   Status make_folders();
   backends::Backend* backend(std::string_view name);
   void take_down();
@@ -65,7 +67,8 @@ class Supervisor final : private LabEvents {
   BootedImage booted_;
   Progress& progress_;
   RunFacts facts_;
-  fs::path folder_, memory_folder_;
+  ClaimedFolder folder_;
+  fs::path memory_folder_;
   UniqueFd janitor_;
   EventLoop loop_;
   UniqueFd signals_;
@@ -81,24 +84,46 @@ class Supervisor final : private LabEvents {
   bool going_down_ = false;
 };
 
+// The lab's name on this host is its folder, claimed as long as its supervisor or its janitor lives.
+Status Supervisor::claim_name(const fs::path& runtime) {
+  // One who is going has its folder for a moment yet, and one who is coming does not answer yet.
+  constexpr Duration kPatience = std::chrono::seconds(10), kBetweenLooks = std::chrono::milliseconds(10);
+  Status looked;
+  const auto settled = [&]() -> bool {
+    auto claimed = claim_folder(runtime / plan_.name);
+    if (!claimed) {
+      looked = tl::unexpected<Error>(claimed.error());
+    } else if (*claimed) {
+      folder_ = std::move(**claimed);
+      looked = {};
+    } else if (connect_unix(control_socket_path(runtime, plan_.name))) {
+      looked =
+          fail(ErrorKind::usage, "the lab " + plan_.name +
+                                     " is up already; take it down with: rookery down --lab " + plan_.name);
+    } else {
+      looked = fail("the last run of the lab " + plan_.name + " is still being cleaned up");
+      return false;
+    }
+    return true;
+  };
+  std::function<void()> look_again = [&] { ticker_ = loop_.after(kBetweenLooks, look_again); };
+  look_again();
+  loop_.run_until(settled, kPatience);
+  loop_.cancel(ticker_);
+  return looked;
+}
+
 Status Supervisor::make_folders() {
   const auto runtime = runtime_folder();
   if (!runtime) return tl::unexpected<Error>(runtime.error());
-  folder_ = *runtime / plan_.name;
-  // Somebody who answers there runs a lab of this name; what nobody answers for is left over, and goes.
-  const auto running = running_labs(*runtime);
-  if (!running) return tl::unexpected<Error>(running.error());
-  if (std::find(running->begin(), running->end(), plan_.name) != running->end()) {
-    return fail(ErrorKind::usage, "the lab " + plan_.name +
-                                      " is up already; take it down with: rookery down --lab " + plan_.name);
-  }
+  ROOKERY_TRY(claim_name(*runtime));
   memory_folder_ = fmt::format("/dev/shm/rookery-{}-{}", ::getuid(), plan_.name);
+  // What is there now is left over from one whose janitor was killed as well.
   std::error_code error;
-  for (const fs::path& folder : {folder_, memory_folder_}) {
-    fs::remove_all(folder, error);
-    if (::mkdir(folder.c_str(), 0700) != 0) return fail_errno("cannot make " + folder.string());
-  }
-  auto janitor = start_janitor({folder_, memory_folder_});
+  for (const auto& entry : fs::directory_iterator(folder_.path, error)) fs::remove_all(entry.path(), error);
+  fs::remove_all(memory_folder_, error);
+  if (::mkdir(memory_folder_.c_str(), 0700) != 0) return fail_errno("cannot make " + memory_folder_.string());
+  auto janitor = start_janitor(folder_, {memory_folder_});
   if (!janitor) return tl::unexpected<Error>(janitor.error());
   janitor_ = std::move(*janitor);
   return {};
@@ -136,7 +161,7 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   ROOKERY_TRY(watch_signals());
   LabSetup setup;
   setup.plan = plan_;
-  setup.folder = folder_;
+  setup.folder = folder_.path;
   setup.memory_folder = memory_folder_;
   setup.medium = booted_.medium;
   setup.boot_server = booted_.boot_server;
@@ -181,10 +206,10 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
   lab_.reset();
   std::error_code ignored;
   fs::remove_all(memory_folder_, ignored);
-  fs::remove_all(folder_ / "m", ignored);
+  fs::remove_all(folder_.path / "m", ignored);
   control_->closed();
   control_.reset();
-  fs::remove_all(folder_, ignored);
+  fs::remove_all(folder_.path, ignored);
   return all_ready ? 0 : 1;
 }
 
@@ -281,11 +306,15 @@ Result<int> supervise_detached(const UpOptions& options, const BackendFactory& f
   int line[2];
   if (::pipe2(line, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe");
   UniqueFd from_child(line[0]), to_parent(line[1]);
+  const pid_t waiting = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return fail_errno("cannot detach");
   if (child == 0) {
     from_child.reset();
     ::setsid();
+    // If who waits is interrupted, nobody wants this lab: it goes down, until it is up.
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != waiting) ::_exit(1);
     Progress progress(options.json);
     const auto write_line = [&](const Json& message) {
       const std::string text = message.dump() + "\n";
@@ -293,6 +322,7 @@ Result<int> supervise_detached(const UpOptions& options, const BackendFactory& f
       to_parent.reset();
     };
     const auto code = supervise(options, factory, progress, [&](const Json& report) {
+      ::prctl(PR_SET_PDEATHSIG, 0);
       write_line(report);
       const UniqueFd null(::open("/dev/null", O_RDWR));
       for (int fd = 0; fd < 3; ++fd) ::dup2(null.get(), fd);

@@ -1,7 +1,9 @@
 #include "base/process.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -115,8 +117,8 @@ BOOST_AUTO_TEST_CASE(a_program_that_is_not_there_is_an_error_before_anything_sta
 
 BOOST_AUTO_TEST_CASE(a_child_and_the_folders_of_a_killed_owner_go_with_it) {
   const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
-  const fs::path mine = folder->path() / "mine";
-  fs::create_directory(mine);
+  const fs::path mine = folder->path() / "mine", other = folder->path() / "other";
+  fs::create_directory(other);
   int fds[2];
   BOOST_REQUIRE(::pipe2(fds, O_CLOEXEC) == 0);
   UniqueFd in(fds[0]), out(fds[1]);
@@ -124,20 +126,62 @@ BOOST_AUTO_TEST_CASE(a_child_and_the_folders_of_a_killed_owner_go_with_it) {
   BOOST_REQUIRE(owner >= 0);
   if (owner == 0) {
     in.reset();
-    const auto janitor = start_janitor({mine});
+    const auto claimed = claim_folder(mine);
+    const auto janitor = start_janitor(**claimed, {other});
     EventLoop loop(std::make_unique<WallPacer>());
-    ProcessSpec spec = shell("sleep 1000");
+    // The sleeps have not asked to die with their parent, as a guest's process in its first moment.
+    ProcessSpec spec = shell("sleep 1000 & echo; sleep 1000");
     spec.output = out.get();
+    spec.folder = mine;
     const auto child = ChildProcess::start(loop, spec, [](ExitStatus) {});
-    ::kill(::getpid(), SIGKILL);
+    for (;;) ::pause();
   }
   out.reset();
-  ::waitpid(owner, nullptr, 0);
   char byte;
-  BOOST_TEST(::read(in.get(), &byte, 1) ==
-             0);  // ends when the grandchild, which holds the other end, is gone
-  // The janitor's work is seen by the folder's going; bounded by the test's own time limit.
+  BOOST_TEST(::read(in.get(), &byte, 1) == 1);
+  ::kill(owner, SIGKILL);
+  ::waitpid(owner, nullptr, 0);
+  BOOST_TEST(::read(in.get(), &byte, 1) == 0);  // ends when all who hold the other end are gone
+  // The janitor's work is seen by the folders' going; bounded by the test's own time limit.
   while (fs::exists(mine)) ::sched_yield();
+  BOOST_TEST(!fs::exists(other));
+}
+
+BOOST_AUTO_TEST_CASE(a_janitor_spares_a_folder_that_has_become_anothers) {
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+  const fs::path name = folder->path() / "name", other = folder->path() / "other";
+  auto first = claim_folder(name);
+  BOOST_REQUIRE((first && *first));
+  auto janitor = start_janitor(**first, {other});
+  BOOST_REQUIRE(janitor.has_value());
+  const std::string descriptor = "/proc/self/fd/" + std::to_string((*first)->claim.get());
+  const UniqueFd watch(::open(descriptor.c_str(), O_RDONLY | O_CLOEXEC));
+  BOOST_REQUIRE(static_cast<bool>(watch));
+  fs::remove_all(name);  // an orderly end
+  BOOST_TEST(!(*first)->stands());
+  const auto second = claim_folder(name);
+  BOOST_REQUIRE((second && *second));
+  fs::create_directory(other);
+  first->reset();
+  janitor->reset();
+  // The janitor is at its end when it has let go of the first claim, whose last holder it is.
+  while (::flock(watch.get(), LOCK_EX | LOCK_NB) != 0) ::sched_yield();
+  BOOST_TEST(fs::exists(name));
+  BOOST_TEST(fs::exists(other));
+}
+
+BOOST_AUTO_TEST_CASE(a_claimed_folder_is_nobody_elses_until_it_is_let_go) {
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+  const fs::path name = folder->path() / "name";
+  {
+    const auto first = claim_folder(name);
+    BOOST_REQUIRE((first && *first));
+    BOOST_TEST(((fs::status(name).permissions() & fs::perms::all) == fs::perms::owner_all));
+    BOOST_TEST(!claim_folder(name)->has_value());
+  }
+  BOOST_TEST(claim_folder(name)->has_value());  // left behind: it is taken over
+  BOOST_TEST(write_file(folder->path() / "file", "").has_value());
+  BOOST_TEST(!claim_folder(folder->path() / "file").has_value());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
