@@ -4,25 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "vboot/lab/lab.h"
 #include "vboot/lab/lab_words.h"
-#include "vboot/lab/nearest_word.h"
-#include "vboot/lab/yaml_tree.h"
+#include "vboot/lab/node_reader.h"
 
 namespace rookery::vboot {
 namespace {
 
-struct Key {
-  std::string_view name;
-  std::function<void(const YamlNode&)> read;
-};
-
 // Reads the nodes of one file into structs; the problems go to the list that it borrows.
-class Reader {
+class Reader final : NodeReader {
  public:
-  explicit Reader(Problems& problems) : problems_(problems) {}
+  explicit Reader(Problems& problems) : NodeReader(problems) {}
 
   LabWords lab(const YamlNode& root) {
     LabWords words;
@@ -49,48 +42,6 @@ class Reader {
   }
 
  private:
-  void require(const YamlNode& node, std::string_view key, std::string_view message) {
-    for (std::size_t i = 0; i < node.items.size(); i += 2) {
-      if (node.items[i].text == key) return;
-    }
-    problems_.add(node.at, std::string(message));
-  }
-
-  // Calls the reader of every key; unknown, repeated and non-text keys are problems.
-  void map(const YamlNode& node, std::string_view where, const std::vector<Key>& keys) {
-    if (node.kind != YamlNode::Kind::map) {
-      problems_.add(node.at, fmt::format("expected {} to be a map of keys and values, found {}", where,
-                                         describe(node)));
-      return;
-    }
-    std::vector<std::string_view> names, seen;
-    for (const Key& key : keys) names.push_back(key.name);
-    for (std::size_t i = 0; i < node.items.size(); i += 2) {
-      const YamlNode& key = node.items[i];
-      if (!is_new_key(key, where, seen)) continue;
-      auto known = std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == key.text; });
-      if (known == keys.end()) {
-        problems_.add(key.at, fmt::format("unknown key {} in {}{}", describe(key), where,
-                                          suggestion(key.text, names, "known keys")));
-        continue;
-      }
-      known->read(node.items[i + 1]);
-    }
-  }
-
-  bool is_new_key(const YamlNode& key, std::string_view where, std::vector<std::string_view>& seen) {
-    if (key.kind != YamlNode::Kind::scalar) {
-      problems_.add(key.at, fmt::format("expected a key in {}, found {}", where, describe(key)));
-      return false;
-    }
-    if (std::find(seen.begin(), seen.end(), key.text) != seen.end()) {
-      problems_.add(key.at, fmt::format("key {} is given twice in {}", describe(key), where));
-      return false;
-    }
-    seen.push_back(key.text);
-    return true;
-  }
-
   void network(const YamlNode& node, LabWords& words) {
     map(node, "the network",
         {{"subnet",
@@ -112,26 +63,6 @@ class Reader {
   void machines(const YamlNode& node, std::vector<GroupWords>& groups) {
     entries(node, "machines", "machine groups", kMachinesMax,
             [&](const YamlNode& key, const YamlNode& v) { groups.push_back(group(key, v)); });
-  }
-
-  // A map whose keys are names that the file gives.
-  void entries(const YamlNode& node, std::string_view where, std::string_view of_what, std::size_t most,
-               const std::function<void(const YamlNode&, const YamlNode&)>& read) {
-    if (node.kind != YamlNode::Kind::map || node.items.empty()) {
-      problems_.add(node.at, fmt::format("expected '{}' to be a map of {}, found {}", where, of_what,
-                                         node.kind == YamlNode::Kind::map ? "an empty map" : describe(node)));
-      return;
-    }
-    std::vector<std::string_view> seen;
-    for (std::size_t i = 0; i < node.items.size(); i += 2) {
-      const YamlNode& key = node.items[i];
-      if (!is_new_key(key, where, seen)) continue;
-      if (seen.size() > most) {
-        problems_.add(key.at, fmt::format("more than {} {}", most, of_what));
-        return;
-      }
-      read(key, node.items[i + 1]);
-    }
   }
 
   void switches(const YamlNode& node, std::vector<SwitchWords>& found) {
@@ -255,23 +186,6 @@ class Reader {
     word(node, "a backend", kBackendWords, "backends");
     return std::nullopt;
   }
-  void word(const YamlNode& node, std::string_view what, std::span<const std::string_view> words,
-            std::string_view plural) {
-    problems_.add(node.at, fmt::format("expected {}, found {}{}", what, describe(node),
-                                       suggestion(node.text, words, plural)));
-  }
-
-  std::optional<std::string> name(const YamlNode& node, std::string_view what, std::string_view example,
-                                  std::size_t longest, std::string_view also) {
-    if (node.kind == YamlNode::Kind::scalar && is_name(node.text, longest, also)) return node.text;
-    std::string others;
-    for (char c : also) others += fmt::format(" '{}'", c);
-    problems_.add(node.at,
-                  fmt::format("expected {} like '{}' (a-z, 0-9 and{}, first a letter, at most {}), found {}",
-                              what, example, others, longest, describe(node)));
-    return std::nullopt;
-  }
-
   std::optional<std::uint32_t> count(const YamlNode& node) {
     // 1 if it is none, so that nothing is said of the group's name, which has no number without a count.
     return number(node, "a count", kMachinesMax).value_or(1);
@@ -283,51 +197,10 @@ class Reader {
     return static_cast<std::uint16_t>(*id);
   }
 
-  std::optional<std::uint32_t> number(const YamlNode& node, std::string_view what, std::uint32_t most) {
-    const std::string& text = node.text;
-    const bool digits = node.kind == YamlNode::Kind::scalar && !node.quoted && !text.empty() &&
-                        text.size() <= 9 &&
-                        std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-    const auto value = digits && text[0] != '0' ? static_cast<std::uint32_t>(std::stoul(text)) : 0;
-    if (value >= 1 && value <= most) return value;
-    problems_.add(node.at, fmt::format("expected {} of 1 to {}, found {}{}", what, most, describe(node),
-                                       node.quoted ? " in quotes" : ""));
-    return std::nullopt;
-  }
-
-  bool boolean(const YamlNode& node) {
-    if (node.kind == YamlNode::Kind::scalar && !node.quoted &&
-        (node.text == "true" || node.text == "false")) {
-      return node.text == "true";
-    }
-    problems_.add(node.at, fmt::format("expected true or false, found {}", describe(node)));
-    return true;
-  }
-
   std::optional<Duration> boot_timeout(const YamlNode& v) {
     return within(v, quantity(v, parse_duration), Duration(std::chrono::seconds(1)),
                   Duration(std::chrono::hours(24)));
   }
-
-  template <typename T>
-  std::optional<T> quantity(const YamlNode& node, Result<T> (*parse)(std::string_view)) {
-    // A list, a map or nothing is given to the parser too, as nothing: it knows what was expected.
-    auto value =
-        parse(node.kind == YamlNode::Kind::scalar ? std::string_view(node.text) : std::string_view{});
-    if (value) return *value;
-    problems_.add(node.at, value.error().message);
-    return std::nullopt;
-  }
-
-  template <typename T>
-  std::optional<T> within(const YamlNode& node, std::optional<T> value, T least, T most) {
-    if (!value || (*value >= least && *value <= most)) return value;
-    problems_.add(node.at,
-                  fmt::format("expected {} to {}, found {}", to_text(least), to_text(most), describe(node)));
-    return std::nullopt;
-  }
-
-  Problems& problems_;
 };
 
 }  // namespace

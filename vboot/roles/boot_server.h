@@ -23,6 +23,12 @@ inline constexpr std::string_view kShareExport = "root";
 // The one boot script of all machines (boot_script.cc).
 Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image);
 
+// Its start program (boot_server_start.cc).
+std::string boot_server_start(const LabPlan& plan, const MachinePlan& server);
+// The prefix of its router advertisements in a VLAN, and its interface in one, where its port is tagged.
+std::string ipv6_prefix(const LabPlan& plan, const VlanPlan& vlan);
+std::string vlan_interface(const VlanPlan& vlan);
+
 // All files of the role, in the order of their paths (boot_server.cc).
 Result<std::vector<RoleFile>> boot_server_files(const LabPlan& plan, const MachinePlan& server,
                                                 const ImageFacts& image);
