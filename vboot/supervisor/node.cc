@@ -7,8 +7,8 @@
 namespace rookery::vboot {
 namespace {
 
-// Names of a machine's sockets within its folder. All machines have the same, so that nothing about one machine is in
-// its kernel's command line.
+// Names of a machine's sockets within its folder. All machines have the same, so that nothing about one
+// machine is in its kernel's command line.
 constexpr const char* kDataNic = "net0";
 constexpr const char* kManagementNic = "net1";
 constexpr const char* kDisk = "disk0";
@@ -17,11 +17,16 @@ constexpr std::size_t kExecsPerMachine = 64;
 
 Stage stage_of(agent::BootStage stage) {
   switch (stage) {
-    case agent::BootStage::dhcp: return Stage::dhcp;
-    case agent::BootStage::script: return Stage::script;
-    case agent::BootStage::kernel: return Stage::kernel;
-    case agent::BootStage::root: return Stage::root;
-    case agent::BootStage::ready: return Stage::ready;
+    case agent::BootStage::dhcp:
+      return Stage::dhcp;
+    case agent::BootStage::script:
+      return Stage::script;
+    case agent::BootStage::kernel:
+      return Stage::kernel;
+    case agent::BootStage::root:
+      return Stage::root;
+    case agent::BootStage::ready:
+      return Stage::ready;
   }
   return Stage::firmware;
 }
@@ -30,7 +35,8 @@ Stage stage_of(agent::BootStage stage) {
 std::optional<netsim::DhcpSeen> dhcp_of(const netsim::Frame& frame, netsim::MacAddress mac) {
   constexpr std::size_t kUdpPorts = 34;  // Ethernet 14, IPv4 without options 20
   const ByteView bytes = frame.bytes();
-  if (bytes.size() < kUdpPorts + 4 || frame.outer_ethertype() != 0x0800 || bytes[23] != 17) return std::nullopt;
+  if (bytes.size() < kUdpPorts + 4 || frame.outer_ethertype() != 0x0800 || bytes[23] != 17)
+    return std::nullopt;
   const auto port = [&](std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; };
   const auto is_dhcp = [](int number) { return number == 67 || number == 68; };
   if (!is_dhcp(port(kUdpPorts)) || !is_dhcp(port(kUdpPorts + 2))) return std::nullopt;
@@ -57,6 +63,7 @@ Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents
 
 Node::~Node() {
   loop_.cancel(deadline_);
+  loop_.cancel(start_again_);
   machine_.reset();
   if (switch_port_ != nullptr) switch_->detach(*switch_port_);
 }
@@ -83,7 +90,8 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   spec.nics.push_back({plan.data_mac, kDataNic, nullptr});
   if (plan.management_mac) spec.nics.push_back({*plan.management_mac, kManagementNic, nullptr});
   if (given.medium != nullptr) {
-    auto disk = backends::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium, "rookery-medium");
+    auto disk =
+        backends::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium, "rookery-medium");
     if (!disk) return tl::unexpected<Error>(disk.error());
     node->disk_ = std::move(*disk);
     spec.disks.push_back({kDisk});
@@ -141,6 +149,10 @@ Status Node::plug_management() {
 }
 
 Status Node::power_on() {
+  if (leaving_ == Leaving::cut) {
+    on_again_ = true;
+    return {};
+  }
   ROOKERY_TRY(machine_->start());
   begin_boot();
   return {};
@@ -169,15 +181,27 @@ void Node::begin_boot() {
 Status Node::power(backends::PowerAction action) {
   if (action == backends::PowerAction::press) {
     if (!agent_ || !agent_->in_session()) {
-      return rookery::fail(ErrorKind::expectation, plan_.name + " has no agent that could be asked to power off");
+      return rookery::fail(ErrorKind::expectation,
+                           plan_.name + " has no agent that could be asked to power off");
     }
     return agent_->send(agent::PowerOff{});
   }
-  if (action == backends::PowerAction::reset && machine_->state() != backends::MachineState::running) return power_on();
-  return machine_->power(action);
+  if (machine_->state() != backends::MachineState::running) {
+    return action == backends::PowerAction::reset ? power_on() : machine_->power(action);
+  }
+  ROOKERY_TRY(machine_->power(action));
+  // Its end comes as an event; from this moment on it is off for everybody who asks, and has nothing to say.
+  leaving_ = action == backends::PowerAction::reset ? Leaving::reset : Leaving::cut;
+  on_again_ = false;
+  if (leaving_ == Leaving::reset || boot_.stage != Stage::failed) {
+    boot_ = BootRecord();
+    boot_.since = loop_.now();
+  }
+  return {};
 }
 
 void Node::state_changed(backends::Machine&, backends::MachineState state, const std::string& reason) {
+  leaving_ = Leaving::no;
   if (state == backends::MachineState::running) return begin_boot();  // after a reset
   if (agent_) agent_->reset();
   end_execs("the machine went off: " + reason);
@@ -186,12 +210,16 @@ void Node::state_changed(backends::Machine&, backends::MachineState state, const
   } else if (!boot_.settled() && reason != "power cut" && reason != "reset") {
     fail("it went off before it was ready: " + reason);
   }
-  if (boot_.stage != Stage::failed) {
+  loop_.cancel(deadline_);
+  if (boot_.stage != Stage::failed) {  // of which everybody has been told
     boot_ = BootRecord();
     boot_.since = loop_.now();
+    events_.stage_changed(*this);
   }
-  loop_.cancel(deadline_);
-  events_.stage_changed(*this);
+  if (!std::exchange(on_again_, false)) return;
+  start_again_ = loop_.soon([this] {
+    if (const auto started = power_on(); !started) could_not_start(started.error().message);
+  });
 }
 
 void Node::enter(Stage stage, std::string detail) {
@@ -212,6 +240,7 @@ void Node::fail(std::string reason) {
 }
 
 void Node::agent_says(const agent::Message& message) {
+  if (leaving_ != Leaving::no) return;
   if (const auto* hello = std::get_if<agent::Hello>(&message)) {
     if (hello->source == agent::Source::medium || !setup_.role.files.empty()) {
       if (hello->program != agent::Program::stage1) send_role();
@@ -241,7 +270,8 @@ void Node::send_role() {
   role.hostname = plan_.name;
   for (const RoleFile& file : setup_.role.files) {
     const ByteView content = as_bytes(file.content);
-    role.files.push_back({file.path, static_cast<std::uint16_t>(file.mode), {content.begin(), content.end()}});
+    role.files.push_back(
+        {file.path, static_cast<std::uint16_t>(file.mode), {content.begin(), content.end()}});
   }
   if (auto sent = agent_->send(role); !sent) fail("its role could not be sent: " + sent.error().message);
 }

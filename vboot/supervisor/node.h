@@ -1,5 +1,5 @@
-// One machine of a running lab with all that belongs to it: its cable to the switch, its management channel, its
-// console, its boot record, and the backend's machine. Owned by the RunningLab; reports to it.
+// One machine of a running lab with all that belongs to it: its cable to the switch, its management channel,
+// its console, its boot record, and the backend's machine. Owned by the RunningLab; reports to it.
 #pragma once
 
 #include <functional>
@@ -53,13 +53,15 @@ struct NodeSetup {
   RoleBundle role;
   netsim::VlanMembership vlans;  // of its port
   std::uint64_t seed = 0;
-  netsim::FrameWatcher* watcher = nullptr;  // sees every frame: tag 2i on the cable, 2i+1 on the management NIC
+  netsim::FrameWatcher* watcher =
+      nullptr;  // sees every frame: tag 2i on the cable, 2i+1 on the management NIC
 };
 
 class Node final : private backends::MachineEvents, private netsim::FrameWatcher {
  public:
   static Result<std::unique_ptr<Node>> make(EventLoop& loop, const MachinePlan& plan, NodeSetup setup,
-                                            backends::Backend& backend, netsim::Switch& to, NodeEvents& events);
+                                            backends::Backend& backend, netsim::Switch& to,
+                                            NodeEvents& events);
   ~Node() override;
 
   const MachinePlan& plan() const { return plan_; }
@@ -70,7 +72,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   std::uint64_t bytes_sent() const { return uplink_->counters().bytes; }
   const std::string& hostname() const { return plan_.name; }
 
-  Status power_on();
+  Status power_on();                             // of a machine that was cut a moment ago: when it is off
   void could_not_start(const std::string& why);  // power_on() failed, and nobody else will hear of it
   Status power(backends::PowerAction action);
   void console_input(std::string_view bytes);
@@ -85,7 +87,8 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   Status plug(netsim::Switch& to);
   Status plug_management();
 
-  void state_changed(backends::Machine& machine, backends::MachineState state, const std::string& reason) override;
+  void state_changed(backends::Machine& machine, backends::MachineState state,
+                     const std::string& reason) override;
   void console_output(backends::Machine& machine, std::string_view bytes) override;
   void seen(std::uint32_t tag, netsim::Direction direction, const netsim::Frame& frame) override;
 
@@ -118,6 +121,10 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   std::unique_ptr<netsim::InProcessPort> management_port_;
   std::unique_ptr<AgentClient> agent_;
   bool console_opened_ = false;
+  enum class Leaving : std::uint8_t { no, cut, reset };
+  Leaving leaving_ = Leaving::no;  // its power was cut, and its end is to come
+  bool on_again_ = false;          // after that end
+  EventId start_again_;
 
   std::unique_ptr<backends::VhostBlockDevice> disk_;
   std::unique_ptr<backends::Machine> machine_;

@@ -52,7 +52,10 @@ struct FakeLab final : LabEvents {
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
     lab = std::move(*made);
   }
-  void stage_changed(const Node&) override {}
+  std::vector<std::string> told;
+  void stage_changed(const Node& node) override {
+    told.push_back(node.plan().name + " " + std::string(to_string(node.boot().stage)));
+  }
   void settled() override { was_settled = true; }
 };
 
@@ -177,6 +180,39 @@ BOOST_AUTO_TEST_CASE(a_cut_machine_is_off_and_not_failed_and_starts_again) {
   t.loop.run_until([] { return false; }, milliseconds(1));
   BOOST_TEST((server->boot().stage == Stage::firmware));
   BOOST_TEST((server->state() == backends::MachineState::running));
+}
+
+BOOST_AUTO_TEST_CASE(what_the_power_switch_does_shows_at_once_and_on_after_cut_is_heeded) {
+  FakeLab t(kTwo, {});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  Node* server = t.lab->find("server");
+  BOOST_REQUIRE(server->power(backends::PowerAction::cut).has_value());
+  // Its end is an event to come: nobody who asks now may take it for running.
+  BOOST_TEST((server->state() == backends::MachineState::running));
+  BOOST_TEST((server->boot().stage == Stage::off));
+  BOOST_REQUIRE(server->power_on().has_value());
+  t.loop.run_until([] { return false; }, milliseconds(1));
+  BOOST_TEST((server->state() == backends::MachineState::running));
+  BOOST_TEST((server->boot().stage == Stage::firmware));
+  // The last word counts.
+  BOOST_REQUIRE(server->power(backends::PowerAction::cut).has_value());
+  BOOST_REQUIRE(server->power_on().has_value());
+  BOOST_REQUIRE(server->power(backends::PowerAction::cut).has_value());
+  t.loop.run_until([] { return false; }, milliseconds(1));
+  BOOST_TEST((server->state() == backends::MachineState::off));
+  // A running machine is not started.
+  BOOST_REQUIRE(server->power_on().has_value());
+  BOOST_TEST(!server->power_on().has_value());
+  BOOST_REQUIRE(server->power(backends::PowerAction::reset).has_value());
+  BOOST_TEST((server->boot().stage == Stage::off));
+  BOOST_TEST(!server->power_on().has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_failure_is_told_once) {
+  FakeLab t(kTwo, {{"server", {{S(1), FakeStep::Crash{"exit code 1"}}}}});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
+  BOOST_TEST(std::count(t.told.begin(), t.told.end(), "server failed") == 1);
 }
 
 BOOST_AUTO_TEST_CASE(the_report_has_the_keys_that_scripts_rely_on) {
