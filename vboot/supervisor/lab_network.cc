@@ -10,6 +10,13 @@ netsim::VlanMembership every_vlan(const LabPlan& plan) {
   return trunk;
 }
 
+// Whether the boot server is plugged into the switch, or into one whose uplinks lead to it.
+bool serves_from_below(const LabPlan& plan, std::size_t top) {
+  std::size_t at = plan.boot_server().switch_index;
+  while (at != top && plan.switches[at].uplink) at = *plan.switches[at].uplink;
+  return at == top;
+}
+
 }  // namespace
 
 netsim::LinkRules cable_rules(const LinkRules& rules) {
@@ -43,6 +50,10 @@ void LabNetwork::connect(EventLoop& loop, const LabPlan& plan, std::size_t lower
   trunk.down.connect(uplink);
   below.set_vlans(uplink, every_vlan(plan));
   above.set_vlans(downlink, every_vlan(plan));
+  // DHCP and router advertisements are taken from where the boot server is, and nowhere else.
+  const bool served_from_below = serves_from_below(plan, lower);
+  below.set_trusted(uplink, !served_from_below);
+  above.set_trusted(downlink, served_from_below);
 }
 
 netsim::VlanMembership LabNetwork::vlans_of(const LabPlan& plan, const MachinePlan& machine) {

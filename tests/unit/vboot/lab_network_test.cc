@@ -121,6 +121,24 @@ BOOST_AUTO_TEST_CASE(takes_each_trunks_time_both_ways) {
   BOOST_TEST((lab.after("u") == microseconds(30)));
 }
 
+BOOST_AUTO_TEST_CASE(trusts_on_each_switch_the_trunk_that_leads_to_the_boot_server) {
+  const auto trusted = [](std::string_view at) {
+    Machines lab(std::string(kSwitches) +
+                 "machines:\n  server: {role: boot-server, switch: " + std::string(at) +
+                 "}\n  c: {role: client, switch: core}\n  e: {role: client, switch: east}\n"
+                 "  w: {role: client, switch: west}\n");
+    std::string names;
+    for (const char* machine : {"c", "e", "w"}) {
+      for (const netsim::SwitchPort* port : lab.network.switch_of(*lab.plan.find(machine)).ports()) {
+        if (port->is_trusted()) names += std::string(machine) + ":" + port->name() + " ";
+      }
+    }
+    return names;
+  };
+  BOOST_TEST(trusted("core") == "e:uplink w:uplink ");
+  BOOST_TEST(trusted("east") == "c:east w:uplink ");
+}
+
 BOOST_AUTO_TEST_CASE(is_one_network_without_tags_where_the_lab_has_no_vlans) {
   Machines lab(std::string(kSwitches) + std::string(kMachinesWithoutVlans));
   BOOST_TEST(lab.broadcast("s") == "server t ");
