@@ -352,7 +352,7 @@ lint() {
 }
 
 fuzz() {
-  local duration=${1:-10} target name failed=0 corpus flags
+  local duration=${1:-10} target name failed=0 corpus flags log
   [[ $duration =~ ^[1-9][0-9]*$ ]] || die 2 "fuzz: wants a number of seconds, not '$duration'"
   deps fuzz
   local targets; targets=$(sed -n 's/^rookery_fuzzer(\([a-z0-9_]*\) .*/\1/p' tests/fuzz/CMakeLists.txt)
@@ -365,13 +365,16 @@ fuzz() {
     flags=$(grep -om1 -- '-malloc_limit_mb=[0-9]*' "tests/fuzz/${name}_fuzz.cc" || true)
     # New inputs go to the build folder; those that are kept go into the corpus by hand.
     mkdir -p "build-fuzz/found/$name"
-    say "$name, $duration s"
+    log=build-fuzz/found/$name.log
     # shellcheck disable=SC2086  # no flag, or one
-    "$target" -max_total_time="$duration" -timeout=10 -rss_limit_mb=2048 -verbosity=0 $flags \
-      -artifact_prefix="build-fuzz/found/$name-" "build-fuzz/found/$name" "$corpus" </dev/null || {
-      warn "$name: a finding; it is in build-fuzz/found"
+    if "$target" -max_total_time="$duration" -timeout=10 -rss_limit_mb=2048 $flags \
+      -artifact_prefix="build-fuzz/found/$name-" "build-fuzz/found/$name" "$corpus" </dev/null >"$log" 2>&1; then
+      say "$name: $(sed -n 's/^Done \(.*\)/\1/p' "$log")"
+    else
+      tail -n 40 "$log" >&2
+      warn "$name: a finding; the input is in build-fuzz/found"
       failed=1
-    }
+    fi
   done
   return "$failed"
 }
