@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "netsim/segment.h"
+
 // Block and option codes: draft-ietf-opsawg-pcapng §4.1 (section header), §4.2 (interface description), §4.3
 // (enhanced packet), §3.5 (options). Written little-endian, as the byte-order magic says.
 
@@ -147,6 +149,23 @@ Status CaptureFile::flush() {
 void CaptureFile::end(std::string_view why) {
   full_ = true;
   spdlog::warn("the capture {} has ended ({}); later frames are counted, not kept", path_.string(), why);
+}
+
+// As it would be on the wire: a super-frame is cut, a checksum filled in.
+void CaptureTap::capture(const Frame& frame) {
+  if (is_finished(frame)) return file_->write(interface_, direction_, loop_.now(), frame);
+  class Writer final : public Port {
+   public:
+    explicit Writer(CaptureTap& tap) : tap_(tap) {}
+    void send(Frame cut) override {
+      tap_.file_->write(tap_.interface_, tap_.direction_, tap_.loop_.now(), cut);
+    }
+
+   private:
+    CaptureTap& tap_;
+  };
+  Writer writer(*this);
+  send_finished(frame, writer);
 }
 
 }  // namespace rookery::netsim

@@ -79,11 +79,13 @@ class CaptureTap final : public WrappingPort {
   bool is_capturing() const { return file_ != nullptr; }
 
   void send(Frame frame) override {
-    if (file_ != nullptr) file_->write(interface_, direction_, loop_.now(), frame);
+    if (file_ != nullptr) capture(frame);
     next().send(std::move(frame));
   }
 
  private:
+  void capture(const Frame& frame);
+
   EventLoop& loop_;
   Direction direction_;
   std::shared_ptr<CaptureFile> file_;

@@ -2,15 +2,30 @@
 
 #include <array>
 
+#include "netsim/segment.h"
+
 namespace rookery::netsim {
 namespace {
 
 // virtio 1.2 §5.1.3, §5.1.2, §5.1.4
+constexpr std::uint64_t kFeatureChecksum = 1ull << 0;
+constexpr std::uint64_t kFeatureGuestChecksum = 1ull << 1;
 constexpr std::uint64_t kFeatureMac = 1ull << 5;
+constexpr std::uint64_t kFeatureGuestTcp4 = 1ull << 7;
+constexpr std::uint64_t kFeatureGuestTcp6 = 1ull << 8;
+constexpr std::uint64_t kFeatureGuestEcn = 1ull << 9;
+constexpr std::uint64_t kFeatureHostTcp4 = 1ull << 11;
+constexpr std::uint64_t kFeatureHostTcp6 = 1ull << 12;
+constexpr std::uint64_t kFeatureHostEcn = 1ull << 13;
+constexpr std::uint64_t kFeatureMergeable = 1ull << 15;
+constexpr std::uint64_t kOffloads = kFeatureChecksum | kFeatureGuestChecksum | kFeatureGuestTcp4 |
+                                    kFeatureGuestTcp6 | kFeatureGuestEcn | kFeatureHostTcp4 |
+                                    kFeatureHostTcp6 | kFeatureHostEcn | kFeatureMergeable;
 constexpr unsigned kReceiveQueue = 0;
 constexpr unsigned kTransmitQueue = 1;
 constexpr std::size_t kHeaderSize = 12;  // virtio_net_hdr_v1 (§5.1.6)
-constexpr std::size_t kNumBuffersOffset = 10;
+// A super-frame of 64 KiB needs 44 of Linux' smallest buffers.
+constexpr std::size_t kMostBuffers = 128;
 
 // What waits for a guest that has no buffers free; a real switch's port buffer is of this order.
 constexpr std::size_t kBacklogFrames = 1024;
@@ -18,22 +33,56 @@ constexpr std::size_t kBacklogBytes = 1 << 20;
 // Frames taken from one guest before others get their turn.
 constexpr unsigned kTransmitBatch = 256;
 
+std::uint16_t le16(ByteView bytes, std::size_t at) {
+  return static_cast<std::uint16_t>(bytes[at] | bytes[at + 1] << 8);
+}
+
+// virtio 1.2 §5.1.6, virtio_net_hdr_v1
+Offload read_offload(ByteView header) {
+  Offload offload;
+  offload.flags = header[0];
+  offload.segments = header[1];
+  offload.header_length = le16(header, 2);
+  offload.segment_size = le16(header, 4);
+  offload.checksum_start = le16(header, 6);
+  offload.checksum_offset = le16(header, 8);
+  return offload;
+}
+
+std::array<std::uint8_t, kHeaderSize> header_of(const Offload& offload, std::size_t buffers) {
+  std::array<std::uint8_t, kHeaderSize> header{offload.flags, offload.segments};
+  std::size_t at = 2;
+  for (std::size_t value :
+       {std::size_t{offload.header_length}, std::size_t{offload.segment_size},
+        std::size_t{offload.checksum_start}, std::size_t{offload.checksum_offset}, buffers}) {
+    header[at++] = static_cast<std::uint8_t>(value);
+    header[at++] = static_cast<std::uint8_t>(value >> 8);
+  }
+  return header;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<VhostNetPort>> VhostNetPort::listen(EventLoop& loop, const std::filesystem::path& socket,
-                                                           MacAddress mac) {
-  std::unique_ptr<VhostNetPort> port(new VhostNetPort(loop, mac));
+Result<std::unique_ptr<VhostNetPort>> VhostNetPort::listen(EventLoop& loop,
+                                                           const std::filesystem::path& socket,
+                                                           MacAddress mac, const VhostNetRules& rules) {
+  std::unique_ptr<VhostNetPort> port(new VhostNetPort(loop, mac, rules));
   auto endpoint = vhost_user::Endpoint::listen(loop, socket, *port);
   if (!endpoint) return tl::unexpected<Error>(endpoint.error());
   port->endpoint_ = std::move(*endpoint);
   return port;
 }
 
-VhostNetPort::~VhostNetPort() { loop_.cancel(continuation_); }
+VhostNetPort::~VhostNetPort() {
+  loop_.cancel(continuation_);
+}
 
-// VIRTIO_NET_F_STATUS is not offered: with it Linux learns of the carrier in a work item of its own, and a system that
-// is quicker than that (a boot ROM is) has its first frames dropped, and asks for an address again a second later.
-std::uint64_t VhostNetPort::features() const { return kFeatureMac; }
+// VIRTIO_NET_F_STATUS is not offered: with it Linux learns of the carrier in a work item of its own, and a
+// system that is quicker than that (a boot ROM is) has its first frames dropped, and asks for an address
+// again a second later.
+std::uint64_t VhostNetPort::features() const {
+  return kFeatureMac | (rules_.offload ? kOffloads : 0);
+}
 
 ByteBuffer VhostNetPort::config_space() const {
   ByteWriter space;
@@ -93,15 +142,47 @@ void VhostNetPort::forward(const vhost_user::Chain& chain) {
   }
   FrameBuilder builder(size - kHeaderSize);
   if (!builder) return;  // the pool's limit: counted there
+  std::array<std::uint8_t, kHeaderSize> header{};
+  chain.read(0, header);
   chain.read(kHeaderSize, builder.bytes());
+  if (header[0] != 0 || header[1] != 0) {
+    // Without having been offered either, it may speak of none.
+    builder.offload() = read_offload(header);
+    if (!rules_.offload || !check_offload(builder.bytes(), builder.offload())) {
+      ++counters_.dropped_malformed;
+      return;
+    }
+  }
   ++counters_.from_guest;
   next().send(std::move(builder).freeze());
+}
+
+// Whether the guest does itself what is still to be done to a frame.
+bool VhostNetPort::takes(const Offload& offload) const {
+  if ((offload.flags & Offload::kNeedsChecksum) != 0 && !endpoint_->negotiated(kFeatureGuestChecksum))
+    return false;
+  if ((offload.segments & Offload::kSegmentsEcn) != 0 && !endpoint_->negotiated(kFeatureGuestEcn))
+    return false;
+  switch (offload.segments & ~Offload::kSegmentsEcn) {
+    case Offload::kSegmentsNone:
+      return true;
+    case Offload::kSegmentsTcp4:
+      return endpoint_->negotiated(kFeatureGuestTcp4);
+    case Offload::kSegmentsTcp6:
+      return endpoint_->negotiated(kFeatureGuestTcp6);
+    default:
+      return false;
+  }
 }
 
 void VhostNetPort::send(Frame frame) {
   vhost_user::Virtqueue& queue = endpoint_->queue(kReceiveQueue);
   if (!queue.running()) {
     ++counters_.dropped_absent;
+    return;
+  }
+  if (!is_finished(frame) && !takes(frame.offload())) {
+    send_finished(frame, *this);  // comes back here, frame by frame
     return;
   }
   if (backlog_.empty() && deliver(frame)) {
@@ -118,20 +199,33 @@ void VhostNetPort::send(Frame frame) {
   drain_backlog();  // buffers may have come before the flag was seen
 }
 
-// Into the guest's next buffer; false if it has none. A frame that its buffer cannot hold is dropped as too long.
+// Into the guest's next buffers; false if it has too few. A frame that they cannot hold is dropped.
 bool VhostNetPort::deliver(const Frame& frame) {
   vhost_user::Virtqueue& queue = endpoint_->queue(kReceiveQueue);
   if (!queue.pop(receive_chain_)) return false;
-  std::array<std::uint8_t, kHeaderSize> header{};
-  header[kNumBuffersOffset] = 1;
-  if (receive_chain_.writable_size() < kHeaderSize + frame.size()) {
-    ++counters_.dropped_malformed;
-    queue.unpop();
-    return true;
+  const std::size_t most = endpoint_->negotiated(kFeatureMergeable) ? kMostBuffers : 1;
+  std::array<vhost_user::Virtqueue::Used, kMostBuffers> used;
+  std::size_t done = receive_chain_.write(kHeaderSize, frame.bytes());
+  used[0] = {receive_chain_.head, static_cast<std::uint32_t>(kHeaderSize + done)};
+  std::size_t buffers = 1;
+  bool fits = done > 0;
+  bool waits = false;
+  while (fits && !waits && done < frame.size()) {
+    fits = buffers < most;
+    if (!fits) break;
+    waits = !queue.pop(more_chain_);
+    if (waits) break;
+    const std::size_t written = more_chain_.write(0, frame.bytes().subspan(done));
+    used[buffers++] = {more_chain_.head, static_cast<std::uint32_t>(written)};
+    done += written;
   }
-  receive_chain_.write(0, header);
-  receive_chain_.write(kHeaderSize, frame.bytes());
-  queue.push(receive_chain_.head, static_cast<std::uint32_t>(kHeaderSize + frame.size()));
+  if (!fits || waits) {
+    for (std::size_t i = 0; i < buffers; ++i) queue.unpop();
+    if (!fits) ++counters_.dropped_malformed;
+    return !waits;
+  }
+  receive_chain_.write(0, header_of(frame.offload(), buffers));  // its room was there for what lies behind it
+  queue.push(std::span(used).first(buffers));
   ++counters_.to_guest;
   return true;
 }

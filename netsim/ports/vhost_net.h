@@ -1,6 +1,6 @@
-// A network port for a virtual machine: the device side of virtio-net over vhost-user (virtio 1.2 §5.1). What the
-// guest sends goes to the connected port; what is sent to this port goes to the guest. Owned by whoever wires the
-// machine; the guest may come, go and come again.
+// A network port for a virtual machine: the device side of virtio-net over vhost-user (virtio 1.2 §5.1). What
+// the guest sends goes to the connected port; what is sent to this port goes to the guest. Owned by whoever
+// wires the machine; the guest may come, go and come again.
 #pragma once
 
 #include <deque>
@@ -11,11 +11,18 @@
 
 namespace rookery::netsim {
 
+struct VhostNetRules {
+  // Offer checksum and TCP segmentation offload both ways, with mergeable receive buffers (without those, a
+  // guest that takes super-frames posts some 72 KB for each of its buffers). What a guest does not take up is
+  // done for it here.
+  bool offload = false;
+};
+
 class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel {
  public:
   // Listens for the guest's driver at `socket`. `mac` is the address that the guest will find in its device.
   static Result<std::unique_ptr<VhostNetPort>> listen(EventLoop& loop, const std::filesystem::path& socket,
-                                                      MacAddress mac);
+                                                      MacAddress mac, const VhostNetRules& rules = {});
 
   void send(Frame frame) override;  // to the guest
 
@@ -27,12 +34,13 @@ class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel 
     std::uint64_t to_guest = 0, from_guest = 0;  // frames
     std::uint64_t dropped_absent = 0;            // the guest has no running queue
     std::uint64_t dropped_full = 0;              // the backlog was full
-    std::uint64_t dropped_malformed = 0;         // what the guest sent is no frame
+    std::uint64_t dropped_malformed = 0;         // what the guest sent is no frame, or its buffers hold none
   };
   const Counters& counters() const { return counters_; }
 
  private:
-  VhostNetPort(EventLoop& loop, MacAddress mac) : loop_(loop), mac_(mac) {}
+  VhostNetPort(EventLoop& loop, MacAddress mac, const VhostNetRules& rules)
+      : loop_(loop), mac_(mac), rules_(rules) {}
 
   std::uint64_t features() const override;
   unsigned queue_count() const override { return 2; }
@@ -43,15 +51,17 @@ class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel 
 
   void transmit();
   void forward(const vhost_user::Chain& chain);
+  bool takes(const Offload& offload) const;
   bool deliver(const Frame& frame);
   void drain_backlog();
 
   EventLoop& loop_;
   MacAddress mac_;
+  VhostNetRules rules_;
   std::unique_ptr<vhost_user::Endpoint> endpoint_;
   std::deque<Frame> backlog_;
   std::size_t backlog_bytes_ = 0;
-  vhost_user::Chain receive_chain_, transmit_chain_;
+  vhost_user::Chain receive_chain_, more_chain_, transmit_chain_;
   EventId continuation_;
   Counters counters_;
 

@@ -105,7 +105,8 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
 // guest → tap → capture → uplink → switch → downlink → capture → tap → guest
 Status Node::plug(netsim::Switch& to) {
   auto nic = netsim::VhostNetPort::listen(loop_, setup_.folder / kDataNic,
-                                          *netsim::MacAddress::from_bytes(plan_.data_mac));
+                                          *netsim::MacAddress::from_bytes(plan_.data_mac),
+                                          netsim::VhostNetRules{.offload = true});
   if (!nic) return tl::unexpected<Error>(nic.error());
   nic_ = std::move(*nic);
   uplink_ = std::make_unique<netsim::Link>(loop_, cable_rules(plan_.link));

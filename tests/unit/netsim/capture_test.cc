@@ -1,10 +1,11 @@
 #include "netsim/capture.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/command.h"
 #include "base/file.h"
-#include "netsim_test.h"
+#include "packets.h"
 
 namespace rookery::netsim {
 namespace {
@@ -69,6 +70,23 @@ BOOST_AUTO_TEST_CASE(ends_when_the_disk_is_full) {
   auto file = CaptureFile::create("/dev/full", {});
   BOOST_REQUIRE(!file.has_value());
   BOOST_TEST(file.error().message.find("No space left") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_super_frame_is_captured_as_the_frames_on_the_wire_and_passed_on_whole) {
+  Folder folder;
+  EventLoop loop(std::make_unique<VirtualPacer>());
+  Recorder next;
+  CaptureTap tap(loop, Direction::inbound, next);
+  auto file = CaptureFile::create(folder.path(), {}).value();
+  tap.start(file, file->add_interface("n7").value());
+  const ByteBuffer bytes = tcp_frame(kServer, 80, kClient, 40'000, kAck, std::string(2500, 'x'));
+  FrameBuilder builder(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), builder.bytes().begin());
+  builder.offload() = {Offload::kNeedsChecksum, Offload::kSegmentsTcp4, 54, 1000, 34, 16};
+  tap.send(std::move(builder).freeze());
+  BOOST_TEST(file->frames() == 3U);
+  BOOST_REQUIRE(next.frames.size() == 1U);
+  BOOST_TEST(next.frames[0].is_super_frame());
 }
 
 BOOST_AUTO_TEST_CASE(a_tap_captures_from_start_to_stop_and_always_passes_on) {

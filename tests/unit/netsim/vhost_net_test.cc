@@ -1,0 +1,223 @@
+// A driver made by hand shares memory with a network port: offload and mergeable buffers as a guest sees
+// them.
+#include "netsim/ports/vhost_net.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/unix_socket.h"
+#include "base/vhost_user/protocol.h"
+#include "netsim/segment.h"
+#include "packets.h"
+
+namespace rookery::netsim {
+namespace {
+
+using vhost_user::Request;
+
+// virtio 1.2 §5.1.3
+constexpr std::uint64_t kChecksums = 3, kGuestTcp4 = 1 << 7, kHostTcp4 = 1 << 11, kMergeable = 1 << 15;
+constexpr std::uint64_t kMemory = 1 << 20, kBase = 0x1000;
+constexpr std::uint64_t kQueueSize = 64;
+constexpr std::uint64_t kBuffers = 0x20000;  // where in memory the buffers lie
+
+struct Guest {
+  explicit Guest(std::uint64_t features, bool offload = true)
+      : port(VhostNetPort::listen(loop, folder.path() / "s", machine(7), {.offload = offload}).value()),
+        socket(connect_unix(folder.path() / "s").value()) {
+    port->connect(network);
+    BOOST_REQUIRE(::ftruncate(file.get(), kMemory) == 0);
+    void* mapped = ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+    BOOST_REQUIRE(mapped != MAP_FAILED);
+    memory = static_cast<std::uint8_t*>(mapped);
+    ask(Request::set_features, ByteWriter().le64(features | 1ull << 32 | 1ull << 30).take());
+    ask(Request::set_mem_table,
+        ByteWriter().le32(1).le32(0).le64(kBase).le64(kMemory).le64(kBase).le64(0).take(), file.get());
+    for (std::uint32_t queue = 0; queue < 2; ++queue) {
+      const std::uint64_t rings = kBase + queue * 0x4000;
+      ask(Request::set_vring_num, ByteWriter().le32(queue).le32(kQueueSize).take());
+      ask(Request::set_vring_addr, ByteWriter()
+                                       .le32(queue)
+                                       .le32(0)
+                                       .le64(rings)
+                                       .le64(rings + 0x2000)
+                                       .le64(rings + 0x1000)
+                                       .le64(0)
+                                       .take());
+      ask(Request::set_vring_enable, ByteWriter().le32(queue).le32(1).take());
+      kick(queue);
+    }
+  }
+  ~Guest() { ::munmap(memory, kMemory); }
+
+  void ask(Request request, const ByteBuffer& payload, int fd = -1) {
+    const ByteBuffer message = vhost_user::encode(static_cast<std::uint32_t>(request), 0, payload);
+    iovec part{const_cast<std::uint8_t*>(message.data()), message.size()};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+    if (fd >= 0) {
+      header.msg_control = control;
+      header.msg_controllen = sizeof control;
+      cmsghdr* rights = CMSG_FIRSTHDR(&header);
+      rights->cmsg_level = SOL_SOCKET;
+      rights->cmsg_type = SCM_RIGHTS;
+      rights->cmsg_len = CMSG_LEN(sizeof fd);
+      std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    }
+    BOOST_REQUIRE(::sendmsg(socket.get(), &header, MSG_NOSIGNAL) == static_cast<ssize_t>(message.size()));
+  }
+  // Tells the device, and lets it work until it has answered (which it does in order).
+  void kick(std::uint32_t queue) {
+    ask(Request::vring_kick, ByteWriter().le32(queue).le32(0).take());
+    ask(Request::get_features, {});
+    std::array<char, 256> answer{};
+    BOOST_REQUIRE(
+        loop.run_until([&] { return ::recv(socket.get(), answer.data(), answer.size(), MSG_DONTWAIT) > 0; },
+                       std::chrono::seconds(20)));
+  }
+
+  template <typename T>
+  T get(std::uint64_t at) const {
+    T value;
+    std::memcpy(&value, memory + at, sizeof value);
+    return value;
+  }
+  template <typename T>
+  void put(std::uint64_t at, T value) {
+    std::memcpy(memory + at, &value, sizeof value);
+  }
+  void make_available(std::uint64_t queue, std::uint32_t size, std::uint16_t flags) {
+    const std::uint64_t rings = queue * 0x4000;
+    const std::uint16_t index = get<std::uint16_t>(rings + 0x1000 + 2);
+    put(rings + 16u * index, kBase + kBuffers + 0x1000u * index);
+    put(rings + 16u * index + 8, size);
+    put(rings + 16u * index + 12, flags);
+    put(rings + 0x1000 + 4 + 2u * index, index);
+    put(rings + 0x1000 + 2, static_cast<std::uint16_t>(index + 1));
+  }
+  void post(unsigned count, std::uint32_t size) {
+    for (unsigned i = 0; i < count; ++i) make_available(0, size, 2);
+  }
+  std::uint16_t received() const { return get<std::uint16_t>(0x2000 + 2); }  // buffers used
+  std::uint32_t used_size(unsigned i) const { return get<std::uint32_t>(0x2000 + 4 + 8 * i + 4); }
+  ByteView buffer(unsigned i) const { return {memory + kBuffers + 0x1000 * i, used_size(i)}; }
+
+  // Sends one buffer, which cannot be longer than a page: header and frame.
+  void transmit(const Offload& offload, const ByteBuffer& frame) {
+    const auto at = kBuffers + 0x1000u * get<std::uint16_t>(0x4000 + 0x1000 + 2);
+    const ByteBuffer bytes = ByteWriter()
+                                 .u8(offload.flags)
+                                 .u8(offload.segments)
+                                 .le16(offload.header_length)
+                                 .le16(offload.segment_size)
+                                 .le16(offload.checksum_start)
+                                 .le16(offload.checksum_offset)
+                                 .le16(0)
+                                 .bytes(frame)
+                                 .take();
+    std::memcpy(memory + at, bytes.data(), bytes.size());
+    make_available(1, static_cast<std::uint32_t>(bytes.size()), 0);
+    kick(1);
+  }
+
+  TemporaryFolder folder =
+      TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  EventLoop loop{std::make_unique<WallPacer>()};
+  Recorder network;
+  std::unique_ptr<VhostNetPort> port;
+  UniqueFd socket;
+  UniqueFd file{::memfd_create("guest", MFD_CLOEXEC)};
+  std::uint8_t* memory = nullptr;
+};
+
+constexpr Offload kTcp4{1, Offload::kSegmentsTcp4, 54, 1000, 34, 16};
+
+Frame super_frame() {
+  const ByteBuffer bytes = tcp_frame(kServer, 80, kClient, 40'000, kAck, std::string(2500, 'x'));
+  FrameBuilder builder(bytes.size());
+  std::memcpy(builder.bytes().data(), bytes.data(), bytes.size());
+  builder.offload() = kTcp4;
+  return std::move(builder).freeze();
+}
+
+BOOST_AUTO_TEST_CASE(a_super_frame_spans_several_buffers) {
+  Guest guest(kChecksums | kGuestTcp4 | kMergeable);
+  guest.post(4, 1000);
+  guest.port->send(super_frame());
+  BOOST_REQUIRE(guest.received() == 3);
+  const ByteBuffer header = ByteWriter().u8(1).u8(1).le16(54).le16(1000).le16(34).le16(16).le16(3).take();
+  BOOST_TEST((ByteBuffer(guest.buffer(0).begin(), guest.buffer(0).begin() + 12) == header));
+  ByteBuffer whole(guest.buffer(0).begin() + 12, guest.buffer(0).end());
+  for (unsigned i : {1u, 2u}) whole.insert(whole.end(), guest.buffer(i).begin(), guest.buffer(i).end());
+  BOOST_TEST((whole == copy_of(super_frame())));
+}
+
+BOOST_AUTO_TEST_CASE(a_super_frame_waits_whole_until_there_are_buffers_enough) {
+  Guest guest(kChecksums | kGuestTcp4 | kMergeable);
+  guest.post(2, 1000);
+  guest.port->send(super_frame());
+  BOOST_TEST(guest.received() == 0);
+  guest.post(1, 1000);
+  guest.kick(0);
+  BOOST_TEST(guest.received() == 3);
+  BOOST_TEST(guest.port->counters().to_guest == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_frame_that_too_many_small_buffers_would_hold_is_dropped) {
+  Guest guest(kChecksums | kGuestTcp4 | kMergeable);
+  guest.post(1, 12);  // room for the header alone
+  guest.port->send(super_frame());
+  BOOST_TEST(guest.received() == 0);
+  BOOST_TEST(guest.port->counters().dropped_malformed == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_guest_without_offload_gets_single_finished_frames) {
+  Guest guest(0);
+  guest.post(4, 2000);
+  guest.port->send(super_frame());
+  BOOST_REQUIRE(guest.received() == 3);
+  for (unsigned i = 0; i < 3; ++i) {
+    BOOST_TEST((ByteBuffer(guest.buffer(i).begin(), guest.buffer(i).begin() + 10) == ByteBuffer(10)));
+    BOOST_TEST(guest.buffer(i).size() == 12 + 54 + (i < 2 ? 1000U : 500U));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_frame_longer_than_an_only_buffer_is_dropped) {
+  Guest guest(0);
+  guest.post(2, 1000);
+  guest.port->send(make_frame(machine(7), machine(1), 1500));
+  BOOST_TEST(guest.received() == 0);
+  BOOST_TEST(guest.port->counters().dropped_malformed == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(takes_super_frames_from_the_guest_and_drops_what_cannot_be) {
+  Guest guest(kChecksums | kHostTcp4);
+  guest.transmit(kTcp4, copy_of(super_frame()));
+  BOOST_REQUIRE(guest.network.frames.size() == 1U);
+  BOOST_TEST(guest.network.frames[0].is_super_frame());
+  BOOST_TEST((guest.network.frames[0].offload() == kTcp4));
+  Offload damaged = kTcp4;
+  damaged.checksum_start = 60'000;
+  guest.transmit(damaged, copy_of(super_frame()));
+  BOOST_TEST(guest.network.frames.size() == 1U);
+  BOOST_TEST(guest.port->counters().dropped_malformed == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_port_without_offload_takes_none) {
+  Guest guest(0, false);
+  guest.transmit(kTcp4, copy_of(super_frame()));
+  BOOST_TEST(guest.network.frames.empty());
+  BOOST_TEST(guest.port->counters().dropped_malformed == 1U);
+  guest.transmit({}, copy_of(make_frame(machine(1), machine(7))));
+  BOOST_TEST(guest.network.frames.size() == 1U);
+}
+
+}  // namespace
+}  // namespace rookery::netsim
