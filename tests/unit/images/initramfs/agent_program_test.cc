@@ -19,6 +19,7 @@
 #include <filesystem>
 
 #include "base/command.h"
+#include "base/file.h"
 #include "base/unique_fd.h"
 #include "images/initramfs/agent_channel.h"
 #include "images/initramfs/agent_protocol.h"
@@ -122,7 +123,12 @@ class Machine {
         if (!segment.empty()) channel_.receive(segment, now());
       }
     }
-    BOOST_FAIL("the agent said nothing");
+    const std::string state = read_file("/proc/" + std::to_string(child_) + "/status").value_or("gone");
+    const std::size_t at = state.find("State:");
+    const auto& seen = channel_.counters();
+    BOOST_FAIL("the agent said nothing; " << (at == std::string::npos ? state : state.substr(at, 20)) << "; stray "
+                                          << seen.stray << ", duplicates " << seen.duplicates << ", retransmitted "
+                                          << seen.retransmitted << ", queued " << channel_.queued_bytes());
     return Unknown{};
   }
 
