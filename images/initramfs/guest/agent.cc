@@ -93,9 +93,16 @@ void Agent::loop() {
   // Open for writing too, so that the end of one writer is not an event.
   fifo_ = UniqueFd(open(kFifo, O_RDWR | O_NONBLOCK | O_CLOEXEC));
   while (true) {
-    management_.service();
-    while (const auto message = management_.next_message()) handle(*message);
-    management_.service();
+    // Until nothing is left: what came while a message was handled has been acknowledged, and nothing would
+    // wake us for it.
+    for (bool handled = true; handled;) {
+      management_.service();
+      handled = false;
+      while (const auto message = management_.next_message()) {
+        handle(*message);
+        handled = true;
+      }
+    }
 
     std::vector<pollfd> waiting{
         {management_.descriptor(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {fifo_.get(), POLLIN, 0}};
