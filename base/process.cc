@@ -103,6 +103,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(EventLoop& loop, const
   if (::access(spec.argv.at(0).c_str(), X_OK) != 0) return fail_errno("cannot run " + spec.argv[0]);
   if (spec.confined) prepared.ruleset = make_ruleset(spec.confinement);
 
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what a child leaves behind comes to us: end_group()
   int pidfd = -1;
   clone_args arguments{};
   arguments.flags = CLONE_PIDFD;
@@ -122,13 +123,31 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(EventLoop& loop, const
 }
 
 void ChildProcess::reap() {
-  siginfo_t info{};
-  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0) return;
+  const auto status = end_group();
+  if (!status) return;
   running_ = false;
   watch_.stop();
+  if (on_exit_) std::exchange(on_exit_, nullptr)(*status);
+}
+
+// Waits for its end, and for that of what it leaves behind in its process group: those become our children,
+// because we are the reaper of orphans (see start()), so that none of them is left when this returns.
+std::optional<ExitStatus> ChildProcess::end_group() {
+  siginfo_t info{};
+  const auto wait_for_leader = [&](int options) {
+    int failed;
+    do failed = ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, options);
+    while (failed != 0 && errno == EINTR);
+    return failed == 0;
+  };
+  if (!wait_for_leader(WEXITED | WNOWAIT)) return std::nullopt;
+  ::kill(-pid_, SIGKILL);  // while its number, and so the group's, cannot be another's
+  if (!wait_for_leader(WEXITED)) return std::nullopt;
+  while (::waitpid(-pid_, nullptr, __WALL) > 0 || errno == EINTR) {
+  }
   ExitStatus status;
   (info.si_code == CLD_EXITED ? status.code : status.signal) = info.si_status;
-  if (on_exit_) std::exchange(on_exit_, nullptr)(status);
+  return status;
 }
 
 void ChildProcess::signal(int number) {
@@ -145,9 +164,7 @@ ChildProcess::~ChildProcess() {
   watch_.stop();
   if (!running_) return;
   kill();
-  siginfo_t info{};
-  while (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0 && errno == EINTR) {
-  }
+  end_group();
 }
 
 namespace {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,7 @@ class ChildProcess {
   // `on_exit` is called once, from the loop, unless the object is gone by then.
   static Result<std::unique_ptr<ChildProcess>> start(EventLoop& loop, const ProcessSpec& spec,
                                                      std::function<void(ExitStatus)> on_exit);
-  ~ChildProcess();  // kills it and waits for its end
+  ~ChildProcess();  // kills it and waits until nothing of its process group is left
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
@@ -59,6 +60,7 @@ class ChildProcess {
  private:
   ChildProcess() = default;
   void reap();
+  std::optional<ExitStatus> end_group();
 
   pid_t pid_ = -1;
   bool running_ = true;
