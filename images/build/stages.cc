@@ -58,7 +58,8 @@ Status write_stage(int stage, const fs::path& guest, const fs::path& busybox, st
   ROOKERY_TRY(writer->add_device("dev/console", 0600, 5, 1));
   ROOKERY_TRY(writer->add_device("dev/null", 0666, 1, 3));
   ROOKERY_TRY(writer->add({"stage" + std::to_string(stage), 0444, {}}));
-  // The second stage needs busybox only where there are modules to load, and gets it with them (modules.cpio).
+  // The second stage needs busybox only where there are modules to load, and gets it with them
+  // (modules.cpio).
   if (stage == 1) ROOKERY_TRY(writer->add({"bin/busybox", 0755, *busybox_content}));
   ROOKERY_TRY(writer->add({"rookery-guest", 0755, *guest_content}));
   ROOKERY_TRY(writer->add({"init", S_IFLNK | 0777, "rookery-guest"}));

@@ -1,5 +1,5 @@
-// Any bytes as a frame: the dissector, what a switch snoops and the frame's own accessors must bear them. Two looks with one
-// dissector, so that what the first one leaves behind (a TFTP transfer) meets the second.
+// Any bytes as a frame: the dissector, what a switch snoops and the frame's own accessors must bear them. Two
+// looks with one dissector, so that what the first one leaves behind (a TFTP transfer) meets the second.
 #include "base/result.h"
 #include "netsim/dissect.h"
 #include "netsim/frame.h"

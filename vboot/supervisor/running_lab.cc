@@ -30,7 +30,8 @@ RunningLab::RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events)
       events_(events),
       network_(loop, setup_.plan, switch_rules(setup_.plan.seed)) {
   if (setup_.booting_at_once > 0) return;
-  // In lockstep the host must not show; otherwise each processor has enough to do while guests wait for one another.
+  // In lockstep the host must not show; otherwise each processor has enough to do while guests wait for one
+  // another.
   constexpr unsigned kInLockstep = 8, kPerProcessor = 4;
   setup_.booting_at_once =
       loop.lockstep() ? kInLockstep : kPerProcessor * std::max(1u, std::thread::hardware_concurrency());
@@ -42,9 +43,9 @@ RunningLab::~RunningLab() {
   nodes_.clear();
 }
 
-Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup setup,
-                                       std::function<backends::Backend*(std::string_view)> backend_named,
-                                       LabEvents& events, netsim::FrameWatcher* watcher) {
+Result<std::unique_ptr<RunningLab>> RunningLab::make(
+    EventLoop& loop, LabSetup setup, std::function<backends::Backend*(std::string_view)> backend_named,
+    LabEvents& events, netsim::FrameWatcher* watcher) {
   std::unique_ptr<RunningLab> lab(new RunningLab(loop, std::move(setup), events));
   auto medium = backends::ReadOnlyFile::open(lab->setup_.medium);
   if (!medium) return tl::unexpected<Error>(medium.error());
@@ -52,7 +53,8 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup s
   for (const MachinePlan& plan : lab->setup_.plan.machines) {
     backends::Backend* backend = backend_named(plan.backend);
     if (backend == nullptr) {
-      return rookery::fail(ErrorKind::usage, "machine '" + plan.name + "': this build has no backend '" + plan.backend + "'");
+      return rookery::fail(ErrorKind::usage,
+                           "machine '" + plan.name + "': this build has no backend '" + plan.backend + "'");
     }
     const bool from_medium = plan.boot == BootSource::medium;
     NodeSetup node;
@@ -68,7 +70,8 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup s
     if (!role) return tl::unexpected<Error>(role.error());
     node.role = std::move(*role);
     auto made = Node::make(loop, plan, std::move(node), *backend, lab->network_.switch_of(plan), *lab);
-    if (!made) return tl::unexpected<Error>(std::move(made.error()).while_doing("machine '" + plan.name + "'"));
+    if (!made)
+      return tl::unexpected<Error>(std::move(made.error()).while_doing("machine '" + plan.name + "'"));
     lab->nodes_.push_back(std::move(*made));
     Node* added = lab->nodes_.back().get();
     if (plan.role == Role::boot_server) {
@@ -144,8 +147,10 @@ BootSummary RunningLab::summary() const {
       ++summary.clients;
       if (boot.stage == Stage::ready) ++summary.ready;
     }
-    if (boot.stage == Stage::failed) summary.failed.push_back({node->plan().name, boot.failed_in, boot.reason});
-    if (node.get() != boot_server_ && boot_server_->boot().stage == Stage::failed && boot.stage == Stage::off) {
+    if (boot.stage == Stage::failed)
+      summary.failed.push_back({node->plan().name, boot.failed_in, boot.reason});
+    if (node.get() != boot_server_ && boot_server_->boot().stage == Stage::failed &&
+        boot.stage == Stage::off) {
       summary.failed.push_back({node->plan().name, Stage::off, "not started: the boot server failed"});
     }
   }

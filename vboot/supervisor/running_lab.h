@@ -1,5 +1,6 @@
-// A running lab: its network, its machines, the order in which they start, and what became of each. Works under any
-// pacer. Owned by whoever runs it (the supervisor's command, a test); destroying it power-cuts everything.
+// A running lab: its network, its machines, the order in which they start, and what became of each. Works
+// under any pacer. Owned by whoever runs it (the supervisor's command, a test); destroying it power-cuts
+// everything.
 #pragma once
 
 #include <functional>
@@ -26,7 +27,7 @@ struct LabSetup {
   ImageFacts image;
   // Asked before each client is started: why it must not be, or nothing. May be empty: each may.
   std::function<std::optional<std::string>(const MachinePlan&)> hindrance;
-  unsigned booting_at_once = 0;         // clients between power-on and ready; 0: by the number of processors
+  unsigned booting_at_once = 0;  // clients between power-on and ready; 0: by the number of processors
 };
 
 struct FailedMachine {
@@ -54,9 +55,9 @@ class LabEvents {
 class RunningLab final : private NodeEvents {
  public:
   // `watcher` may be null; see NodeSetup.
-  static Result<std::unique_ptr<RunningLab>> make(EventLoop& loop, LabSetup setup,
-                                           std::function<backends::Backend*(std::string_view)> backend_named,
-                                           LabEvents& events, netsim::FrameWatcher* watcher);
+  static Result<std::unique_ptr<RunningLab>> make(
+      EventLoop& loop, LabSetup setup, std::function<backends::Backend*(std::string_view)> backend_named,
+      LabEvents& events, netsim::FrameWatcher* watcher);
   ~RunningLab() override;
 
   // Starts the boot server; the clients follow when it is ready.
@@ -85,8 +86,8 @@ class RunningLab final : private NodeEvents {
   std::unique_ptr<backends::BlockStore> medium_;
   std::vector<std::unique_ptr<Node>> nodes_;
   Node* boot_server_ = nullptr;
-  std::vector<Node*> waiting_;      // clients, the next one last
-  std::set<const Node*> booting_;   // membership only
+  std::vector<Node*> waiting_;       // clients, the next one last
+  std::set<const Node*> booting_;    // membership only
   std::set<const Node*> unsettled_;  // clients that never were ready or failed; membership only
   EventId admission_;
   Time started_{};

@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "base/file.h"
-#include "vboot/control/client.h"
 #include "base/unix_socket.h"
+#include "vboot/control/client.h"
 
 using namespace rookery;
 using namespace rookery::vboot;

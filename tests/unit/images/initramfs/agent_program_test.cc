@@ -126,9 +126,10 @@ class Machine {
     const std::string state = read_file("/proc/" + std::to_string(child_) + "/status").value_or("gone");
     const std::size_t at = state.find("State:");
     const auto& seen = channel_.counters();
-    BOOST_FAIL("the agent said nothing; " << (at == std::string::npos ? state : state.substr(at, 20)) << "; stray "
-                                          << seen.stray << ", duplicates " << seen.duplicates << ", retransmitted "
-                                          << seen.retransmitted << ", queued " << channel_.queued_bytes());
+    BOOST_FAIL("the agent said nothing; " << (at == std::string::npos ? state : state.substr(at, 20))
+                                          << "; stray " << seen.stray << ", duplicates " << seen.duplicates
+                                          << ", retransmitted " << seen.retransmitted << ", queued "
+                                          << channel_.queued_bytes());
     return Unknown{};
   }
 
