@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """The main job: twenty diskless clients boot one image from a boot server, and are what they should be."""
+import json
 import pathlib
+import socket
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import GuestTest, IMAGE, SEED, main  # noqa: E402
+from lab_test import GuestTest, IMAGE, SEED, main, wait_until  # noqa: E402
 
 CLIENTS = 20
 NAMES = [f"n{number}" for number in range(1, CLIENTS + 1)]
@@ -79,6 +82,28 @@ class BootsTwenty(GuestTest):
         lines = 200_000
         text = self.lab.run("n4", "seq", str(lines))
         self.assertEqual(text, "".join(f"{number}\n" for number in range(1, lines + 1)))
+
+    def test_04_exec_forgets_no_command_that_comes_while_another_is_begun(self):
+        """Two requests shortly one after the other, by the socket itself (commands would be too slow): the second must
+        not wait for the end of the first. The moment that matters is short, so there are many tries."""
+        def line(number, *argv):
+            return json.dumps({"id": number, "verb": "exec", "machines": ["n5"], "argv": argv}).encode() + b"\n"
+        for tries in range(200):
+            with socket.socket(socket.AF_UNIX) as control:
+                control.settimeout(20)
+                control.connect(str(self.lab.folder / "control.sock"))
+                control.sendall(line(1, "sleep", "600"))
+                later = time.perf_counter() + (tries % 50) * 20e-6
+                while time.perf_counter() < later:
+                    pass
+                control.sendall(line(2, "true"))
+                for answer in map(json.loads, control.makefile("rb")):
+                    if answer["id"] == 2 and "result" in answer:
+                        break
+                else:
+                    self.fail("the supervisor hung up")
+        # Who asked for the first went away, and so did they.
+        wait_until(lambda: "sleep 600" not in self.lab.run("n5", "busybox", "ps", "-o", "args"), 30, "all were ended")
 
     def test_05_each_client_has_its_name_from_the_network(self):
         self.assertEqual(self.on_clients("hostname"), {name: f"{name}\n" for name in NAMES})

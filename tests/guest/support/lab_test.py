@@ -407,7 +407,7 @@ def main():
         print(found)
         sys.exit(77)
     sys.stdout.flush()
-    runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Result)
+    runner = unittest.TextTestRunner(stream=sys.stdout, descriptions=False, verbosity=2, resultclass=Result)
     outcome = unittest.main(module="__main__", testRunner=runner, exit=False).result
     for left in _sessions:
         left.close()
