@@ -89,8 +89,8 @@ Status Virtqueue::set_size(std::uint32_t size) {
 Status Virtqueue::start(const GuestMemory& memory, const VringAddresses& addresses) {
   if (size_ == 0) return fail("vhost-user: a queue without a size cannot start");
   descriptors_ = memory.at_user_address(addresses.descriptors, kDescriptorSize * size_);
-  available_ = memory.at_user_address(addresses.available, kRingOffset + 2u * size_);
-  used_ = memory.at_user_address(addresses.used, kRingOffset + 8u * size_);
+  available_ = memory.at_user_address(addresses.available, kRingOffset + std::size_t{2} * size_);
+  used_ = memory.at_user_address(addresses.used, kRingOffset + std::size_t{8} * size_);
   if (descriptors_.empty() || available_.empty() || used_.empty() ||
       reinterpret_cast<std::uintptr_t>(descriptors_.data()) % 16 != 0 ||
       reinterpret_cast<std::uintptr_t>(available_.data()) % 2 != 0 ||
@@ -119,7 +119,7 @@ bool Virtqueue::pop(Chain& chain) {
   const auto waiting = static_cast<std::uint16_t>(index - next_available_);
   if (waiting == 0) return false;
   if (waiting > size_) return break_queue("more requests available than the queue has entries");
-  const auto head = load<std::uint16_t>(available_, kRingOffset + 2u * (next_available_ % size_));
+  const auto head = load<std::uint16_t>(available_, kRingOffset + std::size_t{2} * (next_available_ % size_));
   if (head >= size_) return break_queue("a request that starts outside of the descriptor table");
   if (!follow(head, chain)) return false;
   ++next_available_;
@@ -165,7 +165,7 @@ void Virtqueue::push(std::uint16_t head, std::uint32_t written) {
 void Virtqueue::push(std::span<const Used> used) {
   if (!running()) return;
   for (const Used& answer : used) {
-    const std::size_t offset = kRingOffset + 8u * (used_index_ % size_);
+    const std::size_t offset = kRingOffset + std::size_t{8} * (used_index_ % size_);
     store<std::uint32_t>(used_, offset, answer.head);
     store<std::uint32_t>(used_, offset + 4, answer.written);
     ++used_index_;

@@ -23,12 +23,12 @@
 
 namespace rookery::ipxe {
 
-inline constexpr std::size_t kScriptMax = 256 * 1024;  // bytes
+inline constexpr std::size_t kScriptMax = 256u << 10;  // bytes
 inline constexpr std::size_t kLinesMax = 8192;
-inline constexpr std::size_t kLineMax = 16 * 1024;  // bytes, with its continuations
+inline constexpr std::size_t kLineMax = 16u << 10;  // bytes, with its continuations
 inline constexpr std::size_t kStepsMax = 10000;     // commands of one boot, so that a loop by goto ends
 inline constexpr std::size_t kChainDepthMax = 8;
-inline constexpr std::size_t kExpansionMax = 16 * 1024;  // bytes of one word
+inline constexpr std::size_t kExpansionMax = 16u << 10;  // bytes of one word
 inline constexpr std::size_t kExpansionStepsMax = 256;   // settings expanded in one word
 inline constexpr std::size_t kImagesMax = 16;
 inline constexpr std::size_t kSettingsMax = 256;

@@ -92,7 +92,7 @@ Result<std::string> expand(std::string_view word, const Lookup& lookup) {
     if (steps >= kExpansionStepsMax) {
       return fail("a word with more than " + std::to_string(kExpansionStepsMax) + " settings in it");
     }
-    const Result<std::string> value = lookup(std::string_view(text).substr(head + 2, tail - head - 2));
+    Result<std::string> value = lookup(std::string_view(text).substr(head + 2, tail - head - 2));
     if (!value) return value;
     text.replace(head, tail + 1 - head, *value);
     if (text.size() > kExpansionMax) {

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 
 #include "backends/uml/uml_backend.h"
 #include "vboot/cli/commands.h"
@@ -113,9 +114,7 @@ void add_images(CLI::App& app, Deed& deed) {
   show->callback([=, &deed] { deed = [=] { return run_image_show(*name, *json); }; });
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app("Rookery: a cluster of real kernels on one host, booted over a simulated network");
   app.set_version_flag("--version", std::string("rookery ") + ROOKERY_VERSION);
   app.require_subcommand(1);
@@ -137,4 +136,15 @@ int main(int argc, char** argv) {
   if (code) return *code;
   fmt::print(stderr, "rookery: {}\n", code.error().message);
   return static_cast<int>(code.error().kind);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {  // of a library of others: none of ours throws
+    std::fprintf(stderr, "rookery: %s\n", error.what());
+    return static_cast<int>(ErrorKind::infrastructure);
+  }
 }

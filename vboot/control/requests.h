@@ -78,7 +78,7 @@ struct RequestLimits {
   static constexpr std::size_t kArgumentBytes = 128u << 10;  // of all together
   static constexpr std::size_t kMachines = 4096;
   static constexpr std::size_t kInputBytes = 64u << 10;
-  static constexpr std::int64_t kTimeoutMs = 24 * 3600 * 1000;
+  static constexpr std::int64_t kTimeoutMs = 86'400'000;  // a day
 };
 
 Result<ControlRequest> parse_request(JsonView message);

@@ -324,7 +324,7 @@ void Node::seen(std::uint32_t tag, netsim::Direction direction, const netsim::Fr
   }
 }
 
-Status Node::capture(std::shared_ptr<netsim::CaptureFile> file) {
+Status Node::capture(const std::shared_ptr<netsim::CaptureFile>& file) {
   capture_out_.stop();
   capture_in_.stop();
   if (!file) return {};

@@ -80,7 +80,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   Result<std::uint32_t> exec(const std::vector<std::string>& argv, ExecEvents events);
   void cancel_exec(std::uint32_t request);
   // Captures its cable from now on; null ends it.
-  Status capture(std::shared_ptr<netsim::CaptureFile> file);
+  Status capture(const std::shared_ptr<netsim::CaptureFile>& file);
 
  private:
   Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events);

@@ -44,7 +44,7 @@ RunningLab::~RunningLab() {
 }
 
 Result<std::unique_ptr<RunningLab>> RunningLab::make(
-    EventLoop& loop, LabSetup setup, std::function<backends::Backend*(std::string_view)> backend_named,
+    EventLoop& loop, LabSetup setup, const std::function<backends::Backend*(std::string_view)>& backend_named,
     LabEvents& events, netsim::FrameWatcher* watcher) {
   std::unique_ptr<RunningLab> lab(new RunningLab(loop, std::move(setup), events));
   auto medium = backends::ReadOnlyFile::open(lab->setup_.medium);

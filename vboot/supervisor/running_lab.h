@@ -56,8 +56,9 @@ class RunningLab final : private NodeEvents {
  public:
   // `watcher` may be null; see NodeSetup.
   static Result<std::unique_ptr<RunningLab>> make(
-      EventLoop& loop, LabSetup setup, std::function<backends::Backend*(std::string_view)> backend_named,
-      LabEvents& events, netsim::FrameWatcher* watcher);
+      EventLoop& loop, LabSetup setup,
+      const std::function<backends::Backend*(std::string_view)>& backend_named, LabEvents& events,
+      netsim::FrameWatcher* watcher);
   ~RunningLab() override;
 
   // Starts the boot server; the clients follow when it is ready.

@@ -26,7 +26,7 @@ namespace {
 
 constexpr const char* kFifo = "/run/rookery/agent";
 constexpr std::size_t kRunsMax = 16;
-constexpr std::size_t kChunk = 16 * 1024;
+constexpr std::size_t kChunk = 16u << 10;
 constexpr std::size_t kFifoLineMax = 4096;
 
 struct Run {

@@ -77,7 +77,7 @@ std::string Lease::server() const {
 }
 std::string Lease::next_server() const {
   for (const char* name : {"siaddr", "tftp"}) {
-    const std::string address = value(name);
+    std::string address = value(name);
     if (!address.empty() && address != "0.0.0.0") return address;
   }
   return server();

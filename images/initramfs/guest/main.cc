@@ -24,7 +24,7 @@ std::string program_of_init() {
   char target[256];
   const ssize_t length = readlink("/init", target, sizeof target);
   if (length > 0) {
-    const std::string name = base_name(std::string(target, static_cast<std::size_t>(length)));
+    std::string name = base_name(std::string(target, static_cast<std::size_t>(length)));
     if (is_program(name)) return name;
   }
   if (access("/stage1", F_OK) == 0) return "stage1";

@@ -35,7 +35,7 @@ class Management {
   std::optional<agent::Message> wait_message(Duration limit);
 
  private:
-  static constexpr std::size_t kRoom = 128 * 1024;  // beyond that, output waits in its pipes
+  static constexpr std::size_t kRoom = 128u << 10;  // beyond that, output waits in its pipes
 
   Management(UniqueFd socket, int interface, std::uint32_t epoch)
       : socket_(std::move(socket)), interface_(interface), channel_(agent::Channel::guest(epoch)) {}
