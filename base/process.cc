@@ -73,10 +73,8 @@ struct Prepared {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   if (!spec.folder.empty() && ::chdir(spec.folder.c_str()) != 0) ::_exit(126);
-  if (prepared.ruleset) {
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(125);
-    if (::syscall(SYS_landlock_restrict_self, prepared.ruleset.get(), 0) != 0) ::_exit(125);
-  }
+  if (spec.confined && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(125);
+  if (prepared.ruleset && ::syscall(SYS_landlock_restrict_self, prepared.ruleset.get(), 0) != 0) ::_exit(125);
   ::execve(prepared.argv[0], prepared.argv.data(), prepared.environment.data());
   ::_exit(127);
 }
