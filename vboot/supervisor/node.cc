@@ -166,7 +166,6 @@ void Node::could_not_start(const std::string& why) {
 
 void Node::begin_boot() {
   boot_.power_on(loop_.now());
-  console_opened_ = false;
   loop_.cancel(deadline_);
   deadline_ = {};
   events_.stage_changed(*this);
@@ -302,10 +301,9 @@ void Node::end_execs(const std::string& why) {
 }
 
 void Node::console_input(std::string_view bytes) {
-  // The agent opens a shell on the console when somebody first types there.
-  if (!console_opened_ && agent_ && boot_.stage == Stage::ready) {
-    console_opened_ = agent_->send(agent::OpenConsole{}).has_value();
-  }
+  // The agent opens a shell on the console when somebody types there and there is none (it may have been
+  // left).
+  if (agent_ && boot_.stage == Stage::ready) (void)agent_->send(agent::OpenConsole{});
   machine_->console_input(bytes);
 }
 

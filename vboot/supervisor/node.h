@@ -120,7 +120,6 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   netsim::WatchTap management_out_, management_in_;
   std::unique_ptr<netsim::InProcessPort> management_port_;
   std::unique_ptr<AgentClient> agent_;
-  bool console_opened_ = false;
   enum class Leaving : std::uint8_t { no, cut, reset };
   Leaving leaving_ = Leaving::no;  // its power was cut, and its end is to come
   bool on_again_ = false;          // after that end
