@@ -131,17 +131,17 @@ Status Node::plug_management() {
                                           *netsim::MacAddress::from_bytes(*plan_.management_mac));
   if (!nic) return tl::unexpected<Error>(nic.error());
   management_nic_ = std::move(*nic);
-  // Nothing but the agent's ethertype gets through, either way.
-  management_port_ = std::make_unique<netsim::InProcessPort>([this](const netsim::Frame& frame) {
-    if (frame.outer_ethertype() == agent::kEtherType) agent_->receive(frame.bytes());
-  });
+  // Nothing but the agent's ethertype gets through; we send nothing else.
+  management_port_ = std::make_unique<netsim::InProcessPort>(
+      [this](const netsim::Frame& frame) { agent_->receive(frame.bytes()); });
+  management_filter_.connect(*management_port_);
   agent_ = std::make_unique<AgentClient>(
       loop_, *plan_.management_mac, [this](const agent::Message& message) { agent_says(message); },
       [this](ByteView bytes) {
         if (netsim::Frame frame = netsim::Frame::copy(bytes)) management_port_->transmit(std::move(frame));
       });
   management_nic_->connect(management_out_);
-  management_out_.connect(*management_port_);
+  management_out_.connect(management_filter_);
   management_port_->connect(management_in_);
   management_in_.connect(*management_nic_);
   management_out_.watch(*this);

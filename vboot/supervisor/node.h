@@ -10,6 +10,7 @@
 #include "backends/backend.h"
 #include "backends/disk/vhost_block.h"
 #include "netsim/capture.h"
+#include "netsim/ethertype_filter.h"
 #include "netsim/link.h"
 #include "netsim/ports/in_process_port.h"
 #include "netsim/ports/vhost_net.h"
@@ -118,6 +119,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   // The management NIC: a cable of its own, straight to us.
   std::unique_ptr<netsim::VhostNetPort> management_nic_;
   netsim::WatchTap management_out_, management_in_;
+  netsim::EthertypeFilter management_filter_{agent::kEtherType};
   std::unique_ptr<netsim::InProcessPort> management_port_;
   std::unique_ptr<AgentClient> agent_;
   enum class Leaving : std::uint8_t { no, cut, reset };
