@@ -19,7 +19,6 @@ const std::vector<std::string> kSubjects{"fake", "uml"};
 std::unique_ptr<Subject> subject_named(const std::string& name) {
   auto subject = name == "fake" ? make_fake_subject() : make_uml_subject();
   if (const auto why = subject->unavailable()) {
-    BOOST_TEST_MESSAGE("skipped: " << *why);
     fmt::print("skipped: backend {}: {}\n", name, *why);
     return nullptr;
   }

@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(a_tap_captures_from_start_to_stop_and_always_passes_on) {
 BOOST_AUTO_TEST_CASE(is_read_by_tshark) {
   const auto tshark = find_program("tshark", "tshark");
   if (!tshark) {
-    BOOST_TEST_MESSAGE("skipped: " << tshark.error().message);
+    std::cerr << "skipped: " << tshark.error().message << '\n';
     std::fprintf(stderr, "skipped is_read_by_tshark: %s\n", tshark.error().message.c_str());
     return;
   }

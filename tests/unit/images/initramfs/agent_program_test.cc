@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <iostream>
 
 #include "base/command.h"
 #include "base/file.h"
@@ -82,7 +83,7 @@ class Machine {
     static const std::string cannot = enter_namespaces();
     if (cannot.empty()) wire_ = make_wire();
     if (!wire_) {
-      BOOST_TEST_MESSAGE("skipped: " << (cannot.empty() ? "no interfaces of our own" : cannot));
+      std::cerr << "skipped: " << (cannot.empty() ? "no interfaces of our own" : cannot) << '\n';
       return;
     }
     child_ = fork();
