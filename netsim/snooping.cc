@@ -95,13 +95,32 @@ constexpr std::size_t kIpv6Header = 40;
 constexpr std::uint8_t kIcmpv6 = 58;
 // RFC 4861 §4.1, §4.3, §4.4
 constexpr std::uint8_t kRouterSolicitation = 133, kNeighbourSolicitation = 135, kNeighbourAdvertisement = 136;
+// RFC 2710 §3.1, §3.6; RFC 3810 §5.2
+constexpr std::uint8_t kFirstReport = 131, kFirstDone = 132, kReport = 143;
+
+// The ICMPv6 message of a packet that says who listens, else nothing. Such packets always have one extension
+// header, with hop-by-hop options (RFC 8200 §4.3), for the router alert (RFC 3810 §5).
+ByteView listener_message(ByteView packet) {
+  if (packet.size() < kIpv6Header + 8 || packet[6] != 0 || packet[kIpv6Header] != kIcmpv6) return {};
+  const std::size_t at = kIpv6Header + 8 + std::size_t{packet[kIpv6Header + 1]} * 8;
+  if (packet.size() < at + 8) return {};
+  const std::uint8_t type = packet[at];
+  if (type != kFirstReport && type != kFirstDone && type != kReport) return {};
+  return packet.subspan(at);
+}
 
 SnoopedFrame snoop_ipv6(ByteView packet) {
   SnoopedFrame seen;
+  if (!listener_message(packet).empty()) {
+    seen.kind = Snooped::listener_report;
+    seen.owned = IpAddress::from_bytes(packet.subspan(8, 16));
+    return seen;
+  }
   if (packet.size() < kIpv6Header + 8 || packet[6] != kIcmpv6) return seen;
   const std::uint8_t type = packet[kIpv6Header];
   if (type == kRouterSolicitation) {
     seen.kind = Snooped::router_solicitation;
+    seen.owned = IpAddress::from_bytes(packet.subspan(8, 16));
   } else if (type == kNeighbourSolicitation || type == kNeighbourAdvertisement) {
     if (packet.size() < kIpv6Header + 24) return seen;
     seen.kind = Snooped::address_resolution;
@@ -112,18 +131,53 @@ SnoopedFrame snoop_ipv6(ByteView packet) {
     } else if (!sender.is_zero()) {
       seen.owned = sender;
       seen.wanted = target;
+    } else {
+      seen.probe = true;
     }
   }
   return seen;
 }
 
+// RFC 2464 §7: 33:33 and the lowest four octets of the group.
+MacAddress group_address(ByteView group) {
+  return MacAddress::from_bits(0x3333'0000'0000 | std::uint64_t{big16(group, 12)} << 16 | big16(group, 14));
+}
+
+// RFC 3810 §5.2: records of type, length of auxiliary data in words, number of sources, group, sources, data.
+constexpr std::size_t kRecord = 20;
+constexpr std::uint8_t kIsExclude = 2, kToExclude = 4;
+
+ByteView packet_of(const Frame& frame) {
+  const std::size_t header = frame.is_tagged() ? kSmallestFrame + 4 : kSmallestFrame;
+  return frame.size() <= header ? ByteView{} : frame.bytes().subspan(header);
+}
+
 }  // namespace
 
+std::vector<MacAddress> reported_groups(const Frame& frame) {
+  std::vector<MacAddress> groups;
+  if (frame.ethertype() != kIpv6) return groups;
+  const ByteView message = listener_message(packet_of(frame));
+  if (message.empty()) return groups;
+  if (message[0] != kReport) {
+    if (message[0] == kFirstReport && message.size() >= 24)
+      groups.push_back(group_address(message.subspan(8, 16)));
+    return groups;
+  }
+  std::size_t at = 8;
+  for (unsigned left = big16(message, 6); left > 0 && at + kRecord <= message.size(); --left) {
+    const ByteView record = message.subspan(at);
+    const std::size_t sources = big16(record, 2);
+    if (record[0] == kIsExclude || record[0] == kToExclude || sources > 0)
+      groups.push_back(group_address(record.subspan(4, 16)));
+    at += kRecord + 16 * sources + std::size_t{record[1]} * 4;
+  }
+  return groups;
+}
+
 SnoopedFrame snoop(const Frame& frame) {
-  const ByteView bytes = frame.bytes();
-  const std::size_t header = frame.is_tagged() ? kSmallestFrame + 4 : kSmallestFrame;
-  if (bytes.size() <= header) return {};
-  const ByteView packet = bytes.subspan(header);
+  const ByteView packet = packet_of(frame);
+  if (packet.empty()) return {};
   switch (frame.ethertype()) {
     case kIpv4:
       return snoop_ipv4(packet);

@@ -1,5 +1,7 @@
 #include "netsim/switch.h"
 
+#include <algorithm>
+
 #include "base/result.h"
 #include "netsim/snooping.h"
 
@@ -57,6 +59,24 @@ std::uint64_t SwitchPortCounters::dropped() const {
   return sum;
 }
 
+namespace {
+constexpr std::uint64_t group_key(std::uint16_t vlan, MacAddress group) {
+  return std::uint64_t{vlan} << 48 | group.bits();
+}
+}  // namespace
+
+bool SwitchPort::hears(std::uint16_t vlan, MacAddress group) const {
+  return groups_.size() >= Switch::kGroupsPerPort ||
+         std::binary_search(groups_.begin(), groups_.end(), group_key(vlan, group));
+}
+
+// For good: nobody asks whether others behind this port still listen, and a group too many costs little.
+void SwitchPort::join(std::uint16_t vlan, MacAddress group) {
+  const std::uint64_t key = group_key(vlan, group);
+  const auto at = std::lower_bound(groups_.begin(), groups_.end(), key);
+  if (groups_.size() < Switch::kGroupsPerPort && (at == groups_.end() || *at != key)) groups_.insert(at, key);
+}
+
 void SwitchPort::send(Frame frame) {
   switch_.receive(*this, std::move(frame));
 }
@@ -65,6 +85,7 @@ Switch::Switch(EventLoop& loop, const SwitchRules& rules)
     : loop_(loop),
       dhcp_snooping_(rules.dhcp_snooping),
       arp_suppression_(rules.arp_suppression),
+      mld_snooping_(rules.mld_snooping),
       table_(rules.table) {
   if (dhcp_snooping_ || arp_suppression_) addresses_.emplace(rules.addresses);
 }
@@ -170,13 +191,13 @@ void Switch::forward(SwitchPort& from, Frame frame) {
 
   const Time now = loop_.now();
   table_.learn(vlan, source, from.number_, now);
-  if (addresses_) {
+  if (addresses_ || mld_snooping_) {
     const Direction direction = direct(from, vlan, frame);
     if (direction.way == Way::nowhere) return;
     if (direction.way != Way::as_usual) {
       ++from.counters_.directed;
       if (direction.way == Way::one_port) return deliver(*ports_[direction.port], vlan, std::move(frame));
-      return flood(from, vlan, frame, true);
+      return flood(from, vlan, frame, direction.way);
     }
   }
   if (!destination.is_group()) {
@@ -186,7 +207,7 @@ void Switch::forward(SwitchPort& from, Frame frame) {
     }
   }
   ++from.counters_.flooded;
-  flood(from, vlan, frame, false);
+  flood(from, vlan, frame, Way::as_usual);
 }
 
 // Where a frame of DHCP or address resolution goes, and what is to be remembered of it.
@@ -195,10 +216,19 @@ Switch::Direction Switch::direct(SwitchPort& from, std::uint16_t vlan, const Fra
   if (seen.kind == Snooped::nothing) return {};
   const Time now = loop_.now();
   const bool to_all = frame.destination().is_group();
+  const bool of_dhcp = seen.kind == Snooped::dhcp_to_server || seen.kind == Snooped::dhcp_to_client;
+  if (arp_suppression_ && !of_dhcp && !seen.owned.is_zero())
+    addresses_->hear(vlan, seen.owned, frame.source(), now);
+  if (mld_snooping_) {
+    if (seen.kind == Snooped::listener_report) {
+      for (const MacAddress group : reported_groups(frame)) from.join(vlan, group);
+      return {Way::trusted_ports};
+    }
+    if (seen.probe && to_all) return {Way::listeners};
+  }
+  if (seen.kind == Snooped::listener_report) return {};
   if (seen.kind == Snooped::address_resolution) {
-    if (!arp_suppression_) return {};
-    if (!seen.owned.is_zero()) addresses_->hear(vlan, seen.owned, frame.source(), now);
-    if (!to_all || seen.wanted.is_zero()) return {};
+    if (!arp_suppression_ || !to_all || seen.wanted.is_zero()) return {};
     const auto owner = addresses_->ask(vlan, seen.wanted, now);
     const auto port = owner ? table_.lookup(vlan, *owner, now) : std::nullopt;
     if (!port || *port == from.number_) return {};
@@ -218,13 +248,16 @@ Switch::Direction Switch::direct(SwitchPort& from, std::uint16_t vlan, const Fra
 
 // By number, looking at the ports anew each time: a receiver may attach and detach ports meanwhile. The form
 // with and the form without a tag are each made once.
-void Switch::flood(const SwitchPort& from, std::uint16_t vlan, const Frame& frame, bool trusted_only) {
+void Switch::flood(const SwitchPort& from, std::uint16_t vlan, const Frame& frame, Way to_whom) {
+  const MacAddress group = frame.destination();
   Frame bare;
   Frame tagged;
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     SwitchPort* to = ports_[i].get();
     if (to == nullptr || to == &from || !to->up_ || !to->vlans_.contains(vlan)) continue;
-    if (trusted_only && !to->trusted_) continue;
+    const bool concerned =
+        to_whom == Way::as_usual || to->trusted_ || (to_whom == Way::listeners && to->hears(vlan, group));
+    if (!concerned) continue;
     const bool want_tag = to->vlans_.is_tagged(vlan);
     Frame& form = want_tag ? tagged : bare;
     if (!form) form = dress(frame, vlan, want_tag);

@@ -52,7 +52,7 @@ struct SwitchPortCounters {
   std::uint64_t frames_out = 0;
   std::uint64_t bytes_out = 0;
   std::uint64_t flooded = 0;   // of frames_in, those sent to all (broadcast, group, or unknown)
-  std::uint64_t directed = 0;  // of frames_in, those to all that were sent only to whom they concern
+  std::uint64_t directed = 0;  // of frames_in, those to a group that were sent only to whom they concern
   std::array<std::uint64_t, kSwitchDrops> drops{};
 
   std::uint64_t dropped(SwitchDrop reason) const { return drops[static_cast<std::size_t>(reason)]; }
@@ -75,9 +75,12 @@ class SwitchPort final : public Port {
   bool is_trusted() const { return trusted_; }
   const VlanMembership& vlans() const { return vlans_; }
   const SwitchPortCounters& counters() const { return counters_; }
+  // Whether somebody behind it may listen to this IPv6 group, by its Ethernet address.
+  bool hears(std::uint16_t vlan, MacAddress group) const;
 
  private:
   friend class Switch;
+  void join(std::uint16_t vlan, MacAddress group);
   void count(SwitchDrop reason) { ++counters_.drops[static_cast<std::size_t>(reason)]; }
 
   Switch& switch_;
@@ -88,6 +91,7 @@ class SwitchPort final : public Port {
   bool attached_ = true;
   bool trusted_ = false;
   VlanMembership vlans_;
+  std::vector<std::uint64_t> groups_;  // VLAN and address, sorted
   SwitchPortCounters counters_;
 };
 
@@ -99,6 +103,11 @@ struct SwitchRules {
   // ARP suppression (and the same for IPv6 neighbour solicitations): a question for an address whose owner is
   // known goes to its owner only, who answers it itself.
   bool arp_suppression = false;
+  // MLD snooping (RFC 4541 §3): who listens to an IPv6 group is told to trusted ports only, and a probe for
+  // an address (RFC 4862 §5.4) goes to those who listen to its group, and to trusted ports. All other
+  // multicast is flooded: without a querier, a report that was lost would keep a machine from what it waits
+  // for.
+  bool mld_snooping = false;
   AddressTableRules addresses{};
 };
 
@@ -106,6 +115,7 @@ class Switch {
  public:
   static constexpr std::size_t kWaitingFrames = 4096;  // that came while another was being forwarded
   static constexpr std::size_t kFramesPerTurn = 4096;  // of those, before the event loop gets its turn
+  static constexpr std::size_t kGroupsPerPort = 4096;  // beyond, a port gets every group's frames
   // A frame and all its copies pass each switch once if there is no loop. Real Ethernet has no such limit: a
   // storm there ends when the cable is pulled, which is no way to end a simulation.
   static constexpr std::uint16_t kMostSwitches = 1024;
@@ -142,19 +152,20 @@ class Switch {
   void receive(SwitchPort& from, Frame frame);
   void work_off();
   void forward(SwitchPort& from, Frame frame);
-  enum class Way : std::uint8_t { as_usual, trusted_ports, one_port, nowhere };
+  enum class Way : std::uint8_t { as_usual, trusted_ports, listeners, one_port, nowhere };
   struct Direction {
     Way way = Way::as_usual;
     PortNumber port = 0;
   };
   Direction direct(SwitchPort& from, std::uint16_t vlan, const Frame& frame);
-  void flood(const SwitchPort& from, std::uint16_t vlan, const Frame& frame, bool trusted_only);
+  void flood(const SwitchPort& from, std::uint16_t vlan, const Frame& frame, Way to_whom);
   void deliver(SwitchPort& to, std::uint16_t vlan, Frame frame);
   void emit(SwitchPort& to, Frame frame);
 
   EventLoop& loop_;
   const bool dhcp_snooping_;
   const bool arp_suppression_;
+  const bool mld_snooping_;
   ForwardingTable table_;
   std::optional<AddressTable> addresses_;
   std::vector<std::unique_ptr<SwitchPort>> ports_;    // by number; null where detached

@@ -21,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     bug("two readings of one frame");
   (void)wire_octets(frame);
   (void)snoop(frame);
+  (void)reported_groups(frame);
   const ByteBuffer before(frame.bytes().begin(), frame.bytes().end());
   if (Frame tagged = Frame(frame).tagged(VlanTag{10})) {
     const Frame bare = std::move(tagged).untagged();

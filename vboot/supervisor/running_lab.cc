@@ -17,6 +17,7 @@ netsim::SwitchRules switch_rules(std::uint64_t seed) {
   netsim::SwitchRules rules;
   rules.dhcp_snooping = true;
   rules.arp_suppression = true;
+  rules.mld_snooping = true;
   rules.table.hash_seed = Random(seed, "switch/table").next();
   rules.addresses.hash_seed = Random(seed, "switch/addresses").next();
   return rules;

@@ -36,6 +36,20 @@ ByteBuffer solicit(unsigned from, unsigned target, bool probe = false) {
   frame.u8(135).u8(0).be16(0).be32(0).be16(0xfe80).zeros(13).u8(static_cast<std::uint8_t>(target));
   return frame.take();
 }
+// A report that `from` listens to the groups of these addresses, from fe80::<from> (RFC 3810 §5.2); records
+// of the type given, 4 being "from every source from now on" and 3 "from none any more".
+ByteBuffer listens(unsigned from, const std::vector<unsigned>& targets, std::uint8_t type = 4) {
+  ByteWriter frame = ethernet(MacAddress::from_bits(0x333300000016), machine(from), 0x86dd);
+  frame.be32(6U << 28).be16(static_cast<std::uint16_t>(16 + 20 * targets.size())).u8(0).u8(1);
+  frame.be16(0xfe80).zeros(13).u8(static_cast<std::uint8_t>(from)).be16(0xff02).zeros(13).u8(0x16);
+  frame.u8(58).u8(0).be16(0x0502).be32(0);  // hop by hop: the router alert and two octets of padding
+  frame.u8(143).u8(0).be16(0).be16(0).be16(static_cast<std::uint16_t>(targets.size()));
+  for (const unsigned target : targets) {
+    frame.u8(type).u8(0).be16(0).be16(0xff02).zeros(9).u8(1).u8(0xff).zeros(2).u8(
+        static_cast<std::uint8_t>(target));
+  }
+  return frame.take();
+}
 ByteBuffer lease_of(std::uint32_t address, std::uint8_t type = 5) {
   return broadcast(dhcp_frame({.type = type,
                                .from_server = true,
@@ -176,6 +190,50 @@ BOOST_AUTO_TEST_CASE(router_solicitations_go_to_trusted_ports_only) {
   BOOST_TEST((lab.send(3, frame) == Counts{1, 0, 0, 0, 0}));
 }
 
+BOOST_AUTO_TEST_CASE(who_listens_is_told_to_trusted_ports_only) {
+  Lab lab({.mld_snooping = true});
+  BOOST_TEST((lab.send(3, listens(4, {4})) == Counts{1, 0, 0, 0, 0}));
+  BOOST_TEST(lab.at[3]->counters().directed == 1U);
+  Lab plain(SwitchRules{});
+  BOOST_TEST((plain.send(3, listens(4, {4})) == Counts{1, 1, 1, 0, 1}));
+}
+
+BOOST_AUTO_TEST_CASE(a_probe_goes_to_trusted_ports_and_to_those_who_listen_to_its_group) {
+  Lab lab({.dhcp_snooping = true, .arp_suppression = true, .mld_snooping = true});
+  lab.send(3, listens(4, {1, 9}));
+  BOOST_TEST((lab.send(2, solicit(3, 9, true)) == Counts{1, 0, 0, 1, 0}));
+  BOOST_TEST((lab.send(2, solicit(3, 3, true)) == Counts{1, 0, 0, 0, 0}));
+  // Who leaves is still told: others behind the same port may listen on.
+  lab.send(3, listens(4, {9}, 3));
+  BOOST_TEST((lab.send(2, solicit(3, 9, true)) == Counts{1, 0, 0, 1, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(leaving_a_group_is_not_joining_it) {
+  Lab lab({.mld_snooping = true});
+  lab.send(3, listens(4, {9}, 3));
+  BOOST_TEST((lab.send(2, solicit(3, 9, true)) == Counts{1, 0, 0, 0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(a_port_with_too_many_groups_gets_the_frames_of_all) {
+  Lab lab({.mld_snooping = true});
+  ByteBuffer report = listens(4, {0});
+  for (std::size_t i = 0; i < Switch::kGroupsPerPort; ++i) {
+    BOOST_TEST_REQUIRE(!lab.at[3]->hears(1, MacAddress::from_bits(0x3333ffffffff)));
+    report[report.size() - 3] = 1;
+    report[report.size() - 2] = static_cast<std::uint8_t>(i >> 8);
+    report[report.size() - 1] = static_cast<std::uint8_t>(i);
+    lab.send(3, report);
+  }
+  BOOST_TEST(lab.at[3]->hears(1, MacAddress::from_bits(0x3333ffffffff)));
+  BOOST_TEST((lab.send(2, solicit(3, 9, true)) == Counts{1, 0, 0, 1, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_report_and_a_router_solicitation_come_from_is_heard) {
+  Lab lab({.arp_suppression = true, .mld_snooping = true});
+  lab.send(3, listens(4, {4}));
+  BOOST_TEST((lab.send(0, solicit(1, 4)) == Counts{0, 0, 0, 1, 0}));
+}
+
 BOOST_AUTO_TEST_CASE(keeps_vlans_apart) {
   Lab lab;
   lab.network.set_vlans(*lab.at[4], VlanMembership::access(2));
@@ -200,9 +258,12 @@ BOOST_AUTO_TEST_CASE(each_can_be_turned_off) {
 }
 
 BOOST_AUTO_TEST_CASE(reads_no_frame_beyond_its_end) {
-  for (const ByteBuffer& whole : {kDiscover, lease_of(kClient), ask(3, kThird, kServer), solicit(3, 5)}) {
+  for (const ByteBuffer& whole :
+       {kDiscover, lease_of(kClient), ask(3, kThird, kServer), solicit(3, 5), listens(3, {5, 6, 7})}) {
     for (std::size_t size = kSmallestFrame; size < whole.size(); ++size) {
-      (void)snoop(Frame::copy(ByteView(whole).first(size)));
+      const Frame cut = Frame::copy(ByteView(whole).first(size));
+      (void)snoop(cut);
+      (void)reported_groups(cut);
     }
   }
   auto fragment = lease_of(kClient);
