@@ -57,7 +57,7 @@ libyaml-cpp-dev       lab files
 libexpected-dev       errors as values
 libjson-c-dev         JSON
 libtins-dev           names what a network frame holds
-libpcap-dev           needed by libtins
+libpcap-dev           which frames a fault is about; needed by libtins
 libsodium-dev         digests
 libarchive-dev        root file systems and initramfs archives
 libnl-genl-3-dev      attaches network block devices in guests

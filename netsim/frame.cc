@@ -56,6 +56,7 @@ FrameBuffer* take_buffer(std::size_t size) {
   buffer->size = static_cast<std::uint32_t>(size);
   buffer->start = kHeadroom;
   buffer->switches_passed = 0;
+  buffer->origin = 0;
   buffer->offload = {};
   return buffer;
 }
@@ -102,7 +103,7 @@ Frame Frame::tagged(VlanTag tag) && {
   if (buffer_->owners == 1 && buffer_->start >= kTagSize && size() + kTagSize <= kLargestFrame) {
     result = std::move(*this);
     std::uint8_t* old_start = result.buffer_->data();
-    result.buffer_->start = static_cast<std::uint16_t>(result.buffer_->start - kTagSize);
+    result.buffer_->start = static_cast<std::uint8_t>(result.buffer_->start - kTagSize);
     result.buffer_->size += kTagSize;
     std::memmove(result.buffer_->data(), old_start, kAddresses);
   } else {
@@ -113,6 +114,7 @@ Frame Frame::tagged(VlanTag tag) && {
     std::memcpy(to + kAddresses + kTagSize, buffer_->data() + kAddresses, size() - kAddresses);
     result.buffer_->offload = buffer_->offload;
     result.buffer_->switches_passed = buffer_->switches_passed;
+    result.buffer_->origin = buffer_->origin;
   }
   std::uint8_t* at = result.buffer_->data() + kAddresses;
   at[0] = kEthertypeVlan >> 8;
@@ -130,7 +132,7 @@ Frame Frame::untagged() && {
     result = std::move(*this);
     std::uint8_t* old_start = result.buffer_->data();
     std::memmove(old_start + kTagSize, old_start, kAddresses);
-    result.buffer_->start = static_cast<std::uint16_t>(result.buffer_->start + kTagSize);
+    result.buffer_->start = static_cast<std::uint8_t>(result.buffer_->start + kTagSize);
     result.buffer_->size -= kTagSize;
   } else {
     result = Frame(detail::take_buffer(size() - kTagSize));
@@ -140,6 +142,7 @@ Frame Frame::untagged() && {
     std::memcpy(to + kAddresses, buffer_->data() + kAddresses + kTagSize, size() - kAddresses - kTagSize);
     result.buffer_->offload = buffer_->offload;
     result.buffer_->switches_passed = buffer_->switches_passed;
+    result.buffer_->origin = buffer_->origin;
   }
   move_checksum_start(result.buffer_->offload, -int{kTagSize});
   return result;

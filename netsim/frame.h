@@ -50,8 +50,9 @@ namespace detail {
 struct FrameBuffer {
   std::uint32_t owners;
   std::uint32_t size;
-  std::uint16_t start;  // of the frame in data(); what lies before it is room for a VLAN tag
   std::uint16_t switches_passed;
+  std::uint16_t origin;
+  std::uint8_t start;  // of the frame in data(); what lies before it is room for a VLAN tag
   std::uint8_t pool_class;
   Offload offload;
   FrameBuffer* next_free;
@@ -127,6 +128,11 @@ class Frame {
     if (before != 0xffff) ++buffer_->switches_passed;
     return before;
   }
+
+  // Where the frame, in all its copies, entered the network; 0 until it is said. What a partition goes by.
+  // Not part of what the frame is.
+  std::uint16_t origin() const { return buffer_->origin; }
+  void set_origin(std::uint16_t station) const { buffer_->origin = station; }
 
  private:
   friend class FrameBuilder;

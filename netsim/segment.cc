@@ -9,8 +9,9 @@ namespace rookery::netsim {
 namespace {
 
 constexpr std::uint16_t kIpv4 = 0x0800, kIpv6 = 0x86dd;
-constexpr std::uint8_t kTcp = 6;
-constexpr std::size_t kIpv4Header = 20, kIpv6Header = 40, kTcpHeader = 20;
+constexpr std::uint8_t kTcp = 6, kUdp = 17;
+constexpr std::size_t kIpv4Header = 20, kIpv6Header = 40, kTcpHeader = 20, kUdpHeader = 8;
+constexpr std::size_t kUdpChecksum = 6;  // RFC 768
 // RFC 9293 §3.1
 constexpr std::size_t kSequence = 4, kDataOffset = 12, kFlags = 13, kTcpChecksum = 16;
 constexpr std::uint8_t kFin = 0x01, kPush = 0x08, kCongestionWindowReduced = 0x80;
@@ -128,7 +129,63 @@ std::size_t send_segments(const Frame& frame, Port& to) {
   return index;
 }
 
+// A whole TCP or UDP packet, with nothing behind what its own lengths say (a short frame is padded).
+struct Transport {
+  std::size_t ip, header, payload, end;
+  std::uint8_t protocol;
+  bool v6;
+};
+
+std::optional<Transport> transport_of(ByteView frame) {
+  if (frame.size() < kSmallestFrame + 4) return std::nullopt;
+  Transport found{};
+  found.ip = big16(frame, 12) == kEthertypeVlan ? 18 : 14;
+  const std::uint32_t ethertype = big16(frame, found.ip - 2);
+  found.v6 = ethertype == kIpv6;
+  const ByteView packet = frame.subspan(found.ip);
+  if ((ethertype != kIpv4 && !found.v6) || packet.size() < (found.v6 ? kIpv6Header : kIpv4Header))
+    return std::nullopt;
+  const std::size_t ip_size = found.v6 ? kIpv6Header : std::size_t{packet[0] & 0xfu} * 4;
+  const std::size_t length = big16(packet, found.v6 ? 4 : 2) + (found.v6 ? kIpv6Header : 0);
+  // More fragments, or not the first one (RFC 791 §3.1).
+  if (!found.v6 && (ip_size < kIpv4Header || (big16(packet, 6) & 0x3fff) != 0)) return std::nullopt;
+  found.protocol = packet[found.v6 ? 6 : 9];
+  if ((found.protocol != kTcp && found.protocol != kUdp) || length > packet.size()) return std::nullopt;
+  const std::size_t smallest = found.protocol == kTcp ? kTcpHeader : kUdpHeader;
+  if (length < ip_size + smallest) return std::nullopt;
+  found.header = found.ip + ip_size;
+  found.end = found.ip + length;
+  found.payload =
+      found.header +
+      (found.protocol == kTcp ? std::size_t{frame[found.header + kDataOffset]} / 16 * 4 : kUdpHeader);
+  if (found.payload < found.header + smallest || found.payload > found.end) return std::nullopt;
+  return found;
+}
+
 }  // namespace
+
+std::size_t payload_offset(ByteView frame) {
+  const auto found = transport_of(frame);
+  return found && found->payload < found->end ? found->payload : kSmallestFrame;
+}
+
+void refresh_checksums(std::span<std::uint8_t> frame) {
+  const auto found = transport_of(frame);
+  if (!found) return;
+  const auto ip = frame.subspan(found->ip, found->header - found->ip);
+  const auto segment = frame.subspan(found->header, found->end - found->header);
+  if (!found->v6) {
+    put16(ip, 10, 0);
+    put_checksum(ip, 10, add(0, ip));
+  }
+  const std::size_t field = found->protocol == kTcp ? kTcpChecksum : kUdpChecksum;
+  if (found->protocol == kUdp && big16(segment, field) == 0) return;  // it has none (RFC 768)
+  put16(segment, field, 0);
+  const std::array<std::uint8_t, 4> rest{0, found->protocol, static_cast<std::uint8_t>(segment.size() >> 8),
+                                         static_cast<std::uint8_t>(segment.size())};
+  const auto addresses = found->v6 ? ip.subspan(8, 32) : ip.subspan(12, 8);
+  put_checksum(segment, field, add(add(add(0, addresses), rest), segment));
+}
 
 bool check_offload(ByteView frame, Offload& offload) {
   // Only a device may say that a checksum is known to be good.

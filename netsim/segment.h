@@ -25,4 +25,10 @@ inline bool is_finished(const Frame& frame) {
 // makes of it.
 std::size_t send_finished(const Frame& frame, Port& to);
 
+// Where the payload of a TCP or UDP packet over IPv4 or IPv6 begins; behind the Ethernet header of any other.
+std::size_t payload_offset(ByteView frame);
+// Makes the checksums of such a packet right: of its IPv4 header, and of TCP or UDP where it is no fragment.
+// Leaves any other frame as it is.
+void refresh_checksums(std::span<std::uint8_t> frame);
+
 }  // namespace rookery::netsim

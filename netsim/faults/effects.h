@@ -46,8 +46,8 @@ struct Delay {
 };
 enum class Distribution : std::uint8_t {
   uniform,  // in [0, 2 × mean)
-  normal,   // standard deviation of half the mean, cut off at 0 and at four times the mean
-  pareto,   // shape 3, scale so that the mean is right; cut off at a hundred times the mean
+  normal,   // standard deviation of a third of the mean (the sum of twelve uniform numbers), not below 0
+  pareto,   // shape 2, from half the mean on; cut off at a hundred times the mean
 };
 struct Jitter {
   Duration mean{0};

@@ -31,9 +31,4 @@ class FaultEvents {
                          const netsim::Frame&) {}
 };
 
-struct FaultCounters {
-  std::uint64_t seen = 0;  // frames that matched
-  std::uint64_t hit = 0;   // of them, those that were struck
-};
-
 }  // namespace rookery::vboot
