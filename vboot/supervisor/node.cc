@@ -31,6 +31,11 @@ Stage stage_of(agent::BootStage stage) {
   return Stage::firmware;
 }
 
+// Its number in the network (netsim::Frame::origin), where 0 is nobody's.
+std::uint16_t station_of(const MachinePlan& plan) {
+  return static_cast<std::uint16_t>(plan.index + 1);
+}
+
 // A DHCP message that concerns `mac`. Looked at cheaply first: this is called for every frame of a boot.
 std::optional<netsim::DhcpSeen> dhcp_of(const netsim::Frame& frame, netsim::MacAddress mac) {
   constexpr std::size_t kUdpPorts = 34;  // Ethernet 14, IPv4 without options 20
@@ -58,6 +63,8 @@ Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents
       tap_in_(2 * plan.index, netsim::Direction::inbound),
       capture_out_(loop, netsim::Direction::outbound),
       capture_in_(loop, netsim::Direction::inbound),
+      faults_out_(loop, netsim::FaultPoint::Side::sends, station_of(plan)),
+      faults_in_(loop, netsim::FaultPoint::Side::hears, station_of(plan)),
       management_out_(2 * plan.index + 1, netsim::Direction::outbound),
       management_in_(2 * plan.index + 1, netsim::Direction::inbound) {}
 
@@ -102,7 +109,7 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   return node;
 }
 
-// guest → tap → capture → uplink → switch → downlink → capture → tap → guest
+// guest → tap → capture → faults → uplink → switch → faults → downlink → capture → tap → guest
 Status Node::plug(netsim::Switch& to) {
   auto nic = netsim::VhostNetPort::listen(loop_, setup_.folder / kDataNic,
                                           *netsim::MacAddress::from_bytes(plan_.data_mac),
@@ -115,9 +122,11 @@ Status Node::plug(netsim::Switch& to) {
   tap_in_.connect(*nic_);
   nic_->connect(tap_out_);
   tap_out_.connect(capture_out_);
-  capture_out_.connect(*uplink_);
+  capture_out_.connect(faults_out_);
+  faults_out_.connect(*uplink_);
+  faults_in_.connect(*downlink_);
   switch_ = &to;
-  switch_port_ = &to.attach(plan_.name, *downlink_);
+  switch_port_ = &to.attach(plan_.name, faults_in_);
   to.set_vlans(*switch_port_, setup_.vlans);
   to.set_trusted(*switch_port_, plan_.role == Role::boot_server);
   uplink_->connect(*switch_port_);
@@ -147,6 +156,20 @@ Status Node::plug_management() {
   management_out_.watch(*this);
   management_in_.watch(*this);
   return {};
+}
+
+Cable Node::cable() {
+  Cable cable;
+  cable.name = plan_.name;
+  cable.ends = {plan_.switch_index};
+  cable.up = &faults_out_;
+  cable.down = &faults_in_;
+  cable.up_link = uplink_.get();
+  cable.down_link = downlink_.get();
+  cable.plug = [this](bool up) { switch_->set_link(*switch_port_, up); };
+  cable.to = switch_;
+  cable.port = switch_port_;
+  return cable;
 }
 
 Status Node::power_on() {

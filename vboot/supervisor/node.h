@@ -16,6 +16,7 @@
 #include "netsim/ports/vhost_net.h"
 #include "netsim/switch.h"
 #include "netsim/tap.h"
+#include "vboot/faults/cable.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/roles/roles.h"
 #include "vboot/supervisor/agent_client.h"
@@ -82,6 +83,8 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   void cancel_exec(std::uint32_t request);
   // Captures its cable from now on; null ends it.
   Status capture(const std::shared_ptr<netsim::CaptureFile>& file);
+  // For faults.
+  Cable cable();
 
  private:
   Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events);
@@ -114,6 +117,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   std::unique_ptr<netsim::VhostNetPort> nic_;
   netsim::WatchTap tap_out_, tap_in_;
   netsim::CaptureTap capture_out_, capture_in_;
+  netsim::FaultPoint faults_out_, faults_in_;
   std::unique_ptr<netsim::Link> uplink_, downlink_;
 
   // The management NIC: a cable of its own, straight to us.
