@@ -59,6 +59,7 @@ libjson-c-dev         JSON
 libtins-dev           names what a network frame holds
 libpcap-dev           which frames a fault is about; needed by libtins
 libsodium-dev         digests
+libzstd-dev           compresses the trace of a run
 libarchive-dev        root file systems and initramfs archives
 libnl-genl-3-dev      attaches network block devices in guests
 libbenchmark-dev      the benchmarks

@@ -1,0 +1,45 @@
+// A trace on its way to the disk: the format that record.h describes, compressed as it goes. One owner; a
+// file that was not closed is one of a run that did not end.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "base/units.h"
+#include "vboot/control/json.h"
+
+namespace rookery::vboot {
+
+class TraceFile {
+ public:
+  static Result<std::unique_ptr<TraceFile>> create(const std::filesystem::path& path, const Json& header,
+                                                   Bytes limit);
+  ~TraceFile();
+  TraceFile(const TraceFile&) = delete;
+  TraceFile& operator=(const TraceFile&) = delete;
+
+  // After the limit, or an error that close() gives, it does nothing.
+  void write(ByteView record, ByteView kept);
+  bool is_full() const { return full_; }
+  Status close();
+
+ private:
+  TraceFile(std::filesystem::path path, Bytes limit, UniqueFd fd);
+  void compress(bool last);
+  void put(ByteView bytes);
+
+  struct Compressor;
+  std::filesystem::path path_;
+  std::uint64_t limit_;
+  UniqueFd fd_;
+  std::unique_ptr<Compressor> compressor_;
+  ByteWriter pending_;
+  std::uint64_t size_ = 0;
+  bool full_ = false;
+  int error_ = 0;
+};
+
+}  // namespace rookery::vboot
