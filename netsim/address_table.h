@@ -44,6 +44,8 @@ class AddressTable {
   // Who is to be asked for `address`; nobody if that is not known, or the owner has not answered.
   std::optional<MacAddress> ask(std::uint16_t vlan, const IpAddress& address, Time now);
 
+  void clear() { entries_.assign(entries_.size(), Entry{}); }
+
   struct Entry {
     IpAddress address;
     std::uint16_t vlan = 0;  // 0: free

@@ -11,6 +11,8 @@ std::string_view name(SwitchDrop drop) {
   switch (drop) {
     case SwitchDrop::port_down:
       return "port down";
+    case SwitchDrop::port_blocked:
+      return "port blocked";
     case SwitchDrop::bad_source:
       return "bad source";
     case SwitchDrop::bad_tag:
@@ -66,7 +68,7 @@ constexpr std::uint64_t group_key(std::uint16_t vlan, MacAddress group) {
 }  // namespace
 
 bool SwitchPort::hears(std::uint16_t vlan, MacAddress group) const {
-  return groups_.size() >= Switch::kGroupsPerPort ||
+  return hears_all_ || groups_.size() >= Switch::kGroupsPerPort ||
          std::binary_search(groups_.begin(), groups_.end(), group_key(vlan, group));
 }
 
@@ -112,6 +114,27 @@ void Switch::detach(SwitchPort& port) {
 void Switch::set_link(SwitchPort& port, bool up) {
   if (port.up_ && !up) table_.forget(port.number_);
   port.up_ = up;
+}
+
+void Switch::set_blocked(SwitchPort& port, bool blocked) {
+  if (!port.blocked_ && blocked) table_.forget(port.number_);
+  port.blocked_ = blocked;
+}
+
+void Switch::forget_places() {
+  table_.clear();
+}
+
+void Switch::hear_all_groups(SwitchPort& port) {
+  port.hears_all_ = true;
+}
+
+void Switch::forget_everything() {
+  table_.clear();
+  if (addresses_) addresses_->clear();
+  for (const auto& port : ports_) {
+    if (port != nullptr) port->hears_all_ = true;
+  }
 }
 
 void Switch::set_vlans(SwitchPort& port, const VlanMembership& vlans) {
@@ -170,6 +193,7 @@ void Switch::work_off() {
 
 void Switch::forward(SwitchPort& from, Frame frame) {
   if (!from.up_) return from.count(SwitchDrop::port_down);
+  if (from.blocked_) return from.count(SwitchDrop::port_blocked);
   const MacAddress source = frame.source();
   const MacAddress destination = frame.destination();
   if (source.is_group() || source.is_zero()) return from.count(SwitchDrop::bad_source);
@@ -254,7 +278,7 @@ void Switch::flood(const SwitchPort& from, std::uint16_t vlan, const Frame& fram
   Frame tagged;
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     SwitchPort* to = ports_[i].get();
-    if (to == nullptr || to == &from || !to->up_ || !to->vlans_.contains(vlan)) continue;
+    if (to == nullptr || to == &from || !to->forwards() || !to->vlans_.contains(vlan)) continue;
     const bool concerned =
         to_whom == Way::as_usual || to->trusted_ || (to_whom == Way::listeners && to->hears(vlan, group));
     if (!concerned) continue;
@@ -266,7 +290,7 @@ void Switch::flood(const SwitchPort& from, std::uint16_t vlan, const Frame& fram
 }
 
 void Switch::deliver(SwitchPort& to, std::uint16_t vlan, Frame frame) {
-  if (!to.up_) return to.count(SwitchDrop::out_port_down);
+  if (!to.forwards()) return to.count(SwitchDrop::out_port_down);
   if (!to.vlans_.contains(vlan)) return to.count(SwitchDrop::out_vlan_refused);
   emit(to, dress(std::move(frame), vlan, to.vlans_.is_tagged(vlan)));
 }

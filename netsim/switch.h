@@ -31,6 +31,7 @@ class Switch;
 // Why a switch dropped a frame. Counted at the port where it came in, except those marked "out".
 enum class SwitchDrop : std::uint8_t {
   port_down,         // it came in on a port that is down
+  port_blocked,      // it came in on a port that does not forward (yet, or by spanning tree)
   bad_source,        // its source is a group or zero
   bad_tag,           // its VLAN tag is cut off, names VLAN 4095, or is followed by another tag
   reserved,          // to 01:80:C2:00:00:00 to :0F, which no bridge forwards
@@ -39,11 +40,11 @@ enum class SwitchDrop : std::uint8_t {
   rogue_dhcp,        // a DHCP server's message from a port that is not trusted
   busy,              // more frames than kWaitingFrames came while others were being forwarded
   same_port,         // its destination is known to be where it came from
-  out_port_down,     // out: its destination's port is down
+  out_port_down,     // out: its destination's port is down, or does not forward
   out_vlan_refused,  // out: its destination's port has left the VLAN
   out_no_buffer,     // out: adding or removing its tag needed a buffer and the pool is at its limit
 };
-inline constexpr std::size_t kSwitchDrops = 12;
+inline constexpr std::size_t kSwitchDrops = 13;
 std::string_view name(SwitchDrop drop);
 
 struct SwitchPortCounters {
@@ -72,6 +73,7 @@ class SwitchPort final : public Port {
   PortNumber number() const { return number_; }
   const std::string& name() const { return name_; }
   bool is_up() const { return up_; }
+  bool is_blocked() const { return blocked_; }
   bool is_trusted() const { return trusted_; }
   const VlanMembership& vlans() const { return vlans_; }
   const SwitchPortCounters& counters() const { return counters_; }
@@ -81,6 +83,7 @@ class SwitchPort final : public Port {
  private:
   friend class Switch;
   void join(std::uint16_t vlan, MacAddress group);
+  bool forwards() const { return up_ && !blocked_; }
   void count(SwitchDrop reason) { ++counters_.drops[static_cast<std::size_t>(reason)]; }
 
   Switch& switch_;
@@ -88,9 +91,11 @@ class SwitchPort final : public Port {
   std::string name_;
   Port* out_;
   bool up_ = true;
+  bool blocked_ = false;
   bool attached_ = true;
   bool trusted_ = false;
   VlanMembership vlans_;
+  bool hears_all_ = false;
   std::vector<std::uint64_t> groups_;  // VLAN and address, sorted
   SwitchPortCounters counters_;
 };
@@ -131,6 +136,15 @@ class Switch {
   void detach(SwitchPort& port);
 
   void set_link(SwitchPort& port, bool up);  // going down forgets what was learnt there
+  // A blocked port neither forwards nor learns (IEEE 802.1Q-2018 §8.4, "discarding").
+  void set_blocked(SwitchPort& port, bool blocked);
+  // Forgets where everyone is, for the ways have changed (§8.7.3).
+  void forget_places();
+  // From now on this port is taken to have a listener for every group: who listens behind it may have
+  // changed, and nobody here asks again (RFC 4541 §2.1.1).
+  void hear_all_groups(SwitchPort& port);
+  // As a restart does: all places, all addresses, all groups.
+  void forget_everything();
   void set_vlans(SwitchPort& port, const VlanMembership& vlans);
   // Whether DHCP servers and routers are behind this port (a server's own, or one that leads to another
   // switch).

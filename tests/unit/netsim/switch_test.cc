@@ -157,6 +157,34 @@ BOOST_AUTO_TEST_CASE(counts_frames_and_bytes_per_port) {
   BOOST_TEST(lab.at[1]->counters().bytes_out == 100U);
 }
 
+BOOST_AUTO_TEST_CASE(neither_takes_from_nor_gives_to_nor_learns_at_a_port_that_is_blocked) {
+  Lab lab(3);
+  lab.send(1, MacAddress::broadcast(), machine(2));
+  lab.network.set_blocked(*lab.at[1], true);
+  lab.send(1, MacAddress::broadcast(), machine(3));
+  lab.send(0, machine(2), machine(1));  // forgotten: flooded, but not there
+  lab.send(0, machine(3), machine(1));
+  BOOST_TEST((lab.received() == Counts{1, 0, 3}));
+  BOOST_TEST(lab.dropped(1, SwitchDrop::port_blocked) == 1U);
+  lab.network.set_blocked(*lab.at[1], false);
+  lab.send(0, MacAddress::broadcast(), machine(1));
+  BOOST_TEST((lab.received() == Counts{1, 1, 4}));
+}
+
+BOOST_AUTO_TEST_CASE(floods_to_all_again_when_it_has_forgotten_where_they_are) {
+  for (const bool restarted : {false, true}) {
+    Lab lab(3);
+    lab.send(1, MacAddress::broadcast(), machine(2));
+    if (restarted) {
+      lab.network.forget_everything();
+    } else {
+      lab.network.forget_places();
+    }
+    lab.send(0, machine(2), machine(1));
+    BOOST_TEST((lab.received() == Counts{1, 1, 2}));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(every_reason_has_a_name) {
   for (std::size_t i = 0; i < kSwitchDrops; ++i) {
     BOOST_TEST(!name(static_cast<SwitchDrop>(i)).empty());
