@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/event_loop.h"
+#include "base/lane.h"
 #include "base/result.h"
 #include "base/units.h"
 
@@ -67,6 +68,7 @@ struct MachineSpec {
   std::vector<DiskPlug> disks;
   std::uint64_t seed = 0;               // of what the machine takes for randomness, where time is virtual
   std::filesystem::path memory_folder;  // on tmpfs: guest memory lies there, unlinked
+  Lane* lane = nullptr;                 // in lockstep; outlives the machine
 };
 
 class Machine;
@@ -81,6 +83,16 @@ class MachineEvents {
   virtual void console_output(Machine& machine, std::string_view bytes) = 0;
 };
 
+// Machines that can be stopped and go on. In lockstep all of these are exact; otherwise as the host can.
+class Pausing {
+ public:
+  virtual ~Pausing() = default;
+  virtual Status freeze() = 0;
+  virtual Status thaw() = 0;
+  // Computes only once in so long; zero: as fast as it can.
+  virtual Status slow(Duration gap) = 0;
+};
+
 class Machine {  // destruction power-cuts the guest and waits until nothing of it is left
  public:
   virtual ~Machine() = default;
@@ -91,6 +103,7 @@ class Machine {  // destruction power-cuts the guest and waits until nothing of 
   virtual void console_input(std::string_view bytes) = 0;
   // Host processes that are this machine, for accounting; empty when off.
   virtual std::vector<pid_t> processes() const = 0;
+  virtual Pausing* pausing() { return nullptr; }
 };
 
 class Backend {

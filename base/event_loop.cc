@@ -15,6 +15,10 @@ void Watch::want(std::uint32_t events) {
 // An EventId is a slot and the slot's generation, so that an old one names nothing. A cancelled event leaves
 // its heap entry behind, and its slot is not used again before that entry has come up.
 EventId EventLoop::at(Time time, Action action) {
+  return at(time, 0, ++sequence_, std::move(action));
+}
+
+EventId EventLoop::at(Time time, LaneNumber lane, std::uint64_t sequence, Action action) {
   std::uint32_t slot;
   if (free_slots_.empty()) {
     slot = static_cast<std::uint32_t>(slots_.size());
@@ -26,7 +30,7 @@ EventId EventLoop::at(Time time, Action action) {
   slots_[slot].action = std::move(action);
   slots_[slot].used = true;
   ++queued_;
-  heap_.push_back(Entry{std::max(time, now_), ++sequence_, slot});
+  heap_.push_back(Entry{std::max(time, now_), lane, slot, sequence});
   std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
   return EventId{(std::uint64_t{slots_[slot].generation} << 32) | slot};
 }
@@ -69,7 +73,7 @@ bool EventLoop::turn() {
   const std::uint64_t newest = sequence_;
   while (!stopped_) {
     const auto due = next();
-    if (!due || *due > now_ || heap_.front().sequence > newest) break;
+    if (!due || *due > now_ || (heap_.front().lane == 0 && heap_.front().sequence > newest)) break;
     const std::uint32_t slot = heap_.front().slot;
     std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
     heap_.pop_back();

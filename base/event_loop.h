@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "base/pacer.h"
@@ -23,6 +24,9 @@ struct EventId {
   std::uint64_t value = 0;
   explicit operator bool() const { return value != 0; }
 };
+
+// Names a lane (base/lane.h). Zero is the loop itself.
+using LaneNumber = std::uint32_t;
 
 class EventLoop;
 
@@ -60,13 +64,18 @@ class EventLoop final : private Agenda {
   EventId at(Time time, Action action);  // a time that has passed means now
   EventId after(Duration delay, Action action) { return at(now_ + delay, std::move(action)); }
   EventId soon(Action action) { return at(now_, std::move(action)); }
+  // The same, from a lane: among events of one instant the loop's own come first, then those of each lane in
+  // the order that it gives them, whoever was quicker.
+  EventId at(Time time, LaneNumber lane, std::uint64_t sequence, Action action);
+  LaneNumber new_lane() { return ++lanes_; }
   bool cancel(EventId event);  // false if it ran or was cancelled before
 
   Watch watch(int fd, std::uint32_t events, FdAction action);
 
   // See Pacer: whether guests are stepped through time, and a hold on time for as long as one runs.
   bool lockstep() const { return pacer_->lockstep(); }
-  Hold hold() { return pacer_->hold(); }
+  Hold hold(Time since, const std::string& who) { return pacer_->hold(since, who); }
+  Duration lookahead() const { return pacer_->lookahead(); }
 
   // Runs until stop(), or until nothing can ever happen again.
   Outcome run();
@@ -75,16 +84,21 @@ class EventLoop final : private Agenda {
   // passed.
   bool run_until(const std::function<bool()>& done, Duration limit);
 
+  // In lockstep, after a run: lets the guests do what belongs before the present and nothing of what comes
+  // after, so that their disks and the like are what they are at this instant. False if one never yields.
+  bool drain() { return pacer_->drain(poller_); }
+
   std::size_t events_queued() const { return queued_; }
 
  private:
   friend class Watch;
   struct Entry {
     Time time;
-    std::uint64_t sequence;
+    LaneNumber lane;
     std::uint32_t slot;
+    std::uint64_t sequence;
     bool operator>(const Entry& other) const {
-      return time != other.time ? time > other.time : sequence > other.sequence;
+      return std::tie(time, lane, sequence) > std::tie(other.time, other.lane, other.sequence);
     }
   };
   struct Slot {
@@ -105,6 +119,7 @@ class EventLoop final : private Agenda {
   std::vector<std::uint32_t> free_slots_;
   std::size_t queued_ = 0;
   std::uint64_t sequence_ = 0;
+  LaneNumber lanes_ = 0;
   Time now_{};
   bool stopped_ = false;
 };

@@ -34,15 +34,37 @@ bool VirtualPacer::advance(Agenda& agenda, Poller&) {
   return next.has_value();
 }
 
+// Not past what somebody who runs could still do: the earliest comes the lookahead after it began to run.
+bool LockstepPacer::may_pass(std::optional<Time> next) const {
+  if (held_->empty()) return true;
+  return rules_.side_by_side && next && *next < held_->begin()->first + rules_.lookahead;
+}
+
+bool LockstepPacer::wait_for_somebody(Poller& poller) {
+  if (poller.wait(rules_.patience, [] {}) > 0 || held_->empty()) return true;
+  std::vector<std::string> stuck;
+  for (const auto& [since, who] : *held_) stuck.push_back(who);
+  on_stuck_(stuck);
+  return false;
+}
+
+bool LockstepPacer::drain(Poller& poller) {
+  while (!held_->empty()) {
+    if (!wait_for_somebody(poller)) return false;
+  }
+  return true;
+}
+
 bool LockstepPacer::advance(Agenda& agenda, Poller& poller) {
-  while (count_->held > 0) {
-    if (poller.wait(patience_, [] {}) == 0 && count_->held > 0) on_stuck_();
+  while (!may_pass(agenda.next())) {
+    if (!wait_for_somebody(poller)) return false;
   }
   // Whoever is not held can only be outside of the run (a signal, the control socket): seen now and then.
   constexpr unsigned kStepsBetweenPolls = 256;
   if (++since_poll_ >= kStepsBetweenPolls || !agenda.next()) {
     since_poll_ = 0;
     poller.wait(Duration{0}, [] {});
+    if (!may_pass(agenda.next())) return true;  // one that had rested runs again
   }
   const auto next = agenda.next();
   if (next) agenda.set_now(*next);

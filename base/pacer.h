@@ -3,48 +3,52 @@
 //
 //   WallPacer      the monotonic clock and epoll: live labs
 //   VirtualPacer   nobody waits, the next event's time is now: unit tests, fakes, sweeps
-//   LockstepPacer  the next event's time is now, but not before everyone outside who holds time has let go of
-//                  it: guests under time travel (the controller in backends/uml/time_travel takes the holds)
+//   LockstepPacer  the next event's time is now, but not before everyone outside who runs at an earlier one
+//   has
+//                  yielded, or cannot reach so far: guests under time travel (base/lane.h takes the holds)
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/poller.h"
 #include "base/units.h"
 
 namespace rookery {
 
-// Counts who holds time (see Hold). Shared by the pacer and the holds, so that a hold may outlive the loop.
-struct HoldCount {
-  int held = 0;
-};
+// Who holds time, by since when. Shared by the pacer and the holds, so that a hold may outlive the loop.
+using HeldSince = std::multimap<Time, std::string>;
 
-// While one exists, time does not pass in lockstep: somebody outside (a guest) is running at the present
-// instant, and what it does arrives on file descriptors. Move-only; without effect under other pacers.
+// While one exists, time does not pass in lockstep further than the lookahead from when it was taken:
+// somebody outside (a guest, by name) runs from that instant on, and what it does arrives on file
+// descriptors. Move-only; without effect under other pacers.
 class Hold {
  public:
   Hold() = default;
-  explicit Hold(std::shared_ptr<HoldCount> count) : count_(std::move(count)) {
-    if (count_) ++count_->held;
-  }
-  Hold(Hold&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  Hold(std::shared_ptr<HeldSince> held, Time since, const std::string& who)
+      : held_(std::move(held)), at_(held_->emplace(since, who)) {}
+  Hold(Hold&& other) noexcept : held_(std::exchange(other.held_, nullptr)), at_(other.at_) {}
   Hold& operator=(Hold&& other) noexcept {
     release();
-    count_ = std::exchange(other.count_, nullptr);
+    held_ = std::exchange(other.held_, nullptr);
+    at_ = other.at_;
     return *this;
   }
   ~Hold() { release(); }
-  explicit operator bool() const { return count_ != nullptr; }
+  explicit operator bool() const { return held_ != nullptr; }
   void release() {
-    if (count_) --count_->held;
-    count_ = nullptr;
+    if (held_) held_->erase(at_);
+    held_ = nullptr;
   }
 
  private:
-  std::shared_ptr<HoldCount> count_;
+  std::shared_ptr<HeldSince> held_;
+  HeldSince::iterator at_;
 };
 
 // The queue as its pacer sees it. What arrives from outside may change the agenda: ask again afterwards.
@@ -64,7 +68,11 @@ class Pacer {
   virtual bool advance(Agenda& agenda, Poller& poller) = 0;
 
   virtual bool lockstep() const { return false; }
-  virtual Hold hold() { return {}; }
+  virtual Hold hold(Time, const std::string&) { return {}; }
+  // Waits until nobody outside runs at or before the present; false if somebody never yields.
+  virtual bool drain(Poller&) { return true; }
+  // How long what happens within a lane (base/lane.h) takes at least to leave it.
+  virtual Duration lookahead() const { return Duration{0}; }
 };
 
 class WallPacer final : public Pacer {
@@ -82,21 +90,33 @@ class VirtualPacer final : public Pacer {
   bool advance(Agenda& agenda, Poller& poller) override;
 };
 
+struct LockstepRules {
+  Duration lookahead{0};
+  // Let guests run at the same time, as far as the lookahead allows. What happens is the same without.
+  bool side_by_side = true;
+  // Of host time that a guest may run without yielding. Host time decides nothing else.
+  Duration patience = std::chrono::seconds(60);
+};
+
 class LockstepPacer final : public Pacer {
  public:
-  // `on_stuck` is called when time was held for `patience` of host time with nothing arriving: a guest that
-  // never yields. It has to end the hold (by killing the guest); host time decides nothing else.
-  LockstepPacer(Duration patience, std::function<void()> on_stuck)
-      : patience_(patience), on_stuck_(std::move(on_stuck)), count_(std::make_shared<HoldCount>()) {}
+  // `on_stuck` is told who never yields; the run is over then.
+  LockstepPacer(const LockstepRules& rules, std::function<void(const std::vector<std::string>&)> on_stuck)
+      : rules_(rules), on_stuck_(std::move(on_stuck)), held_(std::make_shared<HeldSince>()) {}
 
   bool advance(Agenda& agenda, Poller& poller) override;
+  bool drain(Poller& poller) override;
   bool lockstep() const override { return true; }
-  Hold hold() override { return Hold(count_); }
+  Hold hold(Time since, const std::string& who) override { return Hold(held_, since, who); }
+  Duration lookahead() const override { return rules_.lookahead; }
 
  private:
-  Duration patience_;
-  std::function<void()> on_stuck_;
-  std::shared_ptr<HoldCount> count_;
+  bool may_pass(std::optional<Time> next) const;
+  bool wait_for_somebody(Poller& poller);
+
+  LockstepRules rules_;
+  std::function<void(const std::vector<std::string>&)> on_stuck_;
+  std::shared_ptr<HeldSince> held_;
   unsigned since_poll_ = 0;
 };
 

@@ -21,9 +21,10 @@ constexpr std::uint32_t kSegmentsPerRequest = 126;  // a queue of 256 holds two 
 
 Result<std::unique_ptr<VhostBlockDevice>> VhostBlockDevice::listen(EventLoop& loop,
                                                                    const std::filesystem::path& socket,
-                                                                   BlockStore& store, std::string serial) {
+                                                                   BlockStore& store, std::string serial,
+                                                                   Lane* lane) {
   std::unique_ptr<VhostBlockDevice> device(new VhostBlockDevice(store, std::move(serial)));
-  auto endpoint = vhost_user::Endpoint::listen(loop, socket, *device);
+  auto endpoint = vhost_user::Endpoint::listen(loop, socket, *device, lane);
   if (!endpoint) return tl::unexpected<Error>(endpoint.error());
   device->endpoint_ = std::move(*endpoint);
   return device;

@@ -16,7 +16,8 @@ class VhostBlockDevice final : private vhost_user::DeviceModel {
   // bytes).
   static Result<std::unique_ptr<VhostBlockDevice>> listen(EventLoop& loop,
                                                           const std::filesystem::path& socket,
-                                                          BlockStore& store, std::string serial);
+                                                          BlockStore& store, std::string serial,
+                                                          Lane* lane = nullptr);
 
   struct Counters {
     std::uint64_t reads = 0, bytes_read = 0, writes = 0, flushes = 0, errors = 0, malformed = 0;

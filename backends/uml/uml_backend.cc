@@ -23,11 +23,14 @@ constexpr const char* kTimeTravelName = "time";
 constexpr int kVirtioNet = 1;
 constexpr int kVirtioBlock = 2;
 
-class UmlMachine final : public Machine {
+class UmlMachine final : public Machine, private LaneDevice {
  public:
   UmlMachine(EventLoop& loop, MachineSpec spec, MachineEvents& events)
       : loop_(loop), spec_(std::move(spec)), events_(events) {}
-  ~UmlMachine() override { loop_.cancel(restart_); }
+  ~UmlMachine() override {
+    loop_.cancel(restart_);
+    if (spec_.lane != nullptr) spec_.lane->detach(*this);
+  }
 
   Status prepare();
   const std::string& name() const override { return spec_.name; }
@@ -38,8 +41,12 @@ class UmlMachine final : public Machine {
   std::vector<pid_t> processes() const override;
 
  private:
+  void pull_the_plug();
   void exited(ExitStatus status);
+  void finish(ExitStatus status);
   void read_console();
+  void settle() override;
+  bool announce() override { return false; }
 
   EventLoop& loop_;
   MachineSpec spec_;
@@ -51,7 +58,7 @@ class UmlMachine final : public Machine {
   MachineState state_ = MachineState::off;
   bool cut_ = false, reset_ = false;
   EventId restart_;
-  Hold dying_;
+  std::string said_;  // on the console, since the guest last rested
 };
 
 Status UmlMachine::prepare() {
@@ -64,10 +71,11 @@ Status UmlMachine::prepare() {
   };
   ROOKERY_TRY(link(spec_.kernel, kKernelName));
   ROOKERY_TRY(link(spec_.initramfs, kInitramfsName));
-  if (loop_.lockstep()) {
-    auto controller = time_travel::Controller::listen(loop_, spec_.folder / kTimeTravelName);
+  if (spec_.lane != nullptr) {
+    auto controller = time_travel::Controller::listen(loop_, spec_.folder / kTimeTravelName, *spec_.lane);
     if (!controller) return tl::unexpected<Error>(controller.error());
     time_ = std::move(*controller);
+    spec_.lane->attach(*this);
   }
   return {};
 }
@@ -123,9 +131,18 @@ Status UmlMachine::power(PowerAction action) {
   }
   cut_ = true;
   reset_ = action == PowerAction::reset;
-  dying_ = loop_.hold();  // in lockstep its end belongs to this instant
-  process_->kill();
+  if (spec_.lane == nullptr) {
+    pull_the_plug();
+  } else {
+    spec_.lane->enter([this] { pull_the_plug(); });
+  }
   return {};
+}
+
+void UmlMachine::pull_the_plug() {
+  if (!process_->running()) return;
+  if (spec_.lane != nullptr) spec_.lane->begin();  // to die takes the host a while, and no time here
+  process_->kill();
 }
 
 void UmlMachine::exited(ExitStatus status) {
@@ -133,8 +150,12 @@ void UmlMachine::exited(ExitStatus status) {
   console_watch_.stop();
   console_out_.reset();
   console_in_.reset();
-  if (time_) time_->ended();
-  dying_.release();
+  if (spec_.lane == nullptr) return finish(status);
+  time_->ended();
+  spec_.lane->leave([this, status] { finish(status); });
+}
+
+void UmlMachine::finish(ExitStatus status) {
   const bool expected = cut_ || status.clean();
   state_ = expected ? MachineState::off : MachineState::failed;
   const std::string reason = reset_           ? "reset"
@@ -157,8 +178,19 @@ void UmlMachine::read_console() {
     if (got < 0 && errno == EINTR) continue;
     if (got == 0) console_watch_.stop();
     if (got <= 0) return;
-    events_.console_output(*this, {block.data(), static_cast<std::size_t>(got)});
+    const std::string_view bytes{block.data(), static_cast<std::size_t>(got)};
+    if (spec_.lane == nullptr) {
+      events_.console_output(*this, bytes);
+    } else {
+      said_ += bytes;
+    }
   }
+}
+
+void UmlMachine::settle() {
+  read_console();
+  if (said_.empty()) return;
+  spec_.lane->leave([this, said = std::exchange(said_, {})] { events_.console_output(*this, said); });
 }
 
 void UmlMachine::console_input(std::string_view bytes) {

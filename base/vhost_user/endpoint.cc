@@ -42,19 +42,21 @@ ssize_t receive_with_files(int socket, std::span<std::uint8_t> into, std::vector
 }  // namespace
 
 Result<std::unique_ptr<Endpoint>> Endpoint::listen(EventLoop& loop, const std::filesystem::path& path,
-                                                   DeviceModel& model) {
+                                                   DeviceModel& model, Lane* lane) {
   auto listener = listen_unix(path);
   if (!listener) return tl::unexpected<Error>(listener.error());
-  std::unique_ptr<Endpoint> endpoint(new Endpoint(loop, model, path));
+  std::unique_ptr<Endpoint> endpoint(new Endpoint(loop, model, path, lane));
   endpoint->listener_ = std::move(*listener);
   endpoint->listener_watch_ = loop.watch(endpoint->listener_.get(), EPOLLIN,
                                          [raw = endpoint.get()](std::uint32_t) { raw->accept(); });
   endpoint->queues_.resize(model.queue_count());
   endpoint->addresses_.resize(model.queue_count());
+  if (lane != nullptr) lane->attach(*endpoint);
   return endpoint;
 }
 
 Endpoint::~Endpoint() {
+  if (lane_ != nullptr) lane_->detach(*this);
   loop_.cancel(call_event_);
   ::unlink(path_.c_str());
 }
@@ -83,9 +85,7 @@ void Endpoint::drop(std::string fault) {
   for (Virtqueue& queue : queues_) queue = Virtqueue();
   std::fill(addresses_.begin(), addresses_.end(), std::nullopt);
   memory_.reset();
-  calls_pending_ = 0;
-  calls_unacknowledged_ = 0;
-  call_hold_.release();
+  calls_pending_ = kicks_pending_ = 0;
   model_.disconnected();
 }
 
@@ -170,13 +170,37 @@ Status Endpoint::handle_ring(std::uint32_t request, ByteView payload, ByteBuffer
       model_.queue_started(state->index);
       return {};
     case Request::vring_kick:
-      if ((*queue)->running()) model_.kicked(state->index);
-      if ((*queue)->broken()) return fail("vhost-user: the guest's queue is wrong: " + (*queue)->fault());
-      if (memory_ && memory_->damaged()) return fail("vhost-user: the guest took its memory away");
+      if (lane_ == nullptr) return kicked(state->index);
+      kicks_pending_ |= 1ull << state->index;
       return {};
     default:
       return fail("vhost-user: a request that cannot be here");
   }
+}
+
+Status Endpoint::kicked(unsigned index) {
+  const Virtqueue& queue = queues_[index];
+  if (queue.running()) model_.kicked(index);
+  if (queue.broken()) return fail("vhost-user: the guest's queue is wrong: " + queue.fault());
+  if (memory_ && memory_->damaged()) return fail("vhost-user: the guest took its memory away");
+  return {};
+}
+
+// What the guest wrote before it yielded is all there.
+void Endpoint::settle() {
+  if (connection_) readable();
+  for (unsigned queue = 0; kicks_pending_ != 0; ++queue) {
+    const std::uint64_t bit = 1ull << queue;
+    if ((kicks_pending_ & bit) == 0) continue;
+    kicks_pending_ &= ~bit;
+    if (const auto status = kicked(queue); !status) drop(status.error().message);
+  }
+}
+
+bool Endpoint::announce() {
+  const bool any = calls_pending_ != 0;
+  if (any) send_calls();
+  return any;
 }
 
 Status Endpoint::handle(std::uint32_t request, std::uint32_t flags, ByteView payload) {
@@ -204,9 +228,8 @@ Status Endpoint::handle(std::uint32_t request, std::uint32_t flags, ByteView pay
       break;
     }
     case Request::get_protocol_features: {
-      std::uint64_t offered = kProtocolSlaveReq | kProtocolConfig | kProtocolInbandNotifications;
-      if (loop_.lockstep()) offered |= kProtocolReplyAck;
-      reply = encode_u64(request, kFlagReply, offered);
+      reply =
+          encode_u64(request, kFlagReply, kProtocolSlaveReq | kProtocolConfig | kProtocolInbandNotifications);
       break;
     }
     case Request::set_protocol_features: {
@@ -258,50 +281,38 @@ Status Endpoint::send(const ByteBuffer& message) {
 void Endpoint::call(unsigned queue) {
   if (!slave_ || !queues_[queue].wants_call()) return;
   calls_pending_ |= 1ull << queue;
+  if (lane_ != nullptr) return lane_->poke();
   if (!call_event_) call_event_ = loop_.soon([this] { send_calls(); });
 }
 
 void Endpoint::send_calls() {
   call_event_ = {};
-  const bool acknowledged = loop_.lockstep() && (protocol_features_ & kProtocolReplyAck) != 0;
   for (unsigned queue = 0; calls_pending_ != 0; ++queue) {
     const std::uint64_t bit = 1ull << queue;
     if ((calls_pending_ & bit) == 0) continue;
     ByteWriter state;
     state.le32(queue).le32(0);
-    const ByteBuffer message = encode(kSlaveVringCall, acknowledged ? kFlagNeedReply : 0, state.buffer());
+    const ByteBuffer message = encode(kSlaveVringCall, 0, state.buffer());
     const ssize_t sent = ::send(slave_.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EAGAIN) {
       // The guest is slow to read: the call goes out when there is room.
       slave_watch_.want(EPOLLIN | EPOLLOUT);
       return;
     }
-    calls_pending_ &= ~bit;
-    if (sent != static_cast<ssize_t>(message.size())) continue;  // the guest is gone; the connection says so
-    if (acknowledged) {
-      if (++calls_unacknowledged_ == 1) call_hold_ = loop_.hold();
-    }
+    calls_pending_ &= ~bit;  // a guest that is gone shows on the connection
   }
 }
 
 void Endpoint::slave_readable() {
-  if (calls_pending_ != 0 && !call_event_) {
+  if (calls_pending_ != 0 && !call_event_ && lane_ == nullptr) {
     slave_watch_.want(EPOLLIN);
     send_calls();
   }
   std::array<std::uint8_t, 4096> block;
   const ssize_t got = ::recv(slave_.get(), block.data(), block.size(), MSG_DONTWAIT);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got <= 0) {
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
     slave_watch_.stop();  // the end shows on the connection as well
-    calls_unacknowledged_ = 0;
-    call_hold_.release();
-    return;
   }
-  constexpr std::size_t kAcknowledgement = kHeaderSize + 8;
-  const auto count = static_cast<unsigned>(static_cast<std::size_t>(got) / kAcknowledgement);
-  calls_unacknowledged_ -= std::min(count, calls_unacknowledged_);
-  if (calls_unacknowledged_ == 0) call_hold_.release();
 }
 
 }  // namespace rookery::vhost_user

@@ -1,13 +1,10 @@
 // The device side of vhost-user: a listening socket, the guest's driver that connects to it, its memory and
 // queues. What the device does is its DeviceModel (netsim/ports/vhost_net, backends/disk/vhost_block).
 //
-// Two ways of notifying, both in-band (virtio_uml knows no kick descriptors in virtual time, and in-band
-// saves four descriptors per queue pair in wall time):
-//   wall time   kicks and calls are messages that nobody waits for;
-//   lockstep    the guest waits until its kick has been acted on, and a call goes out only while the guest is
-//   not
-//               running, with time held until the guest has taken note of it: so nothing depends on the
-//               host's luck.
+// Both ways of notifying are in-band messages that nobody waits for (virtio_uml knows no kick descriptors in
+// virtual time, and in-band saves four descriptors per queue pair in wall time). With a lane (base/lane.h) a
+// kick is acted on when the guest rests, and a call goes out when it is about to be granted time: the rings
+// are ours only while it rests, and nothing depends on the host's luck.
 #pragma once
 
 #include <filesystem>
@@ -18,6 +15,7 @@
 #include <vector>
 
 #include "base/event_loop.h"
+#include "base/lane.h"
 #include "base/result.h"
 #include "base/vhost_user/memory.h"
 #include "base/vhost_user/virtqueue.h"
@@ -35,12 +33,12 @@ class DeviceModel {
   virtual void disconnected() = 0;          // its queues are gone
 };
 
-class Endpoint {
+class Endpoint final : private LaneDevice {
  public:
-  // Listens at `path` until destroyed. `model` outlives the endpoint.
+  // Listens at `path` until destroyed. `model` and `lane` (null but in lockstep) outlive the endpoint.
   static Result<std::unique_ptr<Endpoint>> listen(EventLoop& loop, const std::filesystem::path& path,
-                                                  DeviceModel& model);
-  ~Endpoint();
+                                                  DeviceModel& model, Lane* lane = nullptr);
+  ~Endpoint() override;
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
 
@@ -53,8 +51,11 @@ class Endpoint {
   const std::string& fault() const { return fault_; }
 
  private:
-  Endpoint(EventLoop& loop, DeviceModel& model, std::filesystem::path path)
-      : loop_(loop), model_(model), path_(std::move(path)) {}
+  Endpoint(EventLoop& loop, DeviceModel& model, std::filesystem::path path, Lane* lane)
+      : loop_(loop), model_(model), path_(std::move(path)), lane_(lane) {}
+
+  void settle() override;
+  bool announce() override;
 
   void accept();
   void readable();
@@ -62,6 +63,7 @@ class Endpoint {
   Status receive();
   Status handle(std::uint32_t request, std::uint32_t flags, ByteView payload);
   Status handle_ring(std::uint32_t request, ByteView payload, ByteBuffer& reply);
+  Status kicked(unsigned queue);
   Status set_memory(ByteView payload);
   Result<Virtqueue*> queue_of(std::uint32_t index);
   Status send(const ByteBuffer& message);
@@ -71,6 +73,7 @@ class Endpoint {
   EventLoop& loop_;
   DeviceModel& model_;
   std::filesystem::path path_;
+  Lane* lane_;
   UniqueFd listener_;
   Watch listener_watch_;
 
@@ -84,8 +87,7 @@ class Endpoint {
   std::vector<std::optional<VringAddresses>> addresses_;
   std::uint64_t calls_pending_ = 0;  // one bit a queue
   EventId call_event_;
-  Hold call_hold_;  // lockstep: until the guest has acknowledged a call
-  unsigned calls_unacknowledged_ = 0;
+  std::uint64_t kicks_pending_ = 0;  // likewise; with a lane, until the guest rests
   std::string fault_;
 };
 

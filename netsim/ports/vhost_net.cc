@@ -65,9 +65,10 @@ std::array<std::uint8_t, kHeaderSize> header_of(const Offload& offload, std::siz
 
 Result<std::unique_ptr<VhostNetPort>> VhostNetPort::listen(EventLoop& loop,
                                                            const std::filesystem::path& socket,
-                                                           MacAddress mac, const VhostNetRules& rules) {
-  std::unique_ptr<VhostNetPort> port(new VhostNetPort(loop, mac, rules));
-  auto endpoint = vhost_user::Endpoint::listen(loop, socket, *port);
+                                                           MacAddress mac, const VhostNetRules& rules,
+                                                           Lane* lane) {
+  std::unique_ptr<VhostNetPort> port(new VhostNetPort(loop, mac, rules, lane));
+  auto endpoint = vhost_user::Endpoint::listen(loop, socket, *port, lane);
   if (!endpoint) return tl::unexpected<Error>(endpoint.error());
   port->endpoint_ = std::move(*endpoint);
   return port;
@@ -123,7 +124,7 @@ void VhostNetPort::transmit() {
       queue.push(transmit_chain_.head, 0);
     }
     if (!queue.running()) return;
-    if (taken >= kTransmitBatch) {
+    if (taken >= kTransmitBatch && lane_ == nullptr) {  // a guest that rests adds nothing
       if (!continuation_) continuation_ = loop_.soon([this] { transmit(); });
       break;
     }
@@ -154,7 +155,8 @@ void VhostNetPort::forward(const vhost_user::Chain& chain) {
     }
   }
   ++counters_.from_guest;
-  next().send(std::move(builder).freeze());
+  if (lane_ == nullptr) return next().send(std::move(builder).freeze());
+  lane_->leave([this, frame = std::move(builder).freeze()] { next().send(frame); });
 }
 
 // Whether the guest does itself what is still to be done to a frame.
@@ -176,13 +178,28 @@ bool VhostNetPort::takes(const Offload& offload) const {
 }
 
 void VhostNetPort::send(Frame frame) {
+  if (lane_ == nullptr) return receive(std::move(frame));
+  if (entering_ >= kBacklogFrames || entering_bytes_ + frame.size() > kBacklogBytes) {
+    ++counters_.dropped_full;
+    return;
+  }
+  ++entering_;
+  entering_bytes_ += frame.size();
+  lane_->enter([this, frame = std::move(frame)] {
+    --entering_;
+    entering_bytes_ -= frame.size();
+    receive(frame);
+  });
+}
+
+void VhostNetPort::receive(Frame frame) {
   vhost_user::Virtqueue& queue = endpoint_->queue(kReceiveQueue);
   if (!queue.running()) {
     ++counters_.dropped_absent;
     return;
   }
   if (!is_finished(frame) && !takes(frame.offload())) {
-    send_finished(frame, *this);  // comes back here, frame by frame
+    send_finished(frame, finished_);  // comes back here, frame by frame
     return;
   }
   if (backlog_.empty() && deliver(frame)) {

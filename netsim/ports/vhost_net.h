@@ -20,9 +20,11 @@ struct VhostNetRules {
 
 class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel {
  public:
-  // Listens for the guest's driver at `socket`. `mac` is the address that the guest will find in its device.
+  // Listens for the guest's driver at `socket`. `mac` is the address that the guest will find in its device;
+  // `lane` is its machine's, in lockstep.
   static Result<std::unique_ptr<VhostNetPort>> listen(EventLoop& loop, const std::filesystem::path& socket,
-                                                      MacAddress mac, const VhostNetRules& rules = {});
+                                                      MacAddress mac, const VhostNetRules& rules = {},
+                                                      Lane* lane = nullptr);
 
   void send(Frame frame) override;  // to the guest
 
@@ -39,8 +41,8 @@ class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel 
   const Counters& counters() const { return counters_; }
 
  private:
-  VhostNetPort(EventLoop& loop, MacAddress mac, const VhostNetRules& rules)
-      : loop_(loop), mac_(mac), rules_(rules) {}
+  VhostNetPort(EventLoop& loop, MacAddress mac, const VhostNetRules& rules, Lane* lane)
+      : loop_(loop), lane_(lane), mac_(mac), rules_(rules) {}
 
   std::uint64_t features() const override;
   unsigned queue_count() const override { return 2; }
@@ -52,15 +54,28 @@ class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel 
   void transmit();
   void forward(const vhost_user::Chain& chain);
   bool takes(const Offload& offload) const;
+  void receive(Frame frame);
   bool deliver(const Frame& frame);
   void drain_backlog();
 
   EventLoop& loop_;
+  Lane* lane_;
   MacAddress mac_;
   VhostNetRules rules_;
   std::unique_ptr<vhost_user::Endpoint> endpoint_;
   std::deque<Frame> backlog_;
   std::size_t backlog_bytes_ = 0;
+  std::size_t entering_ = 0, entering_bytes_ = 0;  // on their way into the lane
+  // Where frames go that were finished here for a guest that does not take them as they were.
+  class Finished final : public Port {
+   public:
+    explicit Finished(VhostNetPort& port) : port_(port) {}
+    void send(Frame frame) override { port_.receive(std::move(frame)); }
+
+   private:
+    VhostNetPort& port_;
+  };
+  Finished finished_{*this};
   vhost_user::Chain receive_chain_, more_chain_, transmit_chain_;
   EventId continuation_;
   Counters counters_;

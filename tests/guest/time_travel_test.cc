@@ -12,6 +12,7 @@
 #include "vboot/supervisor/booted_image.h"
 #include "vboot/supervisor/run_digest.h"
 #include "vboot/supervisor/running_lab.h"
+#include "vboot/supervisor/virtual_time.h"
 
 namespace rookery::vboot {
 namespace {
@@ -37,14 +38,14 @@ class Run final : private LabEvents {
   Run(const BootedImage& image, std::uint64_t seed)
       : folder_(TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-rock-").value()),
         memory_(TemporaryFolder::make("/dev/shm", "rookery-rock-").value()),
-        loop_(std::make_unique<LockstepPacer>(std::chrono::seconds(60),
-                                              [] { BOOST_FAIL("a guest never yields"); })),
+        plan_(plan_of(seed)),
+        loop_(std::make_unique<LockstepPacer>(
+            lockstep_rules(plan_),
+            [](const auto& who) { BOOST_FAIL("a guest never yields: " + who.front()); })),
         digest_(loop_),
         uml_(loop_) {
-    PlanOptions options;
-    options.seed = seed;
     LabSetup setup;
-    setup.plan = plan_lab(parse_lab(kLab, "rock.yaml").value(), options).value();
+    setup.plan = plan_;
     setup.folder = folder_.path();
     setup.memory_folder = memory_.path();
     setup.medium = image.medium;
@@ -79,7 +80,14 @@ class Run final : private LabEvents {
   }
   void settled() override {}
 
+  static LabPlan plan_of(std::uint64_t seed) {
+    PlanOptions options;
+    options.seed = seed;
+    return plan_lab(parse_lab(kLab, "rock.yaml").value(), options).value();
+  }
+
   TemporaryFolder folder_, memory_;
+  LabPlan plan_;
   EventLoop loop_;
   RunDigest digest_;
   backends::UmlBackend uml_;

@@ -56,6 +56,7 @@ std::optional<netsim::DhcpSeen> dhcp_of(const netsim::Frame& frame, netsim::MacA
 
 Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events)
     : loop_(loop),
+      lane_(loop.lockstep() ? Lane::make(loop, plan.name) : nullptr),
       plan_(plan),
       setup_(std::move(setup)),
       events_(events),
@@ -94,11 +95,12 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   spec.command_line = given.command_line;
   spec.memory_folder = given.memory_folder;
   spec.seed = given.seed;
+  spec.lane = node->lane_.get();
   spec.nics.push_back({plan.data_mac, kDataNic, nullptr});
   if (plan.management_mac) spec.nics.push_back({*plan.management_mac, kManagementNic, nullptr});
   if (given.medium != nullptr) {
-    auto disk =
-        backends::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium, "rookery-medium");
+    auto disk = backends::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium,
+                                                   "rookery-medium", node->lane_.get());
     if (!disk) return tl::unexpected<Error>(disk.error());
     node->disk_ = std::move(*disk);
     spec.disks.push_back({kDisk});
@@ -113,10 +115,13 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
 Status Node::plug(netsim::Switch& to) {
   auto nic = netsim::VhostNetPort::listen(loop_, setup_.folder / kDataNic,
                                           *netsim::MacAddress::from_bytes(plan_.data_mac),
-                                          netsim::VhostNetRules{.offload = true});
+                                          netsim::VhostNetRules{.offload = true}, lane_.get());
   if (!nic) return tl::unexpected<Error>(nic.error());
   nic_ = std::move(*nic);
-  uplink_ = std::make_unique<netsim::Link>(loop_, cable_rules(plan_.link));
+  netsim::LinkRules upwards = cable_rules(plan_.link);
+  // In lockstep the NIC has taken a part of it (base/lane.h).
+  upwards.delay -= std::min(upwards.delay, loop_.lookahead());
+  uplink_ = std::make_unique<netsim::Link>(loop_, upwards);
   downlink_ = std::make_unique<netsim::Link>(loop_, cable_rules(plan_.link), capture_in_);
   capture_in_.connect(tap_in_);
   tap_in_.connect(*nic_);
@@ -136,8 +141,9 @@ Status Node::plug(netsim::Switch& to) {
 }
 
 Status Node::plug_management() {
-  auto nic = netsim::VhostNetPort::listen(loop_, setup_.folder / kManagementNic,
-                                          *netsim::MacAddress::from_bytes(*plan_.management_mac));
+  auto nic =
+      netsim::VhostNetPort::listen(loop_, setup_.folder / kManagementNic,
+                                   *netsim::MacAddress::from_bytes(*plan_.management_mac), {}, lane_.get());
   if (!nic) return tl::unexpected<Error>(nic.error());
   management_nic_ = std::move(*nic);
   // Nothing but the agent's ethertype gets through; we send nothing else.

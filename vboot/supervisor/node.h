@@ -69,6 +69,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   const MachinePlan& plan() const { return plan_; }
   const BootRecord& boot() const { return boot_; }
   ConsoleLog& console() { return console_; }
+  backends::Machine& machine() { return *machine_; }
   backends::MachineState state() const { return machine_->state(); }
   std::vector<pid_t> processes() const { return machine_->processes(); }
   std::uint64_t bytes_sent() const { return uplink_->counters().bytes; }
@@ -104,6 +105,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   void end_execs(const std::string& why);
 
   EventLoop& loop_;
+  std::unique_ptr<Lane> lane_;  // in lockstep
   MachinePlan plan_;
   NodeSetup setup_;
   NodeEvents& events_;

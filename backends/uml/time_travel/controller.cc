@@ -1,49 +1,71 @@
 #include "backends/uml/time_travel/controller.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstring>
 
 #include "base/unix_socket.h"
 
 namespace rookery::backends::time_travel {
+namespace {
 
-Result<std::unique_ptr<Controller>> Controller::listen(EventLoop& loop, const std::filesystem::path& socket) {
+// How far a guest may run on its own before it asks: each look at its clock costs 256 ns, and a program that
+// waits for time by looking at it yields after this long.
+constexpr Duration kOnItsOwn = std::chrono::microseconds(20);
+constexpr std::uint64_t kNever = 1ull << 62;  // a guest says S64_MAX for "until something happens"
+
+template <typename T>
+T load(const std::uint8_t* segment, std::size_t at) {
+  return __atomic_load_n(reinterpret_cast<const T*>(segment + at), __ATOMIC_ACQUIRE);
+}
+
+template <typename T>
+void store(std::uint8_t* segment, std::size_t at, T value) {
+  __atomic_store_n(reinterpret_cast<T*>(segment + at), value, __ATOMIC_RELEASE);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Controller>> Controller::listen(EventLoop& loop, const std::filesystem::path& socket,
+                                                       Lane& lane) {
   auto listener = listen_unix(socket);
   if (!listener) return tl::unexpected<Error>(listener.error());
-  std::unique_ptr<Controller> controller(new Controller(loop, socket));
+  std::unique_ptr<Controller> controller(new Controller(loop, socket, lane));
   controller->listener_ = std::move(*listener);
   controller->listener_watch_ = loop.watch(controller->listener_.get(), EPOLLIN,
                                            [raw = controller.get()](std::uint32_t) { raw->accept(); });
+  lane.set_runner(controller.get());
   return controller;
 }
 
 Controller::~Controller() {
-  loop_.cancel(requested_);
+  lane_.set_runner(nullptr);
+  if (segment_ != nullptr) ::munmap(segment_, shared::kSize);
   ::unlink(path_.c_str());
 }
 
 void Controller::starting() {
-  running_ = loop_.hold();
+  lane_.begin();
 }
 
 void Controller::ended() {
-  loop_.cancel(requested_);
-  requested_ = {};
   connection_watch_.stop();
   connection_.reset();
   input_.clear();
-  running_.release();
+  lane_.ended();
 }
 
-// A first connection, or that of a guest that has restarted (it was running, and still holds time).
+// A first connection, or that of a guest that has restarted (it was running, and still is).
 void Controller::accept() {
   UniqueFd peer = accept_unix(listener_.get());
   if (!peer) return;
-  loop_.cancel(requested_);
-  requested_ = {};
   connection_watch_.stop();
   connection_ = std::move(peer);
   input_.clear();
@@ -55,8 +77,7 @@ void Controller::readable() {
   const ssize_t got = ::recv(connection_.get(), block.data(), block.size(), MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) {
-    // It restarts or it dies. Either way it was running and keeps holding time, until the one or the other is
-    // seen.
+    // It restarts or it dies. Either way it was running and still is, until the one or the other is seen.
     connection_watch_.stop();
     connection_.reset();
     return;
@@ -71,59 +92,86 @@ void Controller::readable() {
   input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
 }
 
-std::uint64_t Controller::guest_now() const {
-  return static_cast<std::uint64_t>((loop_.now() - started_).count());
-}
-
 void Controller::handle(const Message& message) {
   switch (message.operation) {
+    case Operation::start:
+      started_ = lane_.now();
+      if (const auto made = start(message.sequence); !made) bug(made.error().message);
+      return;
+    case Operation::wait:  // with shared memory nobody acknowledges it
+      return waits(message.time);
+    case Operation::get_time_of_day:
+      return send({Operation::ack, message.sequence,
+                   kTimeOfDayAtStart + static_cast<std::uint64_t>(lane_.now().since_start.count())});
+    case Operation::get:
+      return send({Operation::ack, message.sequence, guest_time(lane_.now())});
     case Operation::ack:
       return;
-    case Operation::start:
-      started_ = loop_.now();
-      return answer(message, message.time);
-    case Operation::request:
-      request(message.time);
-      return answer(message, 0);
-    case Operation::wait:
-      answer(message, 0);
-      running_.release();
-      return;
-    case Operation::get:
-      return answer(message, guest_now());
-    case Operation::get_time_of_day:
-      return answer(message, kTimeOfDayAtStart + static_cast<std::uint64_t>(loop_.now().since_start.count()));
-    case Operation::update:
-    case Operation::broadcast:
-    case Operation::run:
-    case Operation::free_until:
-      return answer(message, 0);
+    default:  // acknowledged, so that the guest goes on
+      return send({Operation::ack, message.sequence, 0});
   }
-  answer(message, 0);  // an operation of a later kernel: acknowledged, so that the guest goes on
 }
 
-void Controller::request(std::uint64_t guest_time) {
-  loop_.cancel(requested_);
-  requested_ = {};
-  constexpr std::uint64_t kNever = 1ull << 62;  // the guest says S64_MAX for "until something happens"
-  if (guest_time >= kNever) return;
-  requested_ = loop_.at(started_ + Duration(guest_time), [this] { grant(); });
+// The acknowledgement carries the segment and a file for the guest's log, which it closes.
+Status Controller::start(std::uint32_t sequence) {
+  if (segment_ != nullptr) ::munmap(std::exchange(segment_, nullptr), shared::kSize);
+  const UniqueFd file(::memfd_create("rookery-time", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file || ::ftruncate(file.get(), shared::kSize) != 0) return fail_errno("no memory for a guest's time");
+  // A segment that a guest could shrink would take us with it.
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return fail_errno("cannot seal a guest's time");
+  void* mapped = ::mmap(nullptr, shared::kSize, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  if (mapped == MAP_FAILED) return fail_errno("no memory for a guest's time");
+  segment_ = static_cast<std::uint8_t*>(mapped);
+  store(segment_, shared::kVersionAt, shared::kVersion);
+  store(segment_, shared::kLengthAt, static_cast<std::uint32_t>(shared::kSize));
+  store(segment_, shared::kMaxClientsAt, std::uint16_t{1});
+  store(segment_, shared::kFreeUntilAt, static_cast<std::uint64_t>(kOnItsOwn.count()));
+  send({Operation::ack, sequence, 0}, &file);
+  return {};
 }
 
-void Controller::grant() {
-  requested_ = {};
-  running_ = loop_.hold();
-  send(Message{Operation::run, ++sequence_, guest_now()});
+void Controller::waits(std::uint64_t guest_now) {
+  if (!lane_.running()) return;  // said twice: nothing is owed
+  if (segment_ == nullptr) return lane_.yielded(lane_.now(), std::nullopt);
+  // The longest that it may have gone, whatever it says.
+  const Time latest = lane_.now() + kOnItsOwn;
+  const Time now = guest_now < kNever ? std::min(started_ + Duration(guest_now), latest) : latest;
+  std::optional<Time> wants;
+  if ((load<std::uint32_t>(segment_, shared::kFlagsAt) & shared::kWantsToRun) != 0) {
+    const auto at = load<std::uint64_t>(segment_, shared::kRequestTimeAt);
+    if (at < kNever) wants = started_ + Duration(at);
+  }
+  lane_.yielded(now, wants);
 }
 
-void Controller::answer(const Message& message, std::uint64_t time) {
-  send(Message{Operation::ack, message.sequence, time});
+void Controller::set_clock(Time now) {
+  if (segment_ != nullptr) store(segment_, shared::kCurrentTimeAt, guest_time(now));
 }
 
-void Controller::send(const Message& message) {
-  const ByteBuffer bytes = encode(message);
+void Controller::run(Time now) {
+  send({Operation::run, static_cast<std::uint32_t>(kOnItsOwn.count()), guest_time(now)});
+}
+
+void Controller::send(const Message& message, const UniqueFd* segment) {
+  ByteBuffer bytes = encode(message);
+  iovec part{bytes.data(), bytes.size()};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
+  if (segment != nullptr) {
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(2 * sizeof(int));
+    const std::array<int, 2> files{segment->get(), segment->get()};
+    std::memcpy(CMSG_DATA(rights), files.data(), sizeof files);
+  }
   // Lost only if the guest is gone, which its process tells.
-  (void)!::send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  (void)!::sendmsg(connection_.get(), &header, MSG_NOSIGNAL);
 }
 
 }  // namespace rookery::backends::time_travel

@@ -1,7 +1,6 @@
-// Grants time to one guest under external time travel. What the guest asks for becomes events in the run's
-// one queue: to run at time t is an event at t; while the guest runs it holds the queue's time
-// (base/pacer.h); when it waits it lets go. So guests, switch, disks and timers are ordered by one queue, and
-// nothing else had to change for them.
+// Grants time to one guest under external time travel, in its machine's lane (base/lane.h). Each guest has a
+// segment of shared memory of its own, so that a guest's requests and looks at the clock cost no messages,
+// and none can touch another's time: a grant is one message to the guest, a yield one from it.
 //
 // Owned by the guest's machine. A guest that restarts connects again and is taken back.
 #pragma once
@@ -10,7 +9,7 @@
 #include <memory>
 
 #include "backends/uml/time_travel/protocol.h"
-#include "base/event_loop.h"
+#include "base/lane.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -19,10 +18,12 @@ namespace rookery::backends::time_travel {
 // What the guests' clocks show at the run's time zero: 2026-01-01 00:00:00 UTC, the same in every run.
 constexpr std::uint64_t kTimeOfDayAtStart = 1'767'225'600ull * 1'000'000'000ull;
 
-class Controller {
+class Controller final : private LaneRunner {
  public:
-  static Result<std::unique_ptr<Controller>> listen(EventLoop& loop, const std::filesystem::path& socket);
-  ~Controller();
+  // `lane` outlives the controller.
+  static Result<std::unique_ptr<Controller>> listen(EventLoop& loop, const std::filesystem::path& socket,
+                                                    Lane& lane);
+  ~Controller() override;
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
@@ -30,26 +31,27 @@ class Controller {
   void ended();     // its process is gone
 
  private:
-  Controller(EventLoop& loop, std::filesystem::path path) : loop_(loop), path_(std::move(path)) {}
+  Controller(EventLoop& loop, std::filesystem::path path, Lane& lane)
+      : loop_(loop), path_(std::move(path)), lane_(lane) {}
 
   void accept();
   void readable();
   void handle(const Message& message);
-  void answer(const Message& message, std::uint64_t time);
-  void request(std::uint64_t guest_time);
-  void grant();
-  std::uint64_t guest_now() const;
-  void send(const Message& message);
+  Status start(std::uint32_t sequence);
+  void waits(std::uint64_t guest_now);
+  void set_clock(Time now) override;
+  void run(Time now) override;
+  std::uint64_t guest_time(Time time) const { return static_cast<std::uint64_t>((time - started_).count()); }
+  void send(const Message& message, const UniqueFd* segment = nullptr);
 
   EventLoop& loop_;
   std::filesystem::path path_;
+  Lane& lane_;
   UniqueFd listener_, connection_;
   Watch listener_watch_, connection_watch_;
   ByteBuffer input_;
   Time started_{};  // the guest's own zero
-  EventId requested_;
-  Hold running_;
-  std::uint32_t sequence_ = 0;
+  std::uint8_t* segment_ = nullptr;
 };
 
 }  // namespace rookery::backends::time_travel

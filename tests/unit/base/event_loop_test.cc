@@ -114,45 +114,17 @@ BOOST_AUTO_TEST_CASE(the_wall_pacer_serves_descriptors_and_stops_when_told) {
   BOOST_TEST((loop.run() == EventLoop::Outcome::idle));
 }
 
-BOOST_AUTO_TEST_CASE(in_lockstep_time_stands_still_while_somebody_holds_it) {
-  EventLoop loop(std::make_unique<LockstepPacer>(s(10), [] { BOOST_FAIL("nobody is stuck here"); }));
-  int fds[2];
-  BOOST_REQUIRE(::pipe(fds) == 0);
-  const UniqueFd in(fds[0]), out(fds[1]);
-  // A "guest" runs at one second; what it does arrives on its descriptor and is before the event at two
-  // seconds, also when it schedules something earlier than that.
+BOOST_AUTO_TEST_CASE(events_of_one_instant_go_by_lane_whoever_was_quicker) {
+  EventLoop loop(std::make_unique<VirtualPacer>());
+  const LaneNumber first = loop.new_lane(), second = loop.new_lane();
   std::string order;
-  Hold running;
-  Watch watch = loop.watch(in.get(), EPOLLIN, [&](std::uint32_t) {
-    char c;
-    BOOST_REQUIRE(::read(in.get(), &c, 1) == 1);
-    order += 'g';
-    BOOST_TEST((loop.now() == Time{s(1)}));
-    loop.after(milliseconds(1), [&] { order += 'f'; });
-    running.release();
-  });
-  loop.at(Time{s(1)}, [&] {
-    running = loop.hold();
-    BOOST_REQUIRE(::write(out.get(), "x", 1) == 1);
-  });
-  loop.at(Time{s(2)}, [&] { order += 'e'; });
+  const auto say = [&](char c) { return [&order, c] { order += c; }; };
+  loop.at(Time{s(1)}, second, 1, say('d'));
+  loop.at(Time{s(1)}, first, 2, say('c'));
+  loop.at(Time{s(1)}, first, 1, say('b'));
+  loop.at(Time{s(1)}, say('a'));
   loop.run();
-  BOOST_TEST(order == "gfe");
-  BOOST_TEST(loop.lockstep());
-}
-
-BOOST_AUTO_TEST_CASE(in_lockstep_a_guest_that_never_yields_is_reported) {
-  Hold* stuck_one = nullptr;
-  bool reported = false;
-  EventLoop loop(std::make_unique<LockstepPacer>(milliseconds(1), [&] {
-    reported = true;
-    stuck_one->release();
-  }));
-  Hold hold = loop.hold();
-  stuck_one = &hold;
-  loop.soon([] {});
-  loop.run();
-  BOOST_TEST(reported);
+  BOOST_TEST(order == "abcd");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,153 @@
+// How fast a cluster of real kernels goes through virtual time: a boot server and N clients boot from the
+// network and idle. Prints one line a run; with --repeat the digests have to agree.
+//
+//   bench_time_travel [--clients N] [--idle SECONDS] [--one-by-one] [--repeat N] [--seed N] [--kernel FILE]
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <set>
+
+#include "backends/uml/uml_backend.h"
+#include "base/file.h"
+#include "vboot/lab/lab_plan.h"
+#include "vboot/supervisor/booted_image.h"
+#include "vboot/supervisor/run_digest.h"
+#include "vboot/supervisor/running_lab.h"
+#include "vboot/supervisor/virtual_time.h"
+
+namespace rookery::vboot {
+namespace {
+
+constexpr const char* kLab = R"(
+lab: bench
+machines:
+  server: {role: boot-server, memory: 768 MiB}
+  n: {role: client, count: 2, memory: 48 MiB, boot_timeout: 10 min}
+link: {rate: 1 Gbit/s, delay: 100 us}
+)";
+
+struct Options {
+  unsigned clients = 10;
+  double idle = 10;
+  bool one_by_one = false;
+  bool show = false;
+  unsigned repeat = 1;
+  unsigned booting = 0;
+  std::uint64_t seed = 1;
+  std::string kernel;
+};
+
+double wall() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+LabPlan plan_of(const Options& options) {
+  PlanOptions plan;
+  plan.seed = options.seed;
+  plan.nodes = options.clients;
+  return plan_lab(parse_lab(kLab, "bench.yaml").value(), plan).value();
+}
+
+LockstepRules rules_of(const Options& options, const LabPlan& plan) {
+  LockstepRules rules = lockstep_rules(plan);
+  rules.side_by_side = !options.one_by_one;
+  return rules;
+}
+
+class Run final : private LabEvents {
+ public:
+  Run(const BootedImage& image, const Options& options)
+      : options_(options),
+        folder_(TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-bench-").value()),
+        memory_(TemporaryFolder::make("/dev/shm", "rookery-bench-").value()),
+        plan_(plan_of(options)),
+        loop_(std::make_unique<LockstepPacer>(rules_of(options, plan_),
+                                              [](const auto& who) {
+                                                fmt::print("never yields: {}\n", who.front());
+                                                std::exit(3);
+                                              })),
+        digest_(loop_),
+        uml_(loop_) {
+    LabSetup setup;
+    setup.plan = plan_;
+    setup.folder = folder_.path();
+    setup.memory_folder = memory_.path();
+    setup.medium = image.medium;
+    setup.boot_server = image.boot_server;
+    setup.client = image.client;
+    setup.image = image.facts();
+    setup.booting_at_once = options.booting;
+    if (!options.kernel.empty()) setup.boot_server.kernel = setup.client.kernel = options.kernel;
+    lab_ = RunningLab::make(
+               loop_, std::move(setup), [this](std::string_view) { return &uml_; }, *this, &digest_)
+               .value();
+  }
+
+  std::string go() {
+    const double begin = wall();
+    if (!lab_->start()) std::exit(4);
+    loop_.run_until([this] { return lab_->is_settled(); }, std::chrono::hours(1));
+    const double booted = wall();
+    const double booted_virtual = seconds(loop_.now());
+    loop_.run_until([] { return false; },
+                    std::chrono::nanoseconds(static_cast<std::int64_t>(options_.idle * 1e9)));
+    const double end = wall();
+    const BootSummary summary = lab_->summary();
+    for (const auto& failed : summary.failed) fmt::print("{}: {}\n", failed.name, failed.reason);
+    const std::string digest = to_hex(digest_.finish());
+    fmt::print(
+        "{} of {} ready in {:.2f} s (virtual {:.3f} s); {:.0f} virtual s of idle in {:.2f} s; {} frames, "
+        "{}\n",
+        summary.ready, summary.clients, booted - begin, booted_virtual, options_.idle, end - booted,
+        digest_.frames(), digest.substr(0, 16));
+    std::fflush(stdout);
+    return digest;
+  }
+
+ private:
+  void stage_changed(const Node& node) override {
+    if (options_.show)
+      fmt::print("{:.6f} {} {}\n", seconds(loop_.now()), node.plan().name, to_string(node.boot().stage));
+  }
+  void console_output(const Node& node, std::string_view bytes) override {
+    digest_.console(node.plan().name, bytes);
+    if (options_.show) fmt::print("{:.6f} [{}] {}", seconds(loop_.now()), node.plan().name, bytes);
+  }
+  void settled() override {}
+
+  const Options& options_;
+  TemporaryFolder folder_, memory_;
+  LabPlan plan_;
+  EventLoop loop_;
+  RunDigest digest_;
+  backends::UmlBackend uml_;
+  std::unique_ptr<RunningLab> lab_;
+};
+
+}  // namespace
+}  // namespace rookery::vboot
+
+int main(int argc, char** argv) {
+  using namespace rookery;
+  vboot::Options options;
+  CLI::App app;
+  app.add_option("--clients", options.clients);
+  app.add_option("--idle", options.idle);
+  app.add_flag("--one-by-one", options.one_by_one);
+  app.add_flag("--show", options.show);
+  app.add_option("--repeat", options.repeat);
+  app.add_option("--booting", options.booting);
+  app.add_option("--seed", options.seed);
+  app.add_option("--kernel", options.kernel);
+  CLI11_PARSE(app, argc, argv);
+  const auto store = images::Store::open();
+  const auto image = vboot::open_booted_image("debian-12", store.value());
+  if (!image) {
+    fmt::print(stderr, "{}\n", image.error().message);
+    return 4;
+  }
+  std::set<std::string> digests;
+  for (unsigned i = 0; i < options.repeat; ++i) digests.insert(vboot::Run(*image, options).go());
+  return digests.size() == 1 ? 0 : 5;
+}
