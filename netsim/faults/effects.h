@@ -67,9 +67,9 @@ using FrameEffect = std::variant<Loss, BurstLoss, Delay, Jitter, RateLimit, Dupl
 // Which of the frames of one direction an effect strikes. A frame is looked at by each rule as it comes in,
 // before any effect is applied, so that no rule's decisions depend on another's.
 struct FrameLimits {
-  std::uint64_t skip = 0;              // of the frames that match, those let go first
-  std::optional<std::uint64_t> count;  // of the frames that match, how many after those are candidates
-  double chance = 1;                   // that a candidate is struck
+  std::uint64_t skip = 0;                // of the frames that match, those let go first
+  std::optional<std::uint64_t> count{};  // of the frames that match, how many after those are candidates
+  double chance = 1;                     // that a candidate is struck
   friend bool operator==(const FrameLimits&, const FrameLimits&) = default;
 };
 

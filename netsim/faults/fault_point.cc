@@ -154,6 +154,13 @@ Frame flipped(const Frame& frame, std::uint64_t number, bool checksum_valid) {
 
 }  // namespace
 
+FaultPoint::FaultPoint(EventLoop& loop, Side side, std::uint16_t station)
+    : loop_(loop), station_(station), side_(side) {}
+
+FaultPoint::~FaultPoint() {
+  loop_.cancel(release_);
+}
+
 void FaultPoint::set_rule(const std::string& name, FrameRule rule, Random stream, Hits hits) {
   rules_[name] = std::make_unique<Rule>(std::move(rule), stream, std::move(hits));
   look_if_quiet();

@@ -40,9 +40,8 @@ class FaultPoint final : public WrappingPort {
   // The station whose cable it is: where it is what the station sends, frames are marked with it; where it is
   // what the station hears, a Separation goes by it. 0: a cable between switches.
   enum class Side : std::uint8_t { sends, hears, trunk };
-  FaultPoint(EventLoop& loop, Side side, std::uint16_t station)
-      : loop_(loop), station_(station), side_(side) {}
-  ~FaultPoint() override { loop_.cancel(release_); }
+  FaultPoint(EventLoop& loop, Side side, std::uint16_t station);
+  ~FaultPoint() override;
 
   void send(Frame frame) override {
     if (side_ == Side::sends) frame.set_origin(station_);
