@@ -1,5 +1,5 @@
-// A cable as faults see it: the parts of it that can be harmed. Borrowed pointers: the cable's owner (a machine,
-// the lab's network) outlives the board that uses them.
+// A cable as faults see it: the parts of it that can be harmed. Borrowed pointers: the cable's owner (a
+// machine, the lab's network) outlives the board that uses them.
 #pragma once
 
 #include <functional>

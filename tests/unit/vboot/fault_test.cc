@@ -1,0 +1,134 @@
+#include "vboot/faults/fault.h"
+
+#include <boost/test/unit_test.hpp>
+
+using namespace rookery;
+using namespace rookery::vboot;
+
+namespace {
+
+FaultSpec fault(std::string_view line) {
+  const auto parsed = parse_fault(line);
+  BOOST_REQUIRE_MESSAGE(parsed, parsed.error().message);
+  return *parsed;
+}
+std::string refusal(std::string_view line) {
+  const auto parsed = parse_fault(line);
+  BOOST_REQUIRE_MESSAGE(!parsed, line);
+  BOOST_TEST((parsed.error().kind == ErrorKind::usage));
+  return parsed.error().message;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(fault_suite)
+
+BOOST_AUTO_TEST_CASE(reads_place_effect_and_limits) {
+  const FaultSpec read = fault("n5 loss=10% direction=down match='udp port 69' skip=2 count=1 for=5s");
+  BOOST_TEST(std::holds_alternative<netsim::Loss>(read.effect));
+  BOOST_TEST((read.on == std::vector<std::string>{"n5"}));
+  BOOST_TEST((read.direction == FaultDirection::down));
+  BOOST_TEST(read.match == "udp port 69");
+  BOOST_TEST(read.limits.skip == 2U);
+  BOOST_TEST(read.limits.count.value() == 1U);
+  BOOST_TEST(read.limits.chance == 0.1);
+  BOOST_TEST((read.time == Duration(std::chrono::seconds(5))));
+}
+
+BOOST_AUTO_TEST_CASE(says_again_what_it_read) {
+  for (const char* line : {"n5 loss=10%",
+                           "n1,n2,east:core loss=0.1% direction=up",
+                           "n* burst=1% recover=20% outside=0.5% inside=90%",
+                           "n5 delay=20ms chance=30%",
+                           "n5 jitter=5ms distribution=pareto",
+                           "n5 jitter=5ms",
+                           "n5 rate=1Mbit/s queue=100KiB",
+                           "n5 queue=100KiB",
+                           "n5 duplicate=1%",
+                           "n5 reorder=5% by=2ms",
+                           "n5 corrupt=1% checksum=valid",
+                           "n5 corrupt=100%",
+                           "east down for=2s",
+                           "n5 flap=10s up=80%",
+                           "n5 blocking=25s bpdus=visible",
+                           "n5 blocking=30s",
+                           "partition=server,n1/n2,n3 for=1min",
+                           "cut=n5 to=server",
+                           "core restart=2s",
+                           "server power-cut for=30s",
+                           "n5 reset",
+                           "n5 freeze for=3s",
+                           "n5 thaw",
+                           "n5 slow=10ms",
+                           "n5 clock-step=-2s",
+                           "n5 clock-step=500ms",
+                           "n5 loss=100% match='udp port 69' skip=2 count=1"}) {
+    const FaultSpec first = fault(line);
+    BOOST_TEST(to_text(first) == std::string(line) + " name=" + first.name);
+    BOOST_TEST((fault(to_text(first)) == first), line);
+    BOOST_TEST((*parse_fault(to_words(first)) == first), line);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(is_an_object_of_the_same_words) {
+  BOOST_TEST(to_json(fault("n5 loss=10% direction=down")).dump() ==
+             R"({"name":"n5.down.loss","on":"n5","loss":"10%","direction":"down"})");
+  BOOST_TEST(to_json(fault("core down")).dump() == R"({"name":"core.down","on":"core","down":true})");
+  const std::vector<std::string> of_a_map{"on=n5", "loss=10%", "match=udp port 69"};
+  BOOST_TEST((parse_fault(of_a_map)->match == "udp port 69"));
+}
+
+BOOST_AUTO_TEST_CASE(makes_one_name_for_the_same_fault_with_other_values) {
+  BOOST_TEST(fault("n5 loss=10%").name == "n5.loss");
+  BOOST_TEST(fault("n5 loss=20% for=3s").name == "n5.loss");
+  BOOST_TEST(fault("n5 loss=10% direction=up").name == "n5.up.loss");
+  BOOST_TEST(fault("n5 loss=10% match=arp").name != "n5.loss");
+  BOOST_TEST(fault("n5 loss=10% match=arp").name == fault("n5 loss=70% match=arp").name);
+  BOOST_TEST(fault("partition=a/b").name == fault("partition=a/b for=2s").name);
+  BOOST_TEST(fault("partition=a/b").name != fault("partition=a/c").name);
+  BOOST_TEST(fault("n5 loss=10% name=mine").name == "mine");
+}
+
+BOOST_AUTO_TEST_CASE(names_the_wrong_word_and_the_fix) {
+  const auto says = [](std::string_view line, std::string_view words) {
+    BOOST_TEST(refusal(line).find(words) != std::string::npos, line << " → " << refusal(line));
+  };
+  says("n5 los=10%", "unknown word 'los'; did you mean 'loss'?");
+  says("n5", "a fault needs one of: loss, burst");
+  says("", "a fault needs one of");
+  says("loss=10%", "where? Name a machine, a switch or a trunk, as in 'n5 loss=10%'");
+  says("n5 loss=10", "loss: expected a share like 10%, found '10'");
+  says("n5 loss=101%", "loss: expected a share");
+  says("n5 loss=nan%", "loss: expected a share");
+  says("n5 loss", "loss: expected a share");
+  says("n5 loss=10% delay=2ms", "'loss' and 'delay' are two faults");
+  says("n5 loss=1% loss=2%", "'loss' is said twice");
+  says("n5 delay=20", "the unit is missing");
+  says("n5 delay=0ms", "delay: expected a time like 20ms");
+  says("n5 rate=10", "the unit is missing");
+  says("n5 rate=0bit/s", "say 'down'");
+  says("n5 burst=1%", "burst needs recover=");
+  says("cut=n5", "cut needs to=");
+  says("partition=n5", "groups with '/' between them");
+  says("n5 partition=a/b", "names its machines itself; leave 'n5' away");
+  says("n5 down=yes", "'down' takes no value, found 'yes'");
+  says("n5 down count=3", "'count' makes no sense with 'down'");
+  says("n5 reset for=3s", "'for' makes no sense with 'reset'");
+  says("n5 loss=1% direction=left", "direction: expected both or up or down, found 'left'");
+  says("n5 loss=1% count=0", "count: expected a number from 1 on");
+  says("n5 loss=1% for=", "'for=' has no value");
+  says("N5 loss=1%", "expected a name like n5, or a pattern like n*, found 'N5'");
+  says("n5 loss=1% match='udp", "a quote ' that is not closed");
+}
+
+BOOST_AUTO_TEST_CASE(fits_patterns) {
+  BOOST_TEST(fits("n*", "n12"));
+  BOOST_TEST(fits("n1?", "n12"));
+  BOOST_TEST(!fits("n1?", "n1"));
+  BOOST_TEST(fits("*:core", "east:core"));
+  BOOST_TEST(fits("*a*b", "xaxxb"));
+  BOOST_TEST(!fits("n", "n1"));
+  BOOST_TEST(!fits("", "n1"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
