@@ -152,10 +152,10 @@ void ChildProcess::signal(int number) {
   if (running_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0);
 }
 
-void ChildProcess::kill() {
+void ChildProcess::signal_all(int number) {
   if (!running_) return;
-  signal(SIGKILL);
-  ::kill(-pid_, SIGKILL);  // its group; cannot be another's while the leader is not reaped
+  signal(number);
+  ::kill(-pid_, number);  // its group; cannot be another's while the leader is not reaped
 }
 
 ChildProcess::~ChildProcess() {

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -54,8 +55,9 @@ class ChildProcess {
 
   pid_t pid() const { return pid_; }
   bool running() const { return running_; }
-  void signal(int number);  // no effect once it has ended
-  void kill();              // SIGKILL to it and its process group
+  void signal(int number);      // no effect once it has ended
+  void signal_all(int number);  // likewise, to it and its process group
+  void kill() { signal_all(SIGKILL); }
 
  private:
   ChildProcess() = default;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <fstream>
 
+#include "backends/uml/pausing.h"
 #include "backends/uml/time_travel/controller.h"
 #include "base/process.h"
 
@@ -26,7 +27,7 @@ constexpr int kVirtioBlock = 2;
 class UmlMachine final : public Machine, private LaneDevice {
  public:
   UmlMachine(EventLoop& loop, MachineSpec spec, MachineEvents& events)
-      : loop_(loop), spec_(std::move(spec)), events_(events) {}
+      : loop_(loop), spec_(std::move(spec)), events_(events), pausing_(loop, spec_.lane) {}
   ~UmlMachine() override {
     loop_.cancel(restart_);
     if (spec_.lane != nullptr) spec_.lane->detach(*this);
@@ -39,6 +40,7 @@ class UmlMachine final : public Machine, private LaneDevice {
   MachineState state() const override { return state_; }
   void console_input(std::string_view bytes) override;
   std::vector<pid_t> processes() const override;
+  Pausing* pausing() override { return &pausing_; }
 
  private:
   void pull_the_plug();
@@ -52,6 +54,7 @@ class UmlMachine final : public Machine, private LaneDevice {
   MachineSpec spec_;
   MachineEvents& events_;
   std::unique_ptr<time_travel::Controller> time_;
+  UmlPausing pausing_;
   std::unique_ptr<ChildProcess> process_;
   UniqueFd console_out_, console_in_;
   Watch console_watch_;
@@ -114,6 +117,7 @@ Status UmlMachine::start() {
     return tl::unexpected<Error>(std::move(started.error()).while_doing("starting " + spec_.name));
   }
   process_ = std::move(*started);
+  pausing_.started(*process_);
   console_watch_ = loop_.watch(console_out_.get(), EPOLLIN, [this](std::uint32_t) { read_console(); });
   state_ = MachineState::running;
   cut_ = reset_ = false;
@@ -156,6 +160,7 @@ void UmlMachine::exited(ExitStatus status) {
 }
 
 void UmlMachine::finish(ExitStatus status) {
+  pausing_.ended();
   const bool expected = cut_ || status.clean();
   state_ = expected ? MachineState::off : MachineState::failed;
   const std::string reason = reset_           ? "reset"
@@ -240,6 +245,7 @@ std::vector<std::string> uml_arguments(const MachineSpec& spec, bool time_travel
 Result<Capabilities> UmlBackend::probe() {
   Capabilities capabilities;
   capabilities.virtual_time = true;
+  capabilities.pause = true;
   capabilities.nics_max = 8;
   return capabilities;
 }

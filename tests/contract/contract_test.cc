@@ -218,6 +218,33 @@ BOOST_DATA_TEST_CASE(the_power_button_works_where_the_backend_says_so, data::mak
   if (has_button) bench.wait_for_changes(1);
 }
 
+BOOST_DATA_TEST_CASE(a_frozen_machine_is_silent_until_it_is_thawed_and_a_slow_one_gets_there,
+                     data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::echoes);
+  backends::Pausing* pausing = bench.machine->pausing();
+  BOOST_TEST(subject->backend().probe()->pause == (pausing != nullptr));
+  if (pausing == nullptr) return;
+  BOOST_REQUIRE(bench.start().has_value());
+  bench.wait_for_console("listening");
+  const std::string& console = bench.record.console;
+  const std::function<bool()> said = [&console] { return console.find("spoken") != std::string::npos; };
+  BOOST_REQUIRE(pausing->freeze().has_value());
+  bench.machine->console_input("spoken\n");
+  BOOST_TEST(!subject->loop().run_until(said, std::chrono::milliseconds(200)));
+  BOOST_TEST((bench.machine->state() == MachineState::running));
+  BOOST_REQUIRE(pausing->slow(std::chrono::milliseconds(5)).has_value());
+  BOOST_REQUIRE(pausing->thaw().has_value());
+  bench.wait_for_console("spoken");
+  BOOST_TEST(!pausing->slow(Duration(-1)).has_value());
+  // A frozen one can still be cut.
+  BOOST_REQUIRE(pausing->freeze().has_value());
+  BOOST_REQUIRE(bench.power(PowerAction::cut).has_value());
+  bench.wait_for_changes(1);
+  BOOST_TEST(subject->remains() == "");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace rookery::contract
