@@ -73,19 +73,6 @@ class FailsWhileItBoots(GuestTest):
         lab.down()
         self.assert_nothing_left(lab)
 
-    def test_a_kernel_that_cannot_live_in_its_memory_says_so_on_its_console(self):
-        lab = self.session.lab("starved", 1, "  tiny: {role: client, memory: 16 MiB}\n  small: {role: client, memory: 18 MiB}\n")
-        report = lab.up(code=1)
-        self.assertEqual(report["ready"], 1)
-        failed = {machine["name"]: machine for machine in report["failed"]}
-        self.assertEqual(sorted(failed), ["small", "tiny"])
-        for machine in failed.values():
-            self.assertEqual(machine["stage"], "firmware")
-            self.assert_has(machine["reason"], "it died", "console: ")
-        self.assertIn("Too few physical memory", failed["tiny"]["reason"])
-        self.assertIn("Kernel panic", lab.console("small"))
-        lab.down()
-
     def test_a_boot_server_that_dies_ends_the_boot_with_its_reason(self):
         # Whether it dies before its clients were started or while they boot.
         for words in ("server firmware", "n1 dhcp"):

@@ -25,11 +25,20 @@ struct LinkRules {
   friend bool operator==(const LinkRules&, const LinkRules&) = default;
 };
 
+// What a switch does against broadcast storms (netsim/switch.h says what each means); all of it unless told.
+struct StormRules {
+  bool dhcp_snooping = true;
+  bool arp_suppression = true;
+  bool mld_snooping = true;
+  friend bool operator==(const StormRules&, const StormRules&) = default;
+};
+
 // One entry below `switches:`. The switches of a lab are one tree: all but one have an uplink.
 struct SwitchSpec {
   std::string name;
   std::optional<std::size_t> uplink;  // the index of the switch that the trunk leads to
   LinkRules link;                     // the trunk's
+  StormRules storm;
 };
 
 // One entry below `vlans:`. In a lab without them, the one network that `network:` describes: it has no name.

@@ -49,7 +49,8 @@ class Reader final : NodeReader {
             words.subnet = quantity(v, parse_subnet);
             words.subnet_at = v.at;
           }},
-         {"domain", [&](const YamlNode& v) {
+         {"domain",
+          [&](const YamlNode& v) {
             if (v.kind == YamlNode::Kind::scalar && is_domain(v.text)) {
               words.domain = v.text;
             } else {
@@ -57,7 +58,10 @@ class Reader final : NodeReader {
                             fmt::format("expected a domain in lower case like 'classroom.internal', found {}",
                                         describe(v)));
             }
-          }}});
+          }},
+         {"dhcp_snooping", [&](const YamlNode& v) { words.storm.dhcp_snooping = boolean(v); }},
+         {"arp_suppression", [&](const YamlNode& v) { words.storm.arp_suppression = boolean(v); }},
+         {"mld_snooping", [&](const YamlNode& v) { words.storm.mld_snooping = boolean(v); }}});
   }
 
   void machines(const YamlNode& node, std::vector<GroupWords>& groups) {
@@ -77,10 +81,14 @@ class Reader final : NodeReader {
       if (value.kind == YamlNode::Kind::nothing) return;
       map(value, where,
           {{"uplink", [&](const YamlNode& v) { words.uplink = mention(v, "the name of a switch"); }},
-           {"link", [&](const YamlNode& v) {
+           {"link",
+            [&](const YamlNode& v) {
               words.link_at = v.at;
               words.link = link(v, where + "'s link");
-            }}});
+            }},
+           {"dhcp_snooping", [&](const YamlNode& v) { words.storm.dhcp_snooping = boolean(v); }},
+           {"arp_suppression", [&](const YamlNode& v) { words.storm.arp_suppression = boolean(v); }},
+           {"mld_snooping", [&](const YamlNode& v) { words.storm.mld_snooping = boolean(v); }}});
     });
   }
 
@@ -137,6 +145,7 @@ class Reader final : NodeReader {
          {"count", [&](const YamlNode& v) { group.count = count(v); }},
          {"memory",
           [&](const YamlNode& v) {
+            words.memory_at = v.at;
             words.memory = within(v, quantity(v, parse_size), mebibytes(16), mebibytes(1 << 20));
           }},
          {"backend", [&](const YamlNode& v) { words.backend = backend(v); }},
@@ -211,6 +220,7 @@ Result<Lab> parse_lab(std::string_view text, std::string_view filename) {
   Problems problems(filename);
   LabWords words = Reader(problems).lab(*tree);
   check_boot_servers(words, tree->at, problems);
+  check_memory(words, problems);
   check_topology(words, problems);
   if (!problems.empty()) return tl::unexpected(problems.to_error());
   return with_defaults(std::move(words), filename);

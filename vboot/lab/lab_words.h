@@ -19,6 +19,11 @@ struct LinkWords {
   std::optional<Bytes> queue;
 };
 
+// What the lab's network or a switch says of broadcast storms.
+struct StormWords {
+  std::optional<bool> dhcp_snooping, arp_suppression, mld_snooping;
+};
+
 // A name that stands for something described elsewhere in the file.
 struct Mention {
   std::string name;
@@ -31,6 +36,7 @@ struct SwitchWords {
   std::optional<Mention> uplink;
   std::optional<Place> link_at;
   LinkWords link;
+  StormWords storm;
 };
 
 struct VlanWords {
@@ -47,6 +53,7 @@ struct GroupWords {
   std::optional<Mention> plugged_into, vlan;
   std::optional<Role> role;
   std::optional<Bytes> memory;
+  Place memory_at;
   std::optional<std::string> backend;
   std::optional<Duration> boot_timeout;
   LinkWords link;
@@ -62,11 +69,15 @@ struct LabWords {
   Place subnet_at;
   std::optional<Duration> boot_timeout;
   LinkWords link;
+  StormWords storm;
 };
 
 // The lab with its defaults laid under what was said: a group's words over the lab's, those over ours. The
 // words have no problems.
 Lab with_defaults(LabWords words, std::string_view filename);
+
+// Adds a problem for each group whose machines would have less memory than they need to become ready.
+void check_memory(const LabWords& words, Problems& problems);
 
 // Adds a problem, at the place of the group or of the file, unless there is exactly one boot server.
 void check_boot_servers(const LabWords& words, Place file, Problems& problems);

@@ -3,6 +3,13 @@
 namespace rookery::vboot {
 namespace {
 
+netsim::SwitchRules with_storm_rules(netsim::SwitchRules rules, const StormRules& storm) {
+  rules.dhcp_snooping = storm.dhcp_snooping;
+  rules.arp_suppression = storm.arp_suppression;
+  rules.mld_snooping = storm.mld_snooping;
+  return rules;
+}
+
 netsim::VlanMembership every_vlan(const LabPlan& plan) {
   if (!plan.tagged) return netsim::VlanMembership::access(plan.vlans.front().id);
   netsim::VlanMembership trunk = netsim::VlanMembership::trunk({});
@@ -10,11 +17,31 @@ netsim::VlanMembership every_vlan(const LabPlan& plan) {
   return trunk;
 }
 
-// Whether the boot server is plugged into the switch, or into one whose uplinks lead to it.
-bool serves_from_below(const LabPlan& plan, std::size_t top) {
-  std::size_t at = plan.boot_server().switch_index;
+// Whether a machine is plugged into the switch, or into one whose uplinks lead to it.
+bool is_below(const LabPlan& plan, const MachinePlan& machine, std::size_t top) {
+  std::size_t at = machine.switch_index;
   while (at != top && plan.switches[at].uplink) at = *plan.switches[at].uplink;
   return at == top;
+}
+
+// The VLANs that the trunk above a switch carries: those that have machines at both of its ends. What is said
+// to all of a VLAN goes no way at whose end nobody is in it.
+netsim::VlanMembership trunk_vlans(const LabPlan& plan, std::size_t lower) {
+  if (!plan.tagged) return every_vlan(plan);
+  std::vector<bool> below(plan.vlans.size()), above(plan.vlans.size());
+  for (const MachinePlan& machine : plan.machines) {
+    auto& side = is_below(plan, machine, lower) ? below : above;
+    if (machine.role == Role::boot_server) {
+      side.assign(side.size(), true);
+    } else {
+      side[machine.vlan_index] = true;
+    }
+  }
+  netsim::VlanMembership trunk = netsim::VlanMembership::trunk({});
+  for (std::size_t i = 0; i < plan.vlans.size(); ++i) {
+    if (below[i] && above[i]) trunk.add_tagged(plan.vlans[i].id);
+  }
+  return trunk;
 }
 
 }  // namespace
@@ -29,7 +56,8 @@ netsim::LinkRules cable_rules(const LinkRules& rules) {
 
 LabNetwork::LabNetwork(EventLoop& loop, const LabPlan& plan, const netsim::SwitchRules& rules) {
   for (std::size_t i = 0; i < plan.switches.size(); ++i) {
-    switches_.push_back(std::make_unique<netsim::Switch>(loop, rules));
+    switches_.push_back(
+        std::make_unique<netsim::Switch>(loop, with_storm_rules(rules, plan.switches[i].storm)));
   }
   for (std::size_t i = 0; i < plan.switches.size(); ++i) {
     if (plan.switches[i].uplink) connect(loop, plan, i);
@@ -43,15 +71,13 @@ void LabNetwork::connect(EventLoop& loop, const LabPlan& plan, std::size_t lower
   netsim::Switch& above = *switches_[*spec.uplink];
   netsim::SwitchPort& uplink = below.attach("uplink", trunk.up);
   netsim::SwitchPort& downlink = above.attach(spec.name, trunk.down);
-  // The boot server may be at either end; a rogue one is refused at its own port.
-  below.set_trusted(uplink, true);
-  above.set_trusted(downlink, true);
   trunk.up.connect(downlink);
   trunk.down.connect(uplink);
-  below.set_vlans(uplink, every_vlan(plan));
-  above.set_vlans(downlink, every_vlan(plan));
+  const netsim::VlanMembership vlans = trunk_vlans(plan, lower);
+  below.set_vlans(uplink, vlans);
+  above.set_vlans(downlink, vlans);
   // DHCP and router advertisements are taken from where the boot server is, and nowhere else.
-  const bool served_from_below = serves_from_below(plan, lower);
+  const bool served_from_below = is_below(plan, plan.boot_server(), lower);
   below.set_trusted(uplink, !served_from_below);
   above.set_trusted(downlink, served_from_below);
 }

@@ -18,6 +18,7 @@ netsim::LinkRules cable_rules(const LinkRules& rules);
 
 class LabNetwork {
  public:
+  // `rules`: of every switch, but for what its plan says against broadcast storms.
   LabNetwork(EventLoop& loop, const LabPlan& plan, const netsim::SwitchRules& rules);
 
   netsim::Switch& switch_of(const MachinePlan& machine) { return *switches_[machine.switch_index]; }

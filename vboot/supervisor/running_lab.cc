@@ -12,12 +12,8 @@ namespace {
 // nbd.nbds_max: one NBD device instead of sixteen, each of which has a kernel thread.
 constexpr const char* kCommandLine = "quiet panic=-1 nbd.nbds_max=1";
 
-// What real switches have against broadcast storms: without it each machine's first words wake all others.
 netsim::SwitchRules switch_rules(std::uint64_t seed) {
   netsim::SwitchRules rules;
-  rules.dhcp_snooping = true;
-  rules.arp_suppression = true;
-  rules.mld_snooping = true;
   rules.table.hash_seed = Random(seed, "switch/table").next();
   rules.addresses.hash_seed = Random(seed, "switch/addresses").next();
   return rules;

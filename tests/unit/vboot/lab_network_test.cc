@@ -97,6 +97,32 @@ BOOST_AUTO_TEST_CASE(carries_a_vlan_over_the_trunks_to_its_machines_and_the_boot
   BOOST_TEST(lab.heard["server"].vlan == 20u);
 }
 
+BOOST_AUTO_TEST_CASE(a_trunk_carries_the_vlans_that_have_machines_at_both_ends) {
+  Machines lab(std::string(kSwitches) + std::string(kVlans) + std::string(kMachines));
+  const auto carried = [&](std::string_view machine, std::string_view port) {
+    std::string vlans;
+    for (const netsim::SwitchPort* at : lab.network.switch_of(*lab.plan.find(machine)).ports()) {
+      if (at->name() != port) continue;
+      for (const VlanPlan& vlan : lab.plan.vlans)
+        vlans += at->vlans().contains(vlan.id) ? vlan.name + " " : "";
+    }
+    return vlans;
+  };
+  BOOST_TEST(carried("server", "east") == "students ");
+  BOOST_TEST(carried("s", "uplink") == "students ");
+  BOOST_TEST(carried("server", "west") == "students staff ");
+  BOOST_TEST(carried("t", "uplink") == "students staff ");
+}
+
+BOOST_AUTO_TEST_CASE(each_switch_has_its_own_rules_against_storms) {
+  Machines lab(
+      "switches: {core: {mld_snooping: false, arp_suppression: false, dhcp_snooping: false}, "
+      "east: {uplink: core}}\nmachines:\n  server: {role: boot-server, switch: core}\n"
+      "  s: {role: client, switch: east}\n");
+  BOOST_TEST(lab.network.switch_of(*lab.plan.find("server")).addresses() == nullptr);
+  BOOST_TEST(lab.network.switch_of(*lab.plan.find("s")).addresses() != nullptr);
+}
+
 BOOST_AUTO_TEST_CASE(takes_the_boot_servers_frames_by_their_tags_and_none_without) {
   Machines lab(std::string(kSwitches) + std::string(kVlans) + std::string(kMachines));
   BOOST_TEST(lab.broadcast("server", 10) == "s u ");

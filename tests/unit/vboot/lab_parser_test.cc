@@ -177,6 +177,22 @@ BOOST_AUTO_TEST_CASE(holds_quantities_to_their_ranges) {
              "lab.yaml:4:42: expected 68 KiB to 1 GiB, found '1 B'");
 }
 
+BOOST_AUTO_TEST_CASE(lays_a_switchs_storm_rules_over_the_labs_and_those_over_the_defaults) {
+  const std::string machines = "machines: {server: {role: boot-server}}\n";
+  const auto plain = parse_lab("lab: x\n" + machines, "lab.yaml");
+  BOOST_TEST((plain->switches.at(0).storm == StormRules{}));
+  BOOST_TEST((StormRules{} == StormRules{true, true, true}));
+  const auto one =
+      parse_lab("lab: x\nnetwork: {dhcp_snooping: false, mld_snooping: false}\n" + machines, "lab.yaml");
+  BOOST_TEST((one->switches.at(0).storm == StormRules{false, true, false}));
+  const auto two = parse_lab(
+      "lab: x\nnetwork: {dhcp_snooping: false}\nswitches:\n  a: {dhcp_snooping: true}\n"
+      "  b: {uplink: a, arp_suppression: false}\nmachines: {server: {role: boot-server, switch: a}}\n",
+      "lab.yaml");
+  BOOST_TEST((two->switches.at(0).storm == StormRules{true, true, true}));
+  BOOST_TEST((two->switches.at(1).storm == StormRules{false, false, true}));
+}
+
 BOOST_AUTO_TEST_CASE(takes_numbers_and_truth_values_only_as_such) {
   BOOST_TEST(problems(with_clients("count: '20'")) ==
              "lab.yaml:4:28: expected a count of 1 to 4096, found '20' in quotes");

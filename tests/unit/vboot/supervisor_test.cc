@@ -60,7 +60,7 @@ struct FakeLab final : LabEvents {
 };
 
 constexpr const char* kTwo =
-    "  server: {role: boot-server, memory: 64 MiB}\n  n: {role: client, memory: 64 MiB, count: 2}\n";
+    "  server: {role: boot-server, memory: 256 MiB}\n  n: {role: client, memory: 64 MiB, count: 2}\n";
 
 }  // namespace
 
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_boot_server_that_dies_ends_the_boot_and_no_client_is_star
 
 BOOST_AUTO_TEST_CASE(a_machine_that_hangs_is_given_up_at_its_deadline) {
   FakeLab t(
-      "  server: {role: boot-server, memory: 64 MiB, boot_timeout: 30 s}\n  n: {role: client, memory: 64 "
+      "  server: {role: boot-server, memory: 256 MiB, boot_timeout: 30 s}\n  n: {role: client, memory: 64 "
       "MiB}\n",
       {});
   BOOST_REQUIRE(t.lab->start().has_value());
