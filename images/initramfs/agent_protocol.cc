@@ -17,6 +17,7 @@ enum Type : std::uint8_t {
   kKill = 66,
   kPowerOff = 67,
   kOpenConsole = 68,
+  kStepClock = 69,
 };
 
 // Writing: one overload per message
@@ -46,6 +47,9 @@ class Encoder {
     for (const std::string& argument : m.argv) bytes(out_, as_bytes(argument));
   }
   void operator()(const Kill& m) { out_.u8(kKill).be32(m.request); }
+  void operator()(const StepClock& m) {
+    out_.u8(kStepClock).be32(m.request).be64(static_cast<std::uint64_t>(m.by.count()));
+  }
   void operator()(const PowerOff&) { out_.u8(kPowerOff); }
   void operator()(const OpenConsole&) { out_.u8(kOpenConsole); }
   void operator()(const Unknown& m) { out_.u8(m.type); }
@@ -92,6 +96,8 @@ class Decoder {
         return exec();
       case kKill:
         return Kill{in_.be32()};
+      case kStepClock:
+        return step_clock();
       case kPowerOff:
         return PowerOff{};
       case kOpenConsole:
@@ -154,6 +160,12 @@ class Decoder {
       m.argv.emplace_back(as_text(argument));
       if (m.argv.back().find('\0') != std::string::npos) note("has a NUL in an argument");
     }
+    return m;
+  }
+  StepClock step_clock() {
+    StepClock m;
+    m.request = in_.be32();
+    m.by = Duration(static_cast<std::int64_t>(in_.be64()));  // two's complement
     return m;
   }
 

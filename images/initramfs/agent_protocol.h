@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/units.h"
 
 namespace rookery::agent {
 
@@ -72,7 +73,7 @@ struct Output {
   ByteBuffer bytes;
   friend bool operator==(const Output&, const Output&) = default;
 };
-// The last word on an Exec: all its Output came before.
+// The last word on an Exec or a StepClock: all its Output came before.
 struct Exited {
   std::uint32_t request = 0;
   bool by_signal = false;
@@ -104,6 +105,13 @@ struct Kill {  // SIGKILL to the request's whole process group
   std::uint32_t request = 0;
   friend bool operator==(const Kill&, const Kill&) = default;
 };
+// Steps the machine's time of day (CLOCK_REALTIME), forward or back, as a bad clock or a bad NTP server does;
+// what counts from the boot goes on undisturbed. Answered by Exited: 0, or 1 after Output that says why not.
+struct StepClock {
+  std::uint32_t request = 0;
+  Duration by{};
+  friend bool operator==(const StepClock&, const StepClock&) = default;
+};
 struct PowerOff {
   friend bool operator==(const PowerOff&, const PowerOff&) = default;
 };
@@ -117,8 +125,8 @@ struct Unknown {
   friend bool operator==(const Unknown&, const Unknown&) = default;
 };
 
-using Message = std::variant<Hello, Stage, Failed, Ready, Output, Exited, Role, Exec, Kill, PowerOff,
-                             OpenConsole, Unknown>;
+using Message = std::variant<Hello, Stage, Failed, Ready, Output, Exited, Role, Exec, Kill, StepClock,
+                             PowerOff, OpenConsole, Unknown>;
 
 ByteBuffer encode(const Message& message);
 Result<Message> decode(ByteView bytes);

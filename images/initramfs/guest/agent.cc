@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <map>
 
 #include "images/initramfs/guest/role_files.h"
@@ -43,7 +44,8 @@ class Agent {
  private:
   void handle(const agent::Message& message);
   void start(const agent::Exec& exec);
-  void refuse(std::uint32_t request, const std::string& why);
+  void refuse(std::uint32_t request, const std::string& why, std::uint8_t code = 126);
+  void step_clock(const agent::StepClock& step);
   void open_console();
   void reap();
   // One piece of a run's output; closes the pipe at its end. After the process has ended, an empty pipe ends
@@ -66,7 +68,8 @@ class Agent {
   static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   static char home[] = "HOME=/root";
   static char term[] = "TERM=linux";
-  static char* environment[] = {path, home, term, nullptr};
+  static char mask[] = "OPENSSL_ia32cap=~0x4000000000000000:~0x40000";  // see stage_two.cc
+  static char* environment[] = {path, home, term, mask, nullptr};
   environ = environment;
   std::vector<char*> words;
   for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
@@ -133,6 +136,8 @@ void Agent::handle(const agent::Message& message) {
     if (const Status applied = apply_role(*role); !applied) {
       management_.send(agent::Failed{agent::BootStage::ready, applied.error().message});
     }
+  } else if (const auto* step = std::get_if<agent::StepClock>(&message)) {
+    step_clock(*step);
   } else if (std::holds_alternative<agent::PowerOff>(message)) {
     management_.flush(std::chrono::milliseconds(200));
     sync();
@@ -142,10 +147,24 @@ void Agent::handle(const agent::Message& message) {
   }
 }
 
-void Agent::refuse(std::uint32_t request, const std::string& why) {
+void Agent::refuse(std::uint32_t request, const std::string& why, std::uint8_t code) {
   const ByteView text = as_bytes(why);
   management_.send(agent::Output{request, agent::Stream::err, ByteBuffer(text.begin(), text.end())});
-  management_.send(agent::Exited{request, false, 126});
+  management_.send(agent::Exited{request, false, code});
+}
+
+void Agent::step_clock(const agent::StepClock& step) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  timespec time{};
+  clock_gettime(CLOCK_REALTIME, &time);
+  std::int64_t total = time.tv_sec * kSecond + time.tv_nsec;
+  if (__builtin_add_overflow(total, step.by.count(), &total) || total < 0)
+    return refuse(step.request, "agent: no clock shows that time\n", 1);
+  time.tv_sec = total / kSecond;
+  time.tv_nsec = total % kSecond;
+  if (clock_settime(CLOCK_REALTIME, &time) != 0)
+    return refuse(step.request, std::string("agent: the clock cannot be set: ") + strerror(errno) + "\n", 1);
+  management_.send(agent::Exited{step.request, false, 0});
 }
 
 void Agent::start(const agent::Exec& exec) {

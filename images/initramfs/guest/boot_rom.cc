@@ -12,9 +12,11 @@ namespace rookery::guest {
 namespace {
 
 constexpr const char* kFetchFolder = "/run/rookery/fetch";
-constexpr Duration kScriptTimeout = std::chrono::seconds(20);
-constexpr Duration kImageTimeout = std::chrono::minutes(5);
-constexpr int kAttempts = 3;
+// For one attempt. A server that lost its power in the middle leaves the reader waiting for all of it: the
+// transfer begins anew. (busybox's own limit on silence, wget -T, crashes in Debian 12's static build.)
+constexpr Duration kScriptTimeout = std::chrono::seconds(10);
+constexpr Duration kImageTimeout = std::chrono::seconds(30);
+constexpr int kAttempts = 5;
 
 ipxe::Setting address_setting(const std::string& dotted) {
   ipxe::Setting setting{ByteBuffer(4), ipxe::SettingType::ipv4};
@@ -65,8 +67,9 @@ Status BootRom::fetch(const ipxe::BootUrl& url, const std::string& file, Duratio
     // A server that answers has had its say; one that does not may be starting, or the way to it lossy.
     const bool answered = fetched.error().message.find("server returned error") != std::string::npos ||
                           fetched.error().message.find("server error") != std::string::npos;
-    if (answered || attempt == kAttempts) return fetched;
-    pause_for(std::chrono::seconds(1));
+    if (answered) return fetched;
+    if (attempt == kAttempts) return fail(fetched.error().message + " (tried 5 times)");
+    pause_for(std::chrono::seconds(1 << (attempt - 1)));
   }
 }
 

@@ -1,23 +1,18 @@
-// Kernel NBD: connect, shake hands, and give the socket to the kernel by generic netlink
-// (linux/nbd-netlink.h), so that no process has to stay for it.
+// Kernel NBD: connect, shake hands, and give the socket to the kernel; when it has died, do so again.
 #include <arpa/inet.h>
-#include <linux/nbd-netlink.h>
-#include <linux/nbd.h>
 #include <netinet/tcp.h>
-#include <netlink/genl/ctrl.h>
-#include <netlink/genl/genl.h>
-#include <netlink/netlink.h>
-#include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
-#include <ctime>
-#include <memory>
 
 #include "base/unique_fd.h"
+#include "images/initramfs/guest/nbd_kernel.h"
 #include "images/initramfs/guest/share.h"
+#include "images/initramfs/guest/system.h"
 #include "images/initramfs/nbd_handshake.h"
 
 namespace rookery::guest {
@@ -26,11 +21,6 @@ namespace {
 constexpr std::uint16_t kDefaultPort = 10809;  // IANA: nbd
 constexpr int kAttempts = 5;
 constexpr long kAnswerSeconds = 10;
-// A request that gets no answer for so long has lost its server: the reader gets an error instead of hanging.
-constexpr std::uint64_t kRequestSeconds = 60;
-constexpr std::uint64_t kDeadConnectionSeconds = 60;
-constexpr std::uint32_t kDevice = 0;
-
 Result<UniqueFd> connect_to(const std::string& host, std::uint16_t port) {
   sockaddr_in v4{};
   sockaddr_in6 v6{};
@@ -57,16 +47,6 @@ Result<UniqueFd> connect_to(const std::string& host, std::uint16_t port) {
   return fd;
 }
 
-// The server may be starting, or have its hands full with other machines.
-Result<UniqueFd> connect_patiently(const std::string& host, std::uint16_t port) {
-  for (int attempt = 1; attempt < kAttempts; ++attempt) {
-    if (Result<UniqueFd> fd = connect_to(host, port)) return fd;
-    const timespec second{1, 0};
-    nanosleep(&second, nullptr);
-  }
-  return connect_to(host, port);
-}
-
 Result<NbdExport> shake_hands(int fd, const std::string& name) {
   NbdHandshake handshake(name);
   ByteBuffer part;
@@ -84,55 +64,83 @@ Result<NbdExport> shake_hands(int fd, const std::string& name) {
   return *handshake.result();
 }
 
-std::uint64_t block_size_for(std::uint64_t size) {
-  return size % 4096 == 0 ? 4096 : 512;
+struct Connection {
+  UniqueFd fd;
+  NbdExport share;
+};
+
+Result<Connection> reach(const ipxe::BootUrl& url) {
+  Result<UniqueFd> fd = connect_to(url.host, url.port != 0 ? url.port : kDefaultPort);
+  if (!fd) return tl::unexpected(fd.error());
+  const Result<NbdExport> share = shake_hands(fd->get(), url.path.substr(1));
+  if (!share) return tl::unexpected(share.error());
+  const timeval forever{};  // from here on the kernel waits, by its own limits
+  setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof forever);
+  setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
+  return Connection{std::move(*fd), *share};
 }
 
-Status give_to_kernel(int fd, const NbdExport& share) {
-  const auto free_socket = [](nl_sock* s) { nl_socket_free(s); };
-  const auto free_message = [](nl_msg* m) { nlmsg_free(m); };
-  const std::unique_ptr<nl_sock, decltype(free_socket)> socket(nl_socket_alloc(), free_socket);
-  if (int code = genl_connect(socket.get()); code < 0)
-    return fail(std::string("netlink: ") + nl_geterror(code));
-  const int family = genl_ctrl_resolve(socket.get(), NBD_GENL_FAMILY_NAME);
-  if (family < 0) return fail("this kernel has no network block devices");
-  // libnl owns the message from nl_send_sync on.
-  std::unique_ptr<nl_msg, decltype(free_message)> message(nlmsg_alloc(), free_message);
-  genlmsg_put(message.get(), NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, 0, NBD_CMD_CONNECT, NBD_GENL_VERSION);
-  nl_msg* const m = message.get();
-  nla_put_u32(m, NBD_ATTR_INDEX, kDevice);
-  nla_put_u64(m, NBD_ATTR_SIZE_BYTES, share.size);
-  nla_put_u64(m, NBD_ATTR_BLOCK_SIZE_BYTES, block_size_for(share.size));
-  nla_put_u64(m, NBD_ATTR_SERVER_FLAGS, share.flags | NBD_FLAG_HAS_FLAGS | NBD_FLAG_READ_ONLY);
-  nla_put_u64(m, NBD_ATTR_TIMEOUT, kRequestSeconds);
-  nla_put_u64(m, NBD_ATTR_DEAD_CONN_TIMEOUT, kDeadConnectionSeconds);
-  nlattr* const sockets = nla_nest_start(m, NBD_ATTR_SOCKETS);
-  nlattr* const item = nla_nest_start(m, NBD_SOCK_ITEM);
-  nla_put_u32(m, NBD_SOCK_FD, static_cast<std::uint32_t>(fd));
-  nla_nest_end(m, item);
-  nla_nest_end(m, sockets);
-  if (int code = nl_send_sync(socket.get(), message.release()); code < 0) {
-    return fail(std::string("the kernel refuses the network block device: ") + nl_geterror(code));
+// The server may be starting, or have its hands full with other machines.
+Result<Connection> reach_patiently(const ipxe::BootUrl& url) {
+  for (int attempt = 1;; ++attempt) {
+    Result<Connection> connection = reach(url);
+    if (connection) return connection;
+    if (attempt == kAttempts) return fail(connection.error().message + " (tried 5 times)");
+    sleep(1u << (attempt - 1));
   }
-  return {};
+}
+
+// A process of its own, for as long as the machine runs: the share's server may go and come back, and then
+// somebody must connect anew who needs nothing of the share for it. It was forked in the initramfs, and reads
+// no file.
+[[noreturn]] void keep(NbdKernel kernel, const ipxe::BootUrl& url, std::uint64_t size) {
+  constexpr unsigned kPauseMax = 8;
+  while (true) {
+    kernel.wait_for_death();
+    say("the connection to " + url.to_string() + " is lost; trying again");
+    for (unsigned pause = 1;; pause = std::min(2 * pause, kPauseMax)) {
+      const Result<Connection> connection = reach(url);
+      if (connection && connection->share.size != size) {
+        say(url.to_string() + " is another share now: its readers wait in vain");
+        _exit(1);
+      }
+      if (connection) {
+        const Status given = kernel.reconnect(connection->fd.get());
+        say(given ? url.to_string() + " is back" : given.error().message);
+        break;
+      }
+      sleep(pause);
+    }
+  }
+}
+
+Status start_keeper(NbdKernel kernel, const ipxe::BootUrl& url, std::uint64_t size) {
+  const pid_t child = fork();
+  if (child < 0) return fail_errno("starting the share's keeper");
+  if (child > 0) return {};
+  setsid();
+  prctl(PR_SET_NAME, "share-keeper");
+  set_program_name("share");
+  (void)write_text("/proc/self/oom_score_adj", "-1000");
+  keep(std::move(kernel), url, size);
 }
 
 }  // namespace
 
 Result<std::string> attach_nbd(const ipxe::BootUrl& url) {
-  const std::uint16_t port = url.port != 0 ? url.port : kDefaultPort;
   const auto doing = [&url](Error error) {
     return tl::unexpected(std::move(error).while_doing(url.to_string()));
   };
-  const Result<UniqueFd> fd = connect_patiently(url.host, port);
-  if (!fd) return doing(fd.error());
-  const Result<NbdExport> share = shake_hands(fd->get(), url.path.substr(1));
-  if (!share) return doing(share.error());
-  const timeval forever{};  // from here on the kernel waits, by its own limits
-  setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof forever);
-  setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
-  if (const Status given = give_to_kernel(fd->get(), *share); !given) return doing(given.error());
-  return "/dev/nbd" + std::to_string(kDevice);
+  // Before the connection is: no death of it is missed.
+  Result<NbdKernel> kernel = NbdKernel::open();
+  if (!kernel) return doing(kernel.error());
+  const Result<Connection> connection = reach_patiently(url);
+  if (!connection) return doing(connection.error());
+  if (const Status given = kernel->connect(connection->fd.get(), connection->share); !given)
+    return doing(given.error());
+  if (const Status kept = start_keeper(std::move(*kernel), url, connection->share.size); !kept)
+    return doing(kept.error());
+  return NbdKernel::device();
 }
 
 }  // namespace rookery::guest

@@ -9,7 +9,7 @@
 
 namespace rookery::guest {
 
-// The device that holds the squashfs, read-only, served by the kernel with no process of ours left behind.
+// The device that holds the squashfs, read-only. A process stays that connects anew when the server was away.
 Result<std::string> attach_share(const std::string& url);
 
 Result<std::string> attach_nbd(const ipxe::BootUrl& url);

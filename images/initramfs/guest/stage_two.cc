@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <set>
 
 #include "images/initramfs/guest/medium.h"
@@ -115,6 +116,9 @@ Status name_from_lease(const Lease& lease, const std::optional<Interface>& nic) 
     if (child < 0) report.failed(BootStage::root, fail_errno("starting the agent").value().message);
     if (child == 0) serve(std::move(*management));  // from here on the session is the child's
   }
+  // OpenSSL is not to ask the processor for random numbers, which no run could repeat: bit 62 is RDRAND, bit
+  // 18 of the second word RDSEED (OPENSSL_ia32cap(3)). What the system starts inherits it.
+  setenv("OPENSSL_ia32cap", "~0x4000000000000000:~0x40000", 1);
   char name[] = "/sbin/init";
   char* argv[] = {name, nullptr};
   execv(name, argv);

@@ -240,6 +240,20 @@ BOOST_AUTO_TEST_CASE(refuses_more_commands_at_once_than_sixteen) {
   for (int i = 0; i < 16; ++i) BOOST_CHECK(std::holds_alternative<Exited>(machine.next()));
 }
 
+// In a namespace of its own it may not; and by nothing at all, in case it may.
+BOOST_AUTO_TEST_CASE(says_why_it_cannot_step_the_clock) {
+  Machine machine;
+  if (!machine) return;
+  machine.next();
+  machine.send(StepClock{5, Duration::zero()});
+  auto said = machine.until_exit(5);
+  BOOST_CHECK_EQUAL(said.err, "agent: the clock cannot be set: Operation not permitted\n");
+  BOOST_CHECK_EQUAL(said.exited.code, 1);
+  machine.send(StepClock{6, Duration::min()});
+  said = machine.until_exit(6);
+  BOOST_CHECK_EQUAL(said.err, "agent: no clock shows that time\n");
+}
+
 BOOST_AUTO_TEST_CASE(passes_on_what_the_start_scripts_say) {
   Machine machine;
   if (!machine) return;

@@ -17,6 +17,7 @@ std::vector<Message> one_of_each() {
           Role{"boot-server", "server", {{"etc/dnsmasq.conf", 0640, {'a', 0, 'b'}}, {"etc/empty", 0755, {}}}},
           Exec{4, {"uname", "-a", ""}},
           Kill{4},
+          StepClock{5, std::chrono::nanoseconds(-1'500'000'000)},
           PowerOff{},
           OpenConsole{},
           Unknown{200}};
@@ -40,6 +41,13 @@ BOOST_AUTO_TEST_CASE(brings_every_message_back_as_it_was) {
 BOOST_AUTO_TEST_CASE(keeps_the_bytes_of_a_message_as_they_are_on_the_wire) {
   BOOST_CHECK(encode(Stage{BootStage::kernel, "ab"}) == (ByteBuffer{2, 3, 0, 0, 0, 2, 'a', 'b'}));
   BOOST_CHECK(encode(Exited{1, false, 5}) == (ByteBuffer{6, 0, 0, 0, 1, 0, 5}));
+}
+
+BOOST_AUTO_TEST_CASE(a_clock_step_goes_both_ways) {
+  BOOST_CHECK(encode(StepClock{1, std::chrono::nanoseconds(-2)}) ==
+              (ByteBuffer{69, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 254}));
+  BOOST_CHECK(encode(StepClock{1, std::chrono::seconds(1)}) ==
+              (ByteBuffer{69, 0, 0, 0, 1, 0, 0, 0, 0, 0x3b, 0x9a, 0xca, 0}));
 }
 
 BOOST_AUTO_TEST_CASE(refuses_every_shortened_message) {
