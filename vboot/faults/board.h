@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "base/event_loop.h"
-#include "netsim/frame.h"
+#include "netsim/faults/separation.h"
+#include "vboot/faults/cable.h"
 #include "vboot/faults/fault.h"
 #include "vboot/faults/machine_faults.h"
 
@@ -29,6 +30,89 @@ class FaultEvents {
   // A frame was struck on this cable ("n5", "east:core") in this direction ("up", "down").
   virtual void fault_hit(const FaultSpec&, std::string_view /*cable*/, std::string_view /*direction*/,
                          const netsim::Frame&) {}
+};
+
+// All that faults can reach.
+struct FaultReach {
+  std::vector<Cable> cables;          // of the machines, in the plan's order, then the trunks
+  std::vector<std::string> machines;  // names; a machine's station is its place here, from 1
+  std::vector<std::string> switches;
+  std::function<void(std::size_t)> restart_switch;  // makes it forget everything
+  netsim::FrameFilter::AddressOf address_of;        // for match expressions
+  MachineFaults* deeds = nullptr;
+};
+
+// A fault in force, for those who ask.
+struct FaultState {
+  const FaultSpec* spec;
+  Time began;
+  netsim::FaultCounters frames;  // seen and struck, on all its cables
+};
+
+class FaultBoard {
+ public:
+  static constexpr std::size_t kFaultsMost = 1024;  // in force at once
+
+  FaultBoard(EventLoop& loop, std::uint64_t seed, FaultReach reach);
+  ~FaultBoard();
+  FaultBoard(const FaultBoard&) = delete;
+  FaultBoard& operator=(const FaultBoard&) = delete;
+
+  // Puts a fault in force, in place of the one of the same name if there is one: then its counters and its
+  // stream begin anew, and nobody else's do. An error (usage: no such place, not possible there) changes
+  // nothing.
+  Status set(FaultSpec spec);
+  // Ends those of that name (a pattern may stand for many), those that were set on that place, as it was
+  // said, or "all". How many; an error of kind usage if there are none, except of "all".
+  Result<std::size_t> clear(std::string_view what);
+  std::vector<FaultState> in_force() const;  // in the order of their names
+
+  // A machine's NIC came up: its power was switched on, or it was reset.
+  void machine_came_up(std::size_t index) { came_up(index); }
+
+  void listen(FaultEvents& listener) { listeners_.push_back(&listener); }
+  void unlisten(FaultEvents& listener) { std::erase(listeners_, &listener); }
+
+ private:
+  struct InForce;
+  using Way = FaultDirection;
+
+  Status look(const FaultSpec& spec, InForce& fault) const;
+  Status find_cables(const FaultSpec& spec, InForce& fault) const;
+  Status find_named(const std::vector<std::string>& patterns, const std::vector<std::string>& names,
+                    std::string_view what, std::vector<std::size_t>& found) const;
+  Status begin(InForce& fault);
+  void undo(InForce& fault);
+  void end(const std::string& name, std::string_view why);
+  void end_soon(const InForce& fault, std::string_view why);
+
+  void set_rules(InForce& fault, const netsim::FrameEffect& effect);
+  void pull(std::size_t cable, Way way, int by);
+  void flap(InForce& fault, const Flap& rule, bool down);
+  void limit_queues();
+  void came_up(std::size_t cable);
+  void block(InForce& fault, std::size_t cable);
+  void unblock(InForce& fault, std::size_t cable, bool tell);
+  void say_blocked(InForce& fault, std::size_t cable);
+  void separate(InForce& fault, netsim::Separation::Groups groups);
+  Status on_machines(InForce& fault, const std::function<Status(std::string_view)>& deed);
+  void thaw(std::size_t machine);
+  void tell_hit(const InForce& fault, std::string_view cable, std::string_view direction,
+                const netsim::Frame& frame);
+
+  struct CableState {
+    int pulled = 0, up_pulled = 0, down_pulled = 0, blocked = 0;
+    netsim::LinkRules up_rules, down_rules;  // the cable's own
+  };
+
+  EventLoop& loop_;
+  std::uint64_t seed_;
+  FaultReach reach_;
+  std::vector<CableState> cables_;  // as in the reach
+  netsim::Separation separation_;
+  std::map<std::string, std::unique_ptr<InForce>> in_force_;
+  std::map<std::string, unsigned> begun_;  // how often each name was, so that no stream is drawn from twice
+  std::vector<FaultEvents*> listeners_;
 };
 
 }  // namespace rookery::vboot
