@@ -33,11 +33,12 @@ struct StormRules {
   friend bool operator==(const StormRules&, const StormRules&) = default;
 };
 
-// One entry below `switches:`. The switches of a lab are one tree: all but one have an uplink.
+// One entry below `switches:`. All of a lab's are connected; where there are several ways, a spanning tree has
+// one of them in use.
 struct SwitchSpec {
   std::string name;
-  std::optional<std::size_t> uplink;  // the index of the switch that the trunk leads to
-  LinkRules link;                     // the trunk's
+  std::vector<std::size_t> uplinks;  // the switches that its trunks lead to, each once
+  LinkRules link;                     // of each of these trunks
   StormRules storm;
 };
 

@@ -80,7 +80,7 @@ class Reader final : NodeReader {
       // 'core:' alone says as much as 'core: {}': a switch needs to say nothing.
       if (value.kind == YamlNode::Kind::nothing) return;
       map(value, where,
-          {{"uplink", [&](const YamlNode& v) { words.uplink = mention(v, "the name of a switch"); }},
+          {{"uplink", [&](const YamlNode& v) { words.uplinks = mentions(v); }},
            {"link",
             [&](const YamlNode& v) {
               words.link_at = v.at;
@@ -114,6 +114,16 @@ class Reader final : NodeReader {
       require(value, "id", fmt::format("{} needs an id: 'id: 10'", where));
       require(value, "subnet", fmt::format("{} needs a subnet: 'subnet: 10.78.0.0/16'", where));
     });
+  }
+
+  // A switch, or a list of them.
+  std::vector<Mention> mentions(const YamlNode& node) {
+    std::vector<Mention> found;
+    const bool is_list = node.kind == YamlNode::Kind::list && !node.items.empty();
+    for (const YamlNode& item : is_list ? std::span(node.items) : std::span(&node, 1)) {
+      if (auto one = mention(item, "the name of a switch")) found.push_back(std::move(*one));
+    }
+    return found;
   }
 
   std::optional<Mention> mention(const YamlNode& node, std::string_view what) {

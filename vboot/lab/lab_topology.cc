@@ -34,55 +34,57 @@ void check_mention(const Mention& mention, std::string_view what, std::string_vi
                fmt::format("unknown {} '{}'{}", what, mention.name, suggestion(mention.name, names, plural)));
 }
 
-// One tree, so that there is one way for every frame. Follows each switch's uplinks; a loop is told once.
-void check_tree(const std::vector<SwitchWords>& switches, Problems& problems) {
-  const auto uplink_of = [&](const SwitchWords& from) -> const SwitchWords* {
-    if (!from.uplink) return nullptr;
-    const auto to = std::find_if(switches.begin(), switches.end(),
-                                 [&](const SwitchWords& s) { return s.name == from.uplink->name; });
-    return to == switches.end() ? nullptr : &*to;
-  };
-  std::set<const SwitchWords*> known;  // membership only
-  const SwitchWords* top = nullptr;
-  for (const SwitchWords& start : switches) {
-    std::vector<std::string_view> way;
-    std::set<const SwitchWords*> passed;  // membership only
-    const SwitchWords* at = &start;
-    for (; at != nullptr && !known.contains(at) && passed.insert(at).second; at = uplink_of(*at)) {
-      way.push_back(at->name);
+// Each switch must reach every other, by its own uplinks or theirs; how many ways there are does not matter.
+void check_connected(const std::vector<SwitchWords>& switches, Problems& problems) {
+  std::vector<std::size_t> part(switches.size());  // the first switch of the part that each is in
+  for (std::size_t i = 0; i < part.size(); ++i) part[i] = i;
+  std::set<std::size_t> in_doubt;  // switches with an uplink to nowhere: told already
+  for (std::size_t i = 0; i < switches.size(); ++i) {
+    for (const Mention& uplink : switches[i].uplinks) {
+      const auto to = std::find_if(switches.begin(), switches.end(),
+                                   [&](const SwitchWords& s) { return s.name == uplink.name; });
+      if (to == switches.end() || &*to == &switches[i]) {
+        in_doubt.insert(i);
+        continue;
+      }
+      const std::size_t one = part[i], other = part[static_cast<std::size_t>(to - switches.begin())];
+      std::replace(part.begin(), part.end(), std::max(one, other), std::min(one, other));
     }
-    if (at != nullptr && passed.contains(at)) {
-      way.erase(way.begin(), std::find(way.begin(), way.end(), at->name));
-      problems.add(
-          at->uplink->at,
-          fmt::format("the uplinks make a loop: {}, {}; the switches of a lab must be a tree, for none "
-                      "of them speaks a spanning tree protocol yet",
-                      fmt::join(way, ", "), at->name));
-    }
-    known.insert(passed.begin(), passed.end());
-    if (start.uplink) continue;
-    if (top != nullptr) {
-      problems.add(
-          start.at,
-          fmt::format("switches '{0}' and '{1}' are not connected: each but one needs an uplink, like "
-                      "'{1}: {{uplink: {0}}}'",
-                      top->name, start.name));
-    } else {
-      top = &start;
-    }
+  }
+  for (std::size_t i = 1; i < switches.size(); ++i) {
+    const bool doubtful =
+        std::any_of(in_doubt.begin(), in_doubt.end(), [&](std::size_t d) { return part[d] == i; });
+    if (part[i] != i || doubtful) continue;
+    problems.add(switches[i].at,
+                 fmt::format("switches '{0}' and '{1}' are not connected: each but one needs an uplink, like "
+                             "'{1}: {{uplink: {0}}}'",
+                             switches[0].name, switches[i].name));
+  }
+}
+
+void check_uplinks(const SwitchWords& said, const std::vector<std::string_view>& names, Problems& problems) {
+  for (std::size_t i = 0; i < said.uplinks.size(); ++i) {
+    const Mention& uplink = said.uplinks[i];
+    check_mention(uplink, "switch", "switches", names, problems);
+    if (uplink.name == said.name)
+      problems.add(uplink.at, fmt::format("switch '{}' is its own uplink", said.name));
+    const auto before = said.uplinks.begin() + static_cast<std::ptrdiff_t>(i);
+    if (std::any_of(said.uplinks.begin(), before, [&](const Mention& m) { return m.name == uplink.name; }))
+      problems.add(uplink.at,
+                   fmt::format("switch '{}' has '{}' as its uplink twice", said.name, uplink.name));
   }
 }
 
 void check_switches(const LabWords& words, Problems& problems) {
   const auto names = names_of(words.switches);
   for (const SwitchWords& said : words.switches) {
-    if (said.uplink) check_mention(*said.uplink, "switch", "switches", names, problems);
-    if (said.link_at && !said.uplink) {
+    check_uplinks(said, names, problems);
+    if (said.link_at && said.uplinks.empty()) {
       problems.add(*said.link_at,
                    fmt::format("switch '{}' has a link and no uplink that it would describe", said.name));
     }
   }
-  check_tree(words.switches, problems);
+  check_connected(words.switches, problems);
 }
 
 bool overlap(Ipv4Subnet a, Ipv4Subnet b) {

@@ -43,13 +43,13 @@ std::size_t index_of(const std::vector<T>& named, std::string_view name) {
 }
 
 std::vector<SwitchSpec> switches_of(const LabWords& words) {
-  if (words.switches.empty()) return {SwitchSpec{"switch", std::nullopt, {}, laid_over({}, words.storm)}};
+  if (words.switches.empty()) return {SwitchSpec{"switch", {}, {}, laid_over({}, words.storm)}};
   std::vector<SwitchSpec> switches;
   for (const SwitchWords& said : words.switches) {
-    std::optional<std::size_t> uplink;
-    if (said.uplink) uplink = index_of(words.switches, said.uplink->name);
-    switches.push_back(
-        {said.name, uplink, laid_over(said.link, words.link), laid_over(said.storm, words.storm)});
+    std::vector<std::size_t> uplinks;
+    for (const Mention& uplink : said.uplinks) uplinks.push_back(index_of(words.switches, uplink.name));
+    switches.push_back({said.name, std::move(uplinks), laid_over(said.link, words.link),
+                        laid_over(said.storm, words.storm)});
   }
   return switches;
 }

@@ -33,7 +33,7 @@ struct Mention {
 struct SwitchWords {
   std::string name;
   Place at;
-  std::optional<Mention> uplink;
+  std::vector<Mention> uplinks;
   std::optional<Place> link_at;
   LinkWords link;
   StormWords storm;

@@ -1,5 +1,7 @@
 #include "vboot/supervisor/lab_network.h"
 
+#include "vboot/supervisor/spanning_tree.h"
+
 namespace rookery::vboot {
 namespace {
 
@@ -17,33 +19,6 @@ netsim::VlanMembership every_vlan(const LabPlan& plan) {
   return trunk;
 }
 
-// Whether a machine is plugged into the switch, or into one whose uplinks lead to it.
-bool is_below(const LabPlan& plan, const MachinePlan& machine, std::size_t top) {
-  std::size_t at = machine.switch_index;
-  while (at != top && plan.switches[at].uplink) at = *plan.switches[at].uplink;
-  return at == top;
-}
-
-// The VLANs that the trunk above a switch carries: those that have machines at both of its ends. What is said
-// to all of a VLAN goes no way at whose end nobody is in it.
-netsim::VlanMembership trunk_vlans(const LabPlan& plan, std::size_t lower) {
-  if (!plan.tagged) return every_vlan(plan);
-  std::vector<bool> below(plan.vlans.size()), above(plan.vlans.size());
-  for (const MachinePlan& machine : plan.machines) {
-    auto& side = is_below(plan, machine, lower) ? below : above;
-    if (machine.role == Role::boot_server) {
-      side.assign(side.size(), true);
-    } else {
-      side[machine.vlan_index] = true;
-    }
-  }
-  netsim::VlanMembership trunk = netsim::VlanMembership::trunk({});
-  for (std::size_t i = 0; i < plan.vlans.size(); ++i) {
-    if (below[i] && above[i]) trunk.add_tagged(plan.vlans[i].id);
-  }
-  return trunk;
-}
-
 }  // namespace
 
 netsim::LinkRules cable_rules(const LinkRules& rules) {
@@ -54,32 +29,137 @@ netsim::LinkRules cable_rules(const LinkRules& rules) {
   return cable;
 }
 
-LabNetwork::LabNetwork(EventLoop& loop, const LabPlan& plan, const netsim::SwitchRules& rules) {
-  for (std::size_t i = 0; i < plan.switches.size(); ++i) {
-    switches_.push_back(
-        std::make_unique<netsim::Switch>(loop, with_storm_rules(rules, plan.switches[i].storm)));
+LabNetwork::LabNetwork(EventLoop& loop, const LabPlan& plan, const netsim::SwitchRules& rules)
+    : loop_(loop), plan_(plan) {
+  for (const SwitchSpec& spec : plan.switches) {
+    switches_.push_back(std::make_unique<netsim::Switch>(loop, with_storm_rules(rules, spec.storm)));
   }
   for (std::size_t i = 0; i < plan.switches.size(); ++i) {
-    if (plan.switches[i].uplink) connect(loop, plan, i);
+    for (const std::size_t upper : plan.switches[i].uplinks) connect(i, upper);
   }
+  converge();
 }
 
-void LabNetwork::connect(EventLoop& loop, const LabPlan& plan, std::size_t lower) {
-  const SwitchSpec& spec = plan.switches[lower];
-  Trunk& trunk = trunks_.emplace_back(loop, cable_rules(spec.link));
-  netsim::Switch& below = *switches_[lower];
-  netsim::Switch& above = *switches_[*spec.uplink];
-  netsim::SwitchPort& uplink = below.attach("uplink", trunk.up);
-  netsim::SwitchPort& downlink = above.attach(spec.name, trunk.down);
-  trunk.up.connect(downlink);
-  trunk.down.connect(uplink);
-  const netsim::VlanMembership vlans = trunk_vlans(plan, lower);
-  below.set_vlans(uplink, vlans);
-  above.set_vlans(downlink, vlans);
-  // DHCP and router advertisements are taken from where the boot server is, and nowhere else.
-  const bool served_from_below = is_below(plan, plan.boot_server(), lower);
-  below.set_trusted(uplink, !served_from_below);
-  above.set_trusted(downlink, served_from_below);
+void LabNetwork::connect(std::size_t lower, std::size_t upper) {
+  const SwitchSpec& spec = plan_.switches[lower];
+  const std::string& above = plan_.switches[upper].name;
+  Trunk& trunk = trunks_.emplace_back(loop_, cable_rules(spec.link));
+  trunk.name = spec.name + ":" + above;
+  trunk.lower = lower;
+  trunk.upper = upper;
+  trunk.lower_port =
+      &switches_[lower]->attach(spec.uplinks.size() == 1 ? "uplink" : "uplink " + above, trunk.up_faults);
+  trunk.upper_port = &switches_[upper]->attach(spec.name, trunk.down_faults);
+  trunk.up_faults.connect(trunk.up);
+  trunk.down_faults.connect(trunk.down);
+  trunk.up.connect(*trunk.upper_port);
+  trunk.down.connect(*trunk.lower_port);
+}
+
+std::vector<Cable> LabNetwork::trunks() {
+  std::vector<Cable> cables;
+  for (Trunk& trunk : trunks_) {
+    Cable& cable = cables.emplace_back();
+    cable.name = trunk.name;
+    cable.ends = {trunk.lower, trunk.upper};
+    cable.up = &trunk.up_faults;
+    cable.down = &trunk.down_faults;
+    cable.up_link = &trunk.up;
+    cable.down_link = &trunk.down;
+    cable.plug = [this, &trunk](bool plugged) { plug(trunk, plugged); };
+  }
+  return cables;
+}
+
+std::vector<std::string> LabNetwork::in_use() const {
+  std::vector<std::string> names;
+  for (const Trunk& trunk : trunks_) {
+    if (trunk.used && trunk.plugged) names.push_back(trunk.name);
+  }
+  return names;
+}
+
+void LabNetwork::plug(Trunk& trunk, bool plugged) {
+  trunk.plugged = plugged;
+  if (plugged) block(trunk, true);  // it is in no tree yet
+  switches_[trunk.lower]->set_link(*trunk.lower_port, plugged);
+  switches_[trunk.upper]->set_link(*trunk.upper_port, plugged);
+  if (!converge_) converge_ = loop_.after(kConvergence, [this] { converge(); });
+}
+
+void LabNetwork::block(Trunk& trunk, bool blocked) {
+  switches_[trunk.lower]->set_blocked(*trunk.lower_port, blocked);
+  switches_[trunk.upper]->set_blocked(*trunk.upper_port, blocked);
+}
+
+// First all that leave the tree are blocked, then those that are new in it forward: it is never a loop.
+void LabNetwork::converge() {
+  const bool is_first = !converge_;
+  converge_ = {};
+  std::vector<TrunkEnds> ends;
+  for (const Trunk& trunk : trunks_)
+    ends.push_back({trunk.lower, trunk.upper, plan_.switches[trunk.lower].link.rate, trunk.plugged});
+  const std::vector<bool> used = spanning_tree(switches_.size(), ends);
+  for (std::size_t i = 0; i < trunks_.size(); ++i) {
+    trunks_[i].used = used[i];
+    if (!used[i]) block(trunks_[i], true);
+  }
+  use_tree();
+  for (Trunk& trunk : trunks_) {
+    if (trunk.used) block(trunk, false);
+    if (is_first) continue;
+    switches_[trunk.lower]->hear_all_groups(*trunk.lower_port);
+    switches_[trunk.upper]->hear_all_groups(*trunk.upper_port);
+  }
+  if (is_first) return;
+  for (const auto& one : switches_) one->forget_places();
+}
+
+// Seen from the boot server's switch, each trunk of the tree has a far end. What lies behind it decides which
+// VLANs the trunk carries: what is said to all of a VLAN goes no way at whose end nobody is in it. And DHCP
+// and router advertisements are taken from the near end, and nowhere else.
+void LabNetwork::use_tree() {
+  struct Step {
+    Trunk* trunk;
+    std::size_t near, far;
+  };
+  std::vector<bool> reached(switches_.size());
+  std::vector<std::size_t> ways{plan_.boot_server().switch_index};
+  std::vector<Step> steps;  // from the boot server outwards
+  reached[ways.front()] = true;
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    for (Trunk& trunk : trunks_) {
+      if (!trunk.used || (trunk.lower != ways[i] && trunk.upper != ways[i])) continue;
+      const std::size_t far = trunk.lower == ways[i] ? trunk.upper : trunk.lower;
+      if (reached[far]) continue;
+      reached[far] = true;
+      ways.push_back(far);
+      steps.push_back({&trunk, ways[i], far});
+    }
+  }
+  std::vector<std::vector<bool>> behind(switches_.size(), std::vector<bool>(plan_.vlans.size()));
+  for (const MachinePlan& machine : plan_.machines) behind[machine.switch_index][machine.vlan_index] = true;
+  for (Trunk& trunk : trunks_) {  // those that the boot server is not to be reached by
+    switches_[trunk.lower]->set_trusted(*trunk.lower_port, false);
+    switches_[trunk.upper]->set_trusted(*trunk.upper_port, false);
+    switches_[trunk.lower]->set_vlans(*trunk.lower_port, every_vlan(plan_));
+    switches_[trunk.upper]->set_vlans(*trunk.upper_port, every_vlan(plan_));
+  }
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {  // from the ends inwards
+    Trunk& trunk = *step->trunk;
+    const bool far_is_lower = trunk.lower == step->far;
+    switches_[step->far]->set_trusted(far_is_lower ? *trunk.lower_port : *trunk.upper_port, true);
+    for (std::size_t i = 0; i < plan_.vlans.size(); ++i) {
+      if (behind[step->far][i]) behind[step->near][i] = true;
+    }
+    if (!plan_.tagged) continue;
+    netsim::VlanMembership vlans = netsim::VlanMembership::trunk({});
+    for (std::size_t i = 0; i < plan_.vlans.size(); ++i) {
+      if (behind[step->far][i]) vlans.add_tagged(plan_.vlans[i].id);
+    }
+    switches_[trunk.lower]->set_vlans(*trunk.lower_port, vlans);
+    switches_[trunk.upper]->set_vlans(*trunk.upper_port, vlans);
+  }
 }
 
 netsim::VlanMembership LabNetwork::vlans_of(const LabPlan& plan, const MachinePlan& machine) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/event_loop.h"
+#include "base/random.h"
 #include "netsim/ports/in_process_port.h"
 
 using namespace rookery;
@@ -48,6 +49,7 @@ struct Machines {
     for (const MachinePlan& machine : plan.machines) {
       auto& port = ports[machine.name];
       port = std::make_unique<netsim::InProcessPort>([this, name = machine.name](const netsim::Frame& frame) {
+        ++frames[name];
         heard[name] = {loop.now() - Time{}, frame.is_tagged() ? frame.vlan_tag()->vlan() : std::uint16_t{0}};
       });
       netsim::Switch& to = network.switch_of(machine);
@@ -81,6 +83,7 @@ struct Machines {
   std::map<std::string, std::unique_ptr<netsim::InProcessPort>> ports;
   LabNetwork network{loop, plan, {}};
   std::map<std::string, Heard> heard;
+  std::map<std::string, unsigned> frames;
   Time start{};
 };
 
@@ -175,6 +178,96 @@ BOOST_AUTO_TEST_CASE(is_one_network_without_tags_where_the_lab_has_no_vlans) {
 BOOST_AUTO_TEST_CASE(is_one_switch_where_the_lab_has_no_switches) {
   Machines lab("machines:\n  server: {role: boot-server}\n  n: {role: client, count: 3}\n");
   BOOST_TEST(lab.broadcast("n2") == "n1 n3 server ");
+}
+
+// Two ways from each leaf to the boot server, which is at core; the plan's first switch is the root.
+constexpr std::string_view kTwoWays =
+    "switches: {core: {}, spare: {uplink: core, link: {delay: 50 us}}, east: {uplink: [core, spare]}, west: "
+    "{uplink: [core, spare]}}\n";
+
+std::string trusted_ports(Machines& lab) {
+  std::string names;
+  for (const char* machine : {"s", "t"}) {
+    for (const netsim::SwitchPort* port : lab.network.switch_of(*lab.plan.find(machine)).ports()) {
+      if (port->is_trusted()) names += std::string(machine) + ":" + port->name() + " ";
+    }
+  }
+  return names;
+}
+std::string in_use(Machines& lab) {
+  std::string names;
+  for (const std::string& name : lab.network.in_use()) names += name + " ";
+  return names;
+}
+std::uint64_t looped(Machines& lab) {
+  std::uint64_t frames = 0;
+  for (const MachinePlan& machine : lab.plan.machines) {
+    for (const netsim::SwitchPort* port : lab.network.switch_of(machine).ports())
+      frames += port->counters().dropped(netsim::SwitchDrop::looped);
+  }
+  return frames;
+}
+
+BOOST_AUTO_TEST_CASE(uses_one_of_several_ways_and_the_other_when_it_is_cut) {
+  Machines lab(std::string(kTwoWays) + std::string(kMachinesWithoutVlans));
+  std::vector<Cable> trunks = lab.network.trunks();
+  BOOST_REQUIRE(trunks.size() == 5u);
+  BOOST_TEST(trunks[1].name == "east:core");
+  BOOST_TEST(in_use(lab) == "spare:core east:core west:core ");
+  BOOST_TEST(trusted_ports(lab) == "s:uplink core t:uplink core ");
+  BOOST_TEST(lab.broadcast("s") == "server t ");
+
+  trunks[1].plug(false);
+  BOOST_TEST(in_use(lab) == "spare:core west:core ");
+  lab.start = lab.loop.now();
+  lab.loop.run();  // until it has converged
+  BOOST_TEST((lab.loop.now() - lab.start == LabNetwork::kConvergence));
+  BOOST_TEST(in_use(lab) == "spare:core east:spare west:core ");
+  BOOST_TEST(trusted_ports(lab) == "s:uplink spare t:uplink core ");
+  BOOST_TEST(lab.broadcast("s") == "server t ");
+  BOOST_TEST((lab.after("server") == std::chrono::microseconds(50)));
+
+  trunks[1].plug(true);
+  BOOST_TEST(lab.broadcast("s") == "server t ");  // by the spare still, and then it converges
+  BOOST_TEST(in_use(lab) == "spare:core east:core west:core ");
+  BOOST_TEST(trusted_ports(lab) == "s:uplink core t:uplink core ");
+  BOOST_TEST(lab.broadcast("server") == "s t ");
+  BOOST_TEST(looped(lab) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(hears_each_frame_once_however_the_trunks_change) {
+  Machines lab(std::string(kTwoWays) + std::string(kMachinesWithoutVlans));
+  std::vector<Cable> trunks = lab.network.trunks();
+  Random random(7, "trunks");
+  unsigned sent = 0;
+  for (int i = 0; i < 500; ++i) {
+    trunks[random.below(trunks.size())].plug(random.chance(0.7));
+    for (int frame = 0; frame < 20; ++frame) {
+      lab.loop.after(std::chrono::milliseconds(20 * frame), [&] {
+        std::vector<std::uint8_t> bytes(60, 0xff);
+        bytes[6] = 2;
+        bytes[12] = 0x88;
+        lab.ports.at("server")->transmit(netsim::Frame::copy(bytes));
+        ++sent;
+      });
+    }
+    lab.loop.run();
+  }
+  BOOST_TEST(sent == 10'000u);
+  BOOST_TEST(lab.frames["s"] <= sent);
+  BOOST_TEST(lab.frames["s"] > sent / 2);
+  BOOST_TEST(lab.frames["t"] <= sent);
+  BOOST_TEST(looped(lab) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(carries_a_vlan_over_the_way_that_is_in_use) {
+  Machines lab(std::string(kTwoWays) + std::string(kVlans) + std::string(kMachines));
+  BOOST_TEST(lab.broadcast("s") == "server u ");
+  lab.network.trunks()[1].plug(false);
+  lab.loop.run();
+  BOOST_TEST(lab.broadcast("s") == "server u ");
+  BOOST_TEST(lab.broadcast("t") == "server ");
+  BOOST_TEST(lab.broadcast("server", 10) == "s u ");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(refuses_the_names_of_guests) {
 BOOST_AUTO_TEST_CASE(has_one_switch_and_one_network_without_tags_if_the_file_says_nothing_of_them) {
   const LabPlan plan = plan_of(lab_of("  n: {role: client}"));
   BOOST_REQUIRE(plan.switches.size() == 1u);
-  BOOST_TEST(!plan.switches[0].uplink);
+  BOOST_TEST(plan.switches[0].uplinks.empty());
   BOOST_REQUIRE(plan.vlans.size() == 1u);
   BOOST_TEST(plan.vlans[0].id == 1u);
   BOOST_TEST(to_text(plan.vlans[0].server) == "10.77.0.1");
@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(counts_the_clients_of_each_vlan_from_the_first_and_serves_a
   BOOST_REQUIRE_MESSAGE(lab, lab.error().message);
   const LabPlan plan = plan_of(*lab);
   BOOST_TEST(plan.tagged);
-  BOOST_TEST(plan.switches[0].uplink.value() == 1u);
+  BOOST_TEST((plan.switches[0].uplinks == std::vector<std::size_t>{1}));
   BOOST_TEST(plan.switches[0].link.rate->bits_per_second == 1'000'000'000u);
   BOOST_TEST((plan.switches[0].link.delay == std::chrono::microseconds(20)));
   const auto address = [&](const char* name) { return to_text(plan.find(name)->address); };
