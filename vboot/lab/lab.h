@@ -81,8 +81,12 @@ inline constexpr std::uint32_t kMachinesMax = 4096;
 inline constexpr std::size_t kSwitchesMax = 256;
 inline constexpr std::size_t kVlansMax = 16;
 
+struct YamlNode;
+
 // Reads a lab file. The Error is of kind usage and has a line for each problem of the file, at most
 // Problems::kLimit: "lab.yaml:7:5: unknown key 'memmory' in machine group 'n'; did you mean 'memory'?".
 Result<Lab> parse_lab(std::string_view text, std::string_view filename);
+// The same of a lab that stands within another file.
+Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename);
 
 }  // namespace rookery::vboot

@@ -227,9 +227,13 @@ class Reader final : NodeReader {
 Result<Lab> parse_lab(std::string_view text, std::string_view filename) {
   auto tree = parse_yaml(text, filename);
   if (!tree) return tl::unexpected(tree.error());
+  return parse_lab(*tree, filename);
+}
+
+Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename) {
   Problems problems(filename);
-  LabWords words = Reader(problems).lab(*tree);
-  check_boot_servers(words, tree->at, problems);
+  LabWords words = Reader(problems).lab(tree);
+  check_boot_servers(words, tree.at, problems);
   check_memory(words, problems);
   check_topology(words, problems);
   if (!problems.empty()) return tl::unexpected(problems.to_error());
