@@ -1,0 +1,111 @@
+// Runs a planned scenario on a lab, under any pacer: starts the lab, does each step at its time, takes
+// everything down in the trace, and judges. Owned by whoever runs it, who also owns loop and trace;
+// destroying it power-cuts the lab.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "vboot/scenario/grade.h"
+#include "vboot/scenario/judge.h"
+#include "vboot/scenario/scenario_plan.h"
+#include "vboot/supervisor/running_lab.h"
+#include "vboot/trace/trace.h"
+
+namespace rookery::vboot {
+
+// Hears how a run goes on, for who watches it.
+class RunWatcher {
+ public:
+  virtual ~RunWatcher() = default;
+  virtual void stage_changed(const RunningLab&, const Node&) {}
+  virtual void step_done(const RunningLab&, const std::string& /*what*/) {}
+};
+
+struct StepResult {
+  std::string name, text;
+  int line = 0;
+  std::optional<Duration> at;  // since the start; none: it never came to it
+  std::string problem;         // why it could not be done; empty if it was
+};
+
+struct ProgramResult {
+  std::string name, machine;
+  int exit_code = -1;
+  std::string problem;   // why there is no exit code
+  std::string out, err;  // their beginnings
+  bool as_wanted = false;
+};
+
+struct RunOutcome {
+  Duration ended{0};  // since the start
+  std::vector<Verdict> verdicts;
+  std::vector<StepResult> steps;
+  std::vector<ProgramResult> programs;
+  std::vector<std::string> notices;  // of guests, that lower the run's grade
+};
+
+class ScenarioRun final : private LabEvents {
+ public:
+  static constexpr std::size_t kOutputKept = 4096;  // of each program in each machine
+
+  using BackendNamed = std::function<backends::Backend*(std::string_view)>;
+  static Result<std::unique_ptr<ScenarioRun>> make(EventLoop& loop, const ScenarioPlan& plan, LabSetup setup,
+                                                   const BackendNamed& backend_named, Trace& trace,
+                                                   RunWatcher& watcher);
+  ~ScenarioRun() override;
+
+  RunningLab& lab() { return *lab_; }
+  // To the scenario's end. An Error if the lab could not be started, or somebody stopped the loop before.
+  Result<RunOutcome> run();
+
+ private:
+  struct Pending {            // a step, as the plan has it
+    bool armed = false;       // its time is set
+    bool was_so = false;      // what it waits for, at the last look
+    std::size_t running = 0;  // of its programs
+    std::vector<EventId> timeouts;
+    StepResult result;
+  };
+
+  ScenarioRun(EventLoop& loop, const ScenarioPlan& plan, Trace& trace, RunWatcher& watcher);
+  void stage_changed(const Node& node) override;
+  void console_output(const Node& node, std::string_view bytes) override;
+  void settled() override { reconsider(); }
+
+  void arm(std::size_t step);
+  void perform(std::size_t step);
+  Status perform_power(const PlannedStep& step, const PowerStep& power);
+  void run_programs(std::size_t step, const ProgramStep& program);
+  void run_program(std::size_t step, const ProgramStep& program, Node& node);
+  void program_ended(std::size_t step, std::size_t result, Result<int> exit);
+  void happened(Event::Kind kind, const std::string& name);
+  void observe();
+  void reconsider();
+  bool all_has_happened() const;
+  bool faults_are_over() const;
+  Verdict verdict_on_steps() const;
+  Verdict verdict_on(const PlannedStep& step) const;
+  Duration elapsed() const { return loop_.now() - started_; }
+
+  EventLoop& loop_;
+  const ScenarioPlan& plan_;
+  Trace& trace_;
+  RunWatcher& watcher_;
+  std::unique_ptr<RunningLab> lab_;
+  std::vector<const BootRecord*> records_;
+  std::unique_ptr<Judge> judge_;
+  std::vector<Pending> steps_;
+  std::vector<ProgramResult> programs_;
+  std::vector<EventId> timers_;
+  Time started_{};
+  Time quiet_until_{};
+  bool running_ = false, over_ = false;
+  NoticeReader notices_;
+};
+
+}  // namespace rookery::vboot
