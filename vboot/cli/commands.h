@@ -34,6 +34,28 @@ struct UpOptions {
 };
 Result<int> run_up(const UpOptions& options, const BackendFactory& backends);
 
+// How a scenario is run (docs/scenarios.md).
+struct RunOptions {
+  std::string scenario_file;
+  std::optional<std::uint32_t> nodes;
+  std::optional<std::uint64_t> seed;
+  std::string time = "virtual";  // or "wall"
+  std::string trace;             // a file of all that happened; none unless given
+  bool keep_frames = false;      // with their bytes
+  Bytes keep_bytes{0};           // so many of each, without keep_frames
+  std::string capture;           // pcapng of every machine's cable
+  bool json = false;
+  bool verbose = false;
+};
+Result<int> run_scenario(const RunOptions& options, const BackendFactory& backends);
+
+struct VerifyOptions {
+  RunOptions run;
+  unsigned runs = 2;
+  std::string keep;  // a folder for the traces; removed unless given
+};
+Result<int> run_verify(const VerifyOptions& options);
+
 struct LabChoice {
   std::optional<std::string> lab;  // --lab; none: the one that runs
   bool json = false;

@@ -43,6 +43,37 @@ void add_up(CLI::App& app, Deed& deed) {
   up->callback([options, &deed] { deed = [options] { return run_up(*options, make_backend); }; });
 }
 
+// What `run` and `verify` have in common.
+void add_scenario_options(CLI::App* command, RunOptions& options) {
+  command->add_option("scenario", options.scenario_file, "The scenario file (YAML; see docs/scenarios.md)")
+      ->required();
+  command->add_option("--seed", options.seed, "The run's seed (default: the scenario's, or 1)");
+  command->add_option("--nodes", options.nodes, "How many clients, instead of the lab's count");
+  command->add_flag("--json", options.json, "One JSON object on standard output at the end");
+}
+
+void add_scenarios(CLI::App& app, Deed& deed) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* run = app.add_subcommand("run", "Run a scenario: lab, faults, expectations");
+  add_scenario_options(run, *options);
+  run->add_option("--time", options->time, "'virtual': as fast as the processor allows; 'wall': real time")
+      ->capture_default_str();
+  run->add_option("--trace", options->trace, "Write all that happens to this file");
+  run->add_flag("--keep-frames", options->keep_frames, "With --trace: the frames' bytes too");
+  run->add_option("--keep-bytes", options->keep_bytes.count, "With --trace: so many bytes of each frame");
+  run->add_option("--capture", options->capture, "Write every machine's frames to this pcapng file");
+  run->add_flag("-v,--verbose", options->verbose, "Each stage of each machine");
+  run->callback([options, &deed] { deed = [options] { return run_scenario(*options, make_backend); }; });
+
+  auto verification = std::make_shared<VerifyOptions>();
+  CLI::App* verify =
+      app.add_subcommand("verify", "Run a scenario several times and compare the runs byte for byte");
+  add_scenario_options(verify, verification->run);
+  verify->add_option("--runs", verification->runs, "How often")->capture_default_str();
+  verify->add_option("--keep", verification->keep, "Keep the runs' traces below this folder");
+  verify->callback([verification, &deed] { deed = [verification] { return run_verify(*verification); }; });
+}
+
 // `program` is what stands behind "--" on the command line.
 void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& program) {
   auto lab = std::make_shared<LabChoice>();
@@ -124,6 +155,7 @@ int run(int argc, char** argv) {
   const std::vector<std::string> program(dashes == words.end() ? dashes : dashes + 1, words.end());
   Deed deed;
   add_up(app, deed);
+  add_scenarios(app, deed);
   add_clients(app, deed, program);
   add_images(app, deed);
   try {

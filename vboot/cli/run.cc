@@ -1,0 +1,282 @@
+// `rookery run`: a scenario from its file to its verdicts. The order is: plan (pure), image (verified whole),
+// place on the host, lab and trace, the run itself, and only when its time has ended the checks and the
+// report.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "images/store.h"
+#include "vboot/cli/commands.h"
+#include "vboot/cli/progress.h"
+#include "vboot/scenario/check_program.h"
+#include "vboot/scenario/run_place.h"
+#include "vboot/scenario/run_report.h"
+#include "vboot/supervisor/booted_image.h"
+#include "vboot/supervisor/resources.h"
+#include "vboot/supervisor/virtual_time.h"
+
+namespace rookery::vboot {
+namespace {
+
+std::string processor() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("model name")) return line.substr(std::min(line.find(':') + 2, line.size()));
+  }
+  return "unknown";
+}
+
+// What a trace says of its run; none of it is in the run's digest.
+Json trace_header(const ScenarioPlan& plan, const BootedImage& image, bool virtual_time) {
+  Json machines = Json::array();
+  for (const MachinePlan& machine : plan.lab.machines) machines.add(Json::string(machine.name));
+  Json components = Json::object();
+  for (const auto& component : image.manifest.components)
+    components.set(component.name, to_hex(component.sha256));
+  utsname host{};
+  ::uname(&host);
+  const auto program = sha256_of_file("/proc/self/exe");
+  return Json::object()
+      .set("scenario", plan.name)
+      .set("lab", plan.lab.name)
+      .set("seed", Json::integer(static_cast<std::int64_t>(plan.lab.seed)))
+      .set("time", virtual_time ? "virtual" : "wall")
+      .set("rookery", ROOKERY_VERSION)
+      .set("program_sha256", program ? to_hex(*program) : "unknown")
+      .set("image", image.manifest.name)
+      .set("image_sha256", to_hex(image.digest))
+      .set("components_sha256", std::move(components))
+      .set("machines", std::move(machines))
+      .set("host", Json::object().set("processor", processor()).set("kernel", host.release));
+}
+
+std::string replay_command(const RunOptions& options, std::uint64_t seed) {
+  std::string command = fmt::format("rookery run {} --seed {}", options.scenario_file, seed);
+  if (options.nodes) command += fmt::format(" --nodes {}", *options.nodes);
+  if (options.time != "virtual") command += fmt::format(" --time {}", options.time);
+  return command;
+}
+
+// One run, from the first folder to the last.
+class Runner final : private RunWatcher {
+ public:
+  Runner(const RunOptions& options, const BackendFactory& factory, Progress& progress)
+      : options_(options), factory_(factory), progress_(progress), virtual_time_(options.time == "virtual") {}
+
+  Result<int> run();
+
+ private:
+  Status read();
+  Status prepare(RunPlace& place);
+  LabSetup setup_in(const RunPlace& place) const;
+  Status watch_signals();
+  Result<Json> finish(RunOutcome outcome);
+  std::unique_ptr<Pacer> pacer();
+  void stage_changed(const RunningLab& lab, const Node& node) override;
+  void step_done(const RunningLab& lab, const std::string& what) override {
+    progress_.line(fmt::format("{:7.3f} s  {}", seconds(loop_->now() - lab.started()), what));
+  }
+
+  const RunOptions& options_;
+  const BackendFactory& factory_;
+  Progress& progress_;
+  bool virtual_time_;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();  // for the report alone
+  std::optional<ScenarioPlan> plan_;
+  std::optional<images::Store> store_;
+  std::optional<BootedImage> image_;
+  std::unique_ptr<EventLoop> loop_;
+  UniqueFd signals_;
+  Watch signal_watch_;
+  bool interrupted_ = false;
+  std::vector<std::string> stuck_;  // machines that never yield
+  std::map<std::string, std::unique_ptr<backends::Backend>, std::less<>> backends_;
+  std::unique_ptr<Trace> trace_;
+  std::shared_ptr<netsim::CaptureFile> capture_;
+  std::unique_ptr<ScenarioRun> scenario_;
+};
+
+Status Runner::read() {
+  if (options_.time != "virtual" && options_.time != "wall")
+    return fail(ErrorKind::usage, fmt::format("--time knows 'virtual' and 'wall', not '{}'", options_.time));
+  const auto text = read_file(options_.scenario_file, mebibytes(1));
+  if (!text) return fail(ErrorKind::usage, text.error().message);
+  const auto scenario = parse_scenario(*text, options_.scenario_file);
+  if (!scenario) return tl::unexpected<Error>(scenario.error());
+  const auto lab = lab_of(*scenario);
+  if (!lab) return tl::unexpected<Error>(lab.error());
+  auto plan = plan_scenario(*scenario, *lab, {options_.nodes, options_.seed});
+  if (!plan) return tl::unexpected<Error>(plan.error());
+  plan_ = std::move(*plan);
+  auto store = images::Store::open();
+  if (!store) return tl::unexpected<Error>(store.error());
+  store_ = std::move(*store);
+  auto image = open_booted_image(plan_->lab.image, *store_);
+  if (!image) return tl::unexpected<Error>(image.error());
+  image_ = std::move(*image);
+  return {};
+}
+
+std::unique_ptr<Pacer> Runner::pacer() {
+  if (!virtual_time_) return std::make_unique<WallPacer>();
+  return std::make_unique<LockstepPacer>(lockstep_rules(plan_->lab),
+                                         [this](const std::vector<std::string>& who) {
+                                           stuck_ = who;
+                                           loop_->stop();
+                                         });
+}
+
+Status Runner::watch_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return fail_errno("cannot watch for signals");
+  signal_watch_ = loop_->watch(signals_.get(), EPOLLIN, [this](std::uint32_t) {
+    signalfd_siginfo info;
+    while (::read(signals_.get(), &info, sizeof info) > 0) {
+    }
+    interrupted_ = true;
+    loop_->stop();
+  });
+  return {};
+}
+
+LabSetup Runner::setup_in(const RunPlace& place) const {
+  LabSetup setup;
+  setup.plan = plan_->lab;
+  setup.folder = place.folder();
+  setup.memory_folder = place.memory_folder();
+  setup.medium = image_->medium;
+  setup.boot_server = image_->boot_server;
+  setup.client = image_->client;
+  setup.image = image_->facts();
+  // What the host has left must not decide anything in virtual time.
+  if (virtual_time_) return setup;
+  setup.hindrance = [folder =
+                         place.memory_folder()](const MachinePlan& machine) -> std::optional<std::string> {
+    const auto now = measure_host(folder);
+    return now ? hindrance(machine, *now) : std::nullopt;
+  };
+  return setup;
+}
+
+Status Runner::prepare(RunPlace& place) {
+  const auto host = measure_host(place.memory_folder());
+  if (!host) return tl::unexpected<Error>(host.error());
+  ROOKERY_TRY(check_fits(plan_->lab, *host));
+  ROOKERY_TRY(raise_descriptor_limit(plan_->lab));
+  loop_ = std::make_unique<EventLoop>(pacer());
+  ROOKERY_TRY(watch_signals());
+  TraceOptions trace_options;
+  trace_options.file = options_.trace;
+  trace_options.keep_frames = options_.keep_frames ? Bytes{netsim::kLargestFrame} : options_.keep_bytes;
+  auto trace = Trace::create(*loop_, trace_header(*plan_, *image_, virtual_time_), trace_options);
+  if (!trace) return tl::unexpected<Error>(trace.error());
+  trace_ = std::move(*trace);
+  const auto backend_named = [this](std::string_view name) -> backends::Backend* {
+    const auto found = backends_.find(name);
+    if (found != backends_.end()) return found->second.get();
+    return (backends_[std::string(name)] = factory_(name, *loop_)).get();
+  };
+  auto scenario = ScenarioRun::make(*loop_, *plan_, setup_in(place), backend_named, *trace_, *this);
+  if (!scenario) return tl::unexpected<Error>(scenario.error());
+  scenario_ = std::move(*scenario);
+  if (options_.capture.empty()) return {};
+  // In virtual time the capture begins in 1970, so that two runs agree.
+  netsim::CaptureRules rules;
+  if (!virtual_time_)
+    rules.started_at = std::chrono::system_clock::now().time_since_epoch() - loop_->now().since_start;
+  auto capture = netsim::CaptureFile::create(options_.capture, rules);
+  if (!capture) return tl::unexpected<Error>(capture.error());
+  capture_ = *capture;
+  for (const auto& node : scenario_->lab().nodes()) ROOKERY_TRY(node->capture(capture_));
+  return {};
+}
+
+void Runner::stage_changed(const RunningLab& lab, const Node& node) {
+  const BootRecord& boot = node.boot();
+  const double now = seconds(loop_->now() - lab.started());
+  if (boot.stage == Stage::failed) {
+    progress_.line(fmt::format("{:7.3f} s  {} failed in the stage {}: {}", now, node.plan().name,
+                               to_string(boot.failed_in), boot.reason));
+  } else if (options_.verbose || node.plan().role == Role::boot_server) {
+    progress_.line(fmt::format("{:7.3f} s  {} {}", now, node.plan().name, to_string(boot.stage)));
+  }
+  progress_.update(lab, loop_->now());
+}
+
+Result<Json> Runner::finish(RunOutcome outcome) {
+  progress_.finish();
+  auto summary = trace_->finish();
+  if (!summary) return tl::unexpected<Error>(summary.error());
+  RunFigures figures;
+  figures.trace = *summary;
+  figures.grade = grade_of(plan_->lab, virtual_time_, outcome.notices);
+  figures.host_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+  figures.trace_file = options_.trace;
+  figures.replay = replay_command(options_, plan_->lab.seed);
+  Json report = run_report(*plan_, scenario_->lab(), outcome, figures);
+  bool checked = false;
+  for (const PlannedExpectation& planned : plan_->expectations) {
+    if (planned.expectation.kind != Expectation::Kind::check) continue;
+    auto verdict = run_check(planned.expectation, plan_->filename, report.dump());
+    if (!verdict) return tl::unexpected<Error>(verdict.error());
+    outcome.verdicts.push_back(std::move(*verdict));
+    checked = true;
+  }
+  return checked ? run_report(*plan_, scenario_->lab(), outcome, figures) : std::move(report);
+}
+
+Result<int> Runner::run() {
+  ROOKERY_TRY(read());
+  auto place = RunPlace::make();
+  if (!place) return tl::unexpected<Error>(place.error());
+  progress_.line(fmt::format("scenario {}: {} machines, seed {}, {} time", plan_->name,
+                             plan_->lab.machines.size(), plan_->lab.seed, options_.time));
+  Result<Json> report = fail("");
+  if (const auto ready = prepare(*place); !ready) {
+    report = tl::unexpected<Error>(ready.error());
+  } else if (auto outcome = scenario_->run(); outcome) {
+    report = finish(std::move(*outcome));
+  } else {
+    report = tl::unexpected<Error>(outcome.error());
+  }
+  progress_.finish();
+  // The guests go before the folders that they are in.
+  scenario_.reset();
+  if (interrupted_) return fail(ErrorKind::expectation, "interrupted");
+  if (!stuck_.empty()) {
+    return fail(ErrorKind::timeout,
+                fmt::format("{} never yields: a program in it computes without end, which takes no virtual "
+                            "time; it was stopped. "
+                            "Again: {}",
+                            fmt::join(stuck_, ", "), replay_command(options_, plan_->lab.seed)));
+  }
+  if (!report) return tl::unexpected<Error>(report.error());
+  if (options_.json) {
+    fmt::print("{}\n", report->dump());
+  } else {
+    fmt::print("{}", in_words(*report));
+  }
+  std::fflush(stdout);
+  return *report->find("result")->as_string() == "pass" ? 0 : static_cast<int>(ErrorKind::expectation);
+}
+
+}  // namespace
+
+Result<int> run_scenario(const RunOptions& options, const BackendFactory& backends) {
+  Progress progress(options.json && ::isatty(2) == 0);
+  return Runner(options, backends, progress).run();
+}
+
+}  // namespace rookery::vboot
