@@ -35,12 +35,12 @@ struct Outcome {
 
 class Run final : private LabEvents {
  public:
-  Run(const BootedImage& image, std::uint64_t seed)
+  Run(const BootedImage& image, std::uint64_t seed, bool side_by_side = true)
       : folder_(TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-rock-").value()),
         memory_(TemporaryFolder::make("/dev/shm", "rookery-rock-").value()),
         plan_(plan_of(seed)),
         loop_(std::make_unique<LockstepPacer>(
-            lockstep_rules(plan_),
+            rules_of(plan_, side_by_side),
             [](const auto& who) { BOOST_FAIL("a guest never yields: " + who.front()); })),
         digest_(loop_),
         uml_(loop_) {
@@ -57,11 +57,28 @@ class Run final : private LabEvents {
                .value();
   }
 
-  Outcome boot() {
+  // Ready, and then ten seconds of what an idle network does.
+  void boot() {
     BOOST_REQUIRE(lab_->start().has_value());
-    // Ready, and then ten seconds of what an idle network does.
     loop_.run_until([this] { return lab_->is_settled(); }, std::chrono::seconds(120));
     loop_.run_until([] { return false; }, std::chrono::seconds(10));
+  }
+  // Lets a machine restart itself; returns what became of the command.
+  std::string reboot(std::string_view machine) {
+    Node& node = *lab_->find(machine);
+    std::string ended;
+    ExecEvents events;
+    events.output = [](agent::Stream, ByteView) {};
+    events.exited = [&](const Result<int>& code) { ended = code ? "exit" : code.error().message; };
+    // reboot(2): the three magic numbers and LINUX_REBOOT_CMD_RESTART
+    const std::vector<std::string> command{"perl", "-e", "syscall(169, 0xfee1dead, 672274793, 0x1234567)"};
+    BOOST_REQUIRE(node.exec(command, std::move(events)).has_value());
+    loop_.run_until([&] { return !ended.empty() && node.boot().stage == Stage::ready; },
+                    std::chrono::seconds(60));
+    return ended;
+  }
+  Outcome outcome() {
+    BOOST_TEST(loop_.drain());
     Outcome outcome;
     const BootSummary summary = lab_->summary();
     outcome.ready = summary.ready;
@@ -80,6 +97,11 @@ class Run final : private LabEvents {
   }
   void settled() override {}
 
+  static LockstepRules rules_of(const LabPlan& plan, bool side_by_side) {
+    LockstepRules rules = lockstep_rules(plan);
+    rules.side_by_side = side_by_side;
+    return rules;
+  }
   static LabPlan plan_of(std::uint64_t seed) {
     PlanOptions options;
     options.seed = seed;
@@ -94,8 +116,11 @@ class Run final : private LabEvents {
   std::unique_ptr<RunningLab> lab_;
 };
 
-Outcome run(const BootedImage& image, std::uint64_t seed) {
-  const Outcome outcome = Run(image, seed).boot();
+Outcome run(const BootedImage& image, std::uint64_t seed, bool side_by_side = true, bool reboots = false) {
+  Run run(image, seed, side_by_side);
+  run.boot();
+  if (reboots) BOOST_TEST(run.reboot("n2") == "n2: the machine restarted");
+  const Outcome outcome = run.outcome();
   fmt::print("seed {}: {} ready, {} frames, {:.3f} virtual seconds, digest {}\n", seed, outcome.ready,
              outcome.frames, outcome.virtual_seconds, outcome.digest);
   BOOST_TEST(outcome.failures == "");
@@ -103,28 +128,45 @@ Outcome run(const BootedImage& image, std::uint64_t seed) {
   return outcome;
 }
 
+constexpr const char* kAgain = "again: ctest --test-dir build -R time_travel --output-on-failure";
+
+// The image; without one the test is skipped (77 is CTest's word for it, tests/CMakeLists.txt).
+BootedImage image_or_skip() {
+  const auto store = images::Store::open();
+  BOOST_REQUIRE(store.has_value());
+  const auto image = open_booted_image("debian-12", *store);
+  if (image) return *image;
+  fmt::print("skipped: {}\n", image.error().message);
+  std::fflush(stdout);
+  ::_exit(77);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(time_travel)
 
 BOOST_AUTO_TEST_CASE(a_boot_server_and_two_clients_do_the_same_twice) {
-  const auto store = images::Store::open();
-  BOOST_REQUIRE(store.has_value());
-  const auto image = open_booted_image("debian-12", *store);
-  if (!image) {
-    // 77 is CTest's word for a test that was skipped (tests/CMakeLists.txt).
-    fmt::print("skipped: {}\n", image.error().message);
-    std::fflush(stdout);
-    ::_exit(77);
-  }
-  const Outcome first = run(*image, 7);
-  const Outcome second = run(*image, 7);
-  const Outcome other = run(*image, 8);
-  BOOST_TEST(
-      first.digest == second.digest,
-      "two runs with the seed 7 differ; again: ctest --test-dir build -R time_travel --output-on-failure");
+  const BootedImage image = image_or_skip();
+  const Outcome first = run(image, 7);
+  const Outcome second = run(image, 7);
+  const Outcome other = run(image, 8);
+  BOOST_TEST(first.digest == second.digest, "two runs with the seed 7 differ; " << kAgain);
   BOOST_TEST(first.frames == second.frames);
   BOOST_TEST(first.digest != other.digest);
+}
+
+BOOST_AUTO_TEST_CASE(guests_side_by_side_do_what_they_do_one_after_another) {
+  const BootedImage image = image_or_skip();
+  BOOST_TEST(run(image, 7, true).digest == run(image, 7, false).digest,
+             "with the seed 7 they differ; " << kAgain);
+}
+
+BOOST_AUTO_TEST_CASE(a_guest_that_reboots_is_taken_back_and_the_run_stays_the_same) {
+  const BootedImage image = image_or_skip();
+  const Outcome first = run(image, 7, true, true);
+  const Outcome second = run(image, 7, true, true);
+  BOOST_TEST(first.digest == second.digest, "two runs with the seed 7 differ; " << kAgain);
+  BOOST_TEST(first.digest != run(image, 7).digest);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

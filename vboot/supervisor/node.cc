@@ -195,6 +195,7 @@ void Node::could_not_start(const std::string& why) {
 
 void Node::begin_boot() {
   boot_.power_on(loop_.now());
+  program_.reset();
   loop_.cancel(deadline_);
   deadline_ = {};
   events_.stage_changed(*this);
@@ -270,10 +271,8 @@ void Node::fail(std::string reason) {
 
 void Node::agent_says(const agent::Message& message) {
   if (leaving_ != Leaving::no) return;
-  if (const auto* hello = std::get_if<agent::Hello>(&message)) {
-    if (hello->source == agent::Source::medium || !setup_.role.files.empty()) {
-      if (hello->program != agent::Program::stage1) send_role();
-    }
+  if (const auto* first = std::get_if<agent::Hello>(&message)) {
+    hello(*first);
   } else if (const auto* stage = std::get_if<agent::Stage>(&message)) {
     enter(stage_of(stage->stage), stage->detail);
   } else if (const auto* failed = std::get_if<agent::Failed>(&message)) {
@@ -291,6 +290,18 @@ void Node::agent_says(const agent::Message& message) {
     execs_.erase(found);
     events.exited(exited->by_signal ? 128 + exited->code : int{exited->code});
   }
+}
+
+// A program that comes before the last one that spoke: the guest has restarted by itself, and boots again.
+void Node::hello(const agent::Hello& message) {
+  const bool first_again = message.program == program_ && message.program != agent::Program::agent;
+  if (program_ && (message.program < *program_ || first_again)) {
+    end_execs("the machine restarted");
+    begin_boot();
+  }
+  program_ = message.program;
+  const bool has_role = message.source == agent::Source::medium || !setup_.role.files.empty();
+  if (has_role && message.program != agent::Program::stage1) send_role();
 }
 
 void Node::send_role() {

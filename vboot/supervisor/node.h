@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "backends/backend.h"
@@ -98,6 +99,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   void seen(std::uint32_t tag, netsim::Direction direction, const netsim::Frame& frame) override;
 
   void begin_boot();
+  void hello(const agent::Hello& message);
   void agent_says(const agent::Message& message);
   void enter(Stage stage, std::string detail);
   void fail(std::string reason);
@@ -135,6 +137,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
 
   std::unique_ptr<backends::VhostBlockDevice> disk_;
   std::unique_ptr<backends::Machine> machine_;
+  std::optional<agent::Program> program_;  // the last that has spoken in this boot
   std::uint32_t last_request_ = 0;
   std::map<std::uint32_t, ExecEvents> execs_;
 };
