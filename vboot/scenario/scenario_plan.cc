@@ -136,7 +136,9 @@ class Planner {
                          [&](const MachinePlan& machine) { return fits(pattern, machine.name); }) ||
              std::any_of(switches.begin(), switches.end(), [&](const SwitchSpec& spec) {
                return fits(pattern, spec.name) ||
-                      (spec.uplink && fits(pattern, spec.name + ":" + switches[*spec.uplink].name));
+                      std::any_of(spec.uplinks.begin(), spec.uplinks.end(), [&](std::size_t uplink) {
+                        return fits(pattern, spec.name + ":" + switches[uplink].name);
+                      });
              });
     };
     for (const std::string& pattern : fault.on) {
