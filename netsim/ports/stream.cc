@@ -1,0 +1,152 @@
+#include "netsim/ports/stream.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/unix_socket.h"
+#include "netsim/segment.h"
+
+namespace rookery::netsim {
+namespace {
+
+constexpr std::size_t kReadAtOnce = 1 << 16;
+constexpr std::size_t kBacklogBytes = 1 << 20;  // as a switch's port buffer
+// Bytes taken from one machine before others get their turn.
+constexpr std::size_t kTurn = 1 << 18;
+
+}  // namespace
+
+std::span<std::uint8_t> StreamFraming::room() {
+  buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(begin_));
+  end_ -= begin_;
+  begin_ = 0;
+  buffer_.resize(end_ + kReadAtOnce);
+  return std::span(buffer_).subspan(end_);
+}
+
+std::optional<ByteView> StreamFraming::next() {
+  while (fault_.empty()) {
+    ByteReader reader(ByteView(buffer_).subspan(begin_, end_ - begin_));
+    const std::uint32_t length = reader.be32();
+    if (!reader.ok()) return std::nullopt;
+    if (length > kLargestFrame) {
+      fault_ = "a frame of " + std::to_string(length) + " bytes on a stream of frames";
+      return std::nullopt;
+    }
+    const ByteView frame = reader.take(length);
+    if (!reader.ok()) return std::nullopt;
+    begin_ += kPrefix + length;
+    if (length >= kSmallestFrame) return frame;
+    ++skipped_;
+  }
+  return std::nullopt;
+}
+
+Result<std::unique_ptr<StreamPort>> StreamPort::listen(EventLoop& loop, const std::filesystem::path& socket) {
+  auto listener = listen_unix(socket);
+  if (!listener) return tl::unexpected<Error>(listener.error());
+  std::unique_ptr<StreamPort> port(new StreamPort(loop, socket));
+  port->listener_ = std::move(*listener);
+  port->listener_watch_ =
+      loop.watch(port->listener_.get(), EPOLLIN, [raw = port.get()](std::uint32_t) { raw->accept(); });
+  return port;
+}
+
+StreamPort::~StreamPort() {
+  loop_.cancel(flush_);
+  ::unlink(path_.c_str());
+}
+
+// A machine that restarts connects again; its new connection replaces the old.
+void StreamPort::accept() {
+  UniqueFd peer = accept_unix(listener_.get());
+  if (!peer) return;
+  drop("");
+  connection_ = std::move(peer);
+  connection_watch_ =
+      loop_.watch(connection_.get(), EPOLLIN, [this](std::uint32_t events) { ready(events); });
+}
+
+void StreamPort::drop(std::string fault) {
+  fault_ = std::move(fault);
+  connection_watch_.stop();
+  connection_.reset();
+  framing_ = StreamFraming();
+  output_.clear();
+  written_ = 0;
+  blocked_ = false;
+  loop_.cancel(std::exchange(flush_, {}));
+}
+
+void StreamPort::ready(std::uint32_t events) {
+  if ((events & EPOLLOUT) != 0) {
+    blocked_ = false;
+    connection_watch_.want(EPOLLIN);
+    flush();
+  }
+  if (connection_ && (events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) receive();
+}
+
+void StreamPort::receive() {
+  for (std::size_t taken = 0; taken < kTurn;) {
+    const std::span<std::uint8_t> room = framing_.room();
+    const ssize_t got = ::recv(connection_.get(), room.data(), room.size(), MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) return drop("");
+    framing_.filled(static_cast<std::size_t>(got));
+    taken += static_cast<std::size_t>(got);
+    while (const auto bytes = framing_.next()) {
+      Frame frame = Frame::copy(*bytes);
+      if (!frame) continue;  // the pool's limit: counted there
+      ++counters_.from_guest;
+      next().send(std::move(frame));
+    }
+    counters_.dropped_short += framing_.take_skipped();
+    if (!framing_.fault().empty()) return drop(framing_.fault());
+    if (static_cast<std::size_t>(got) < room.size()) return;
+  }
+}
+
+void StreamPort::send(Frame frame) {
+  if (is_finished(frame)) return put(frame);
+  send_finished(frame, finished_);
+}
+
+void StreamPort::put(const Frame& frame) {
+  if (!connection_) {
+    ++counters_.dropped_absent;
+    return;
+  }
+  if (output_.size() - written_ + frame.size() + StreamFraming::kPrefix > kBacklogBytes) {
+    ++counters_.dropped_full;
+    return;
+  }
+  const auto size = static_cast<std::uint32_t>(frame.size());
+  for (int shift = 24; shift >= 0; shift -= 8) output_.push_back(static_cast<std::uint8_t>(size >> shift));
+  output_.insert(output_.end(), frame.bytes().begin(), frame.bytes().end());
+  ++counters_.to_guest;
+  // All that comes in this turn goes out at once.
+  if (!flush_ && !blocked_) flush_ = loop_.soon([this] { flush(); });
+}
+
+void StreamPort::flush() {
+  flush_ = {};
+  while (written_ < output_.size()) {
+    const ssize_t sent = ::send(connection_.get(), output_.data() + written_, output_.size() - written_,
+                                MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) {
+      // Full: the rest goes when there is room. Anything else shows on the connection as well.
+      blocked_ = true;
+      if (errno == EAGAIN) connection_watch_.want(EPOLLIN | EPOLLOUT);
+      break;
+    }
+    written_ += static_cast<std::size_t>(sent);
+  }
+  output_.erase(output_.begin(), output_.begin() + static_cast<std::ptrdiff_t>(written_));
+  written_ = 0;
+}
+
+}  // namespace rookery::netsim

@@ -1,0 +1,91 @@
+// A network port for a machine that speaks frames over a unix stream socket, each behind its length in four
+// bytes, big-endian: QEMU's `-netdev stream` (net/stream.c there), libvirt's interface types client and
+// server. Works with every NIC model. Owned by whoever wires the machine; the machine may come, go and come
+// again.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/event_loop.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "netsim/port.h"
+
+namespace rookery::netsim {
+
+// Finds the frames in a stream of bytes. Once it has a fault it gives nothing more: there is no finding back.
+class StreamFraming {
+ public:
+  static constexpr std::size_t kPrefix = 4;
+
+  // Where to put what comes next, and how much of it came.
+  std::span<std::uint8_t> room();
+  void filled(std::size_t count) { end_ += count; }
+  // The next whole frame, valid until room() is asked for; shorter ones than there can be are skipped.
+  std::optional<ByteView> next();
+  std::uint64_t take_skipped() { return std::exchange(skipped_, 0); }
+  const std::string& fault() const { return fault_; }
+
+ private:
+  ByteBuffer buffer_;
+  std::size_t begin_ = 0, end_ = 0;  // of what was not given out yet
+  std::uint64_t skipped_ = 0;
+  std::string fault_;
+};
+
+class StreamPort final : public WrappingPort {
+ public:
+  // Listens for the machine at `socket`. The last one to connect is the one.
+  static Result<std::unique_ptr<StreamPort>> listen(EventLoop& loop, const std::filesystem::path& socket);
+  ~StreamPort() override;
+
+  void send(Frame frame) override;  // to the machine
+
+  bool connected() const { return static_cast<bool>(connection_); }
+  const std::string& fault() const { return fault_; }  // why the last connection was given up
+
+  struct Counters {
+    std::uint64_t to_guest = 0, from_guest = 0;  // frames
+    std::uint64_t dropped_absent = 0;            // nobody was connected
+    std::uint64_t dropped_full = 0;              // the machine does not read, and the backlog was full
+    std::uint64_t dropped_short = 0;             // what came is too short to be a frame
+  };
+  const Counters& counters() const { return counters_; }
+
+ private:
+  // Takes frames that were finished here: the other side knows nothing of offload.
+  class Finished final : public Port {
+   public:
+    explicit Finished(StreamPort& port) : port_(port) {}
+    void send(Frame frame) override { port_.put(frame); }
+
+   private:
+    StreamPort& port_;
+  };
+
+  StreamPort(EventLoop& loop, std::filesystem::path path) : loop_(loop), path_(std::move(path)) {}
+  void accept();
+  void drop(std::string fault);
+  void ready(std::uint32_t events);
+  void receive();
+  void put(const Frame& frame);
+  void flush();
+
+  EventLoop& loop_;
+  std::filesystem::path path_;
+  UniqueFd listener_, connection_;
+  Watch listener_watch_, connection_watch_;
+  StreamFraming framing_;
+  ByteBuffer output_;
+  std::size_t written_ = 0;  // of output_
+  EventId flush_;
+  bool blocked_ = false;
+  std::string fault_;
+  Finished finished_{*this};
+  Counters counters_;
+};
+
+}  // namespace rookery::netsim
