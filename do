@@ -80,6 +80,12 @@ binutils              strips the kernel
 patch                 applies our patch to it
 xz-utils              unpacks its source
 END
+    bench) cat <<'END' ;;
+vde2                  the switch that ours is compared with
+libvdeplug-dev        the cables of that switch
+squashfs-tools        reads the image, to compare what machines say of it
+python3               the benchmarks of labs
+END
     test) cat <<'END' ;;
 tshark                reads our captures, to compare
 nbdkit                a real NBD server to talk to
@@ -108,11 +114,12 @@ END
 parts_of() { # COMMAND
   case $1 in
     build | clean) echo build ;;
-    image | demo | bench) echo build image ;;
+    image | demo) echo build image ;;
+    bench) echo build image bench ;;
     test) echo build image test ;;
     lint) echo build lint ;;
     fuzz) echo build fuzz ;;
-    all) echo build image test lint fuzz ;;
+    all) echo build image bench test lint fuzz ;;
     *) die 2 "deps: there is no command '$1'" ;;
   esac
 }
@@ -232,7 +239,7 @@ image() {
 # 5. demo ----------------------------------------------------------------------------------------------------------
 
 demo() {
-  local nodes=20
+  local nodes=100
   while (($#)); do
     case $1 in
       --nodes) nodes=${2:?--nodes wants a number}; shift ;;
@@ -332,17 +339,19 @@ list_skips() { # LOG
 
 # 7. the others ----------------------------------------------------------------------------------------------------
 
+# Each script says its figures, their baselines and bars, and fails if a bar is missed.
 bench() {
-  local program failed=0 found=no
+  local failed=0
+  case ${1:-} in
+    '' | --without-thousand) ;;
+    *) die 2 "bench: what is '$1'? usage: ./do bench [--without-thousand]" ;;
+  esac
   build bench
   image
-  for program in build/tests/bench/bench_* tests/bench/*.sh; do
-    [[ -f $program && -x $program ]] || continue
-    found=yes
-    say "$program"
-    "$program" </dev/null || { warn "$program: exit code $?"; failed=1; }
-  done
-  [[ $found == yes ]] || die 1 "there is no benchmark"
+  say "the switch"
+  tests/bench/switch.sh </dev/null || failed=1
+  say "labs${1:+ ($1)}"
+  tests/bench/labs.sh "$@" </dev/null || failed=1
   return "$failed"
 }
 
@@ -398,12 +407,13 @@ help() {
   cat <<'END'
 ./do COMMAND
 
-  demo [--nodes N]     the main job: a boot server and N diskless machines (20), from nothing and back
+  demo [--nodes N]     the main job: a boot server and N diskless machines (100), from nothing and back
   test [--full] [--tier T,…] [--require T,…] [-R regex]
                        the tests, by tiers: unit, guest, firmware, nested; --full takes the slow ones too
   build                the program, at build/rookery
   image                the image debian-12 and its kernels, in this user's cache
-  bench                the benchmarks, and the bars that they must not miss
+  bench [--without-thousand]
+                       the benchmarks, and the bars that they must not miss (some minutes; 24 GiB for a thousand)
   lint                 form and known traps of all sources
   fuzz [seconds]       every parser against the fuzzer (10 seconds each)
   deps [command]       only the Debian packages for a command (build, image, demo, test, lint, fuzz, all)

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-readonly nodes=${1:-20}
+readonly nodes=${1:-100}
 readonly rookery=build/rookery lab=classroom
 # Where the supervisor keeps its state while a lab runs (base/file.h, vboot/cli/up.cc).
 if [[ -n ${XDG_RUNTIME_DIR:-} ]]; then runtime=$XDG_RUNTIME_DIR/rookery; else runtime=/tmp/rookery-$(id -u); fi

@@ -250,7 +250,7 @@ BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
   const auto refused = check_fits(plan, host);
   BOOST_REQUIRE(!refused.has_value());
   const std::string& why = refused.error().message;
-  BOOST_TEST(why.find("memory: 1001 machines are predicted to use 20512 MiB") != std::string::npos, why);
+  BOOST_TEST(why.find("memory: 1001 machines are predicted to use 18512 MiB") != std::string::npos, why);
   BOOST_TEST(why.find("/dev/shm, where guest memory lies, has 12000 MiB") != std::string::npos, why);
   BOOST_TEST(why.find("the host has") == std::string::npos, why);
   BOOST_TEST(why.find("need 16144 (16 each, and 128), and this user may have 4096") != std::string::npos,
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
   BOOST_TEST(!hindrance(plan.machines[1], host).has_value());
   host.memory_files_free = mebibytes(270);
   BOOST_TEST(hindrance(plan.machines[1], host).value() ==
-             "not started: it is predicted to use 20 MiB and 256 MiB stay in reserve, and the host has only "
+             "not started: it is predicted to use 18 MiB and 256 MiB stay in reserve, and the host has only "
              "270 MiB left "
              "(in /dev/shm)");
 }
