@@ -19,8 +19,11 @@ struct DebianRecipe {
   std::string id = "debian";
   std::string version = "12";
   std::string suite = "bookworm";
-  std::vector<std::string> packages = {"busybox-static", "dnsmasq-base", "iproute2", "kmod",
-                                       "lighttpd",       "media-types",  "nbdkit",   "procps"};
+  std::vector<std::string> packages = {
+      "busybox-static", "curl",           "dnsmasq-base",         "iproute2",
+      "kmod",           "lighttpd",       "lighttpd-mod-openssl", "media-types",
+      "nbdkit",         "openssh-client", "openssh-server",       "openssl",
+      "procps"};
   std::string kernel =
       "linux-image-amd64";  // unpacked, not installed: installed, it wants an initramfs generator
 };

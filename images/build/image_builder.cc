@@ -31,7 +31,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // To be raised when the builder makes something else of the same inputs.
-constexpr std::string_view kBuilderVersion = "2";
+constexpr std::string_view kBuilderVersion = "3";
 tl::unexpected<Error> up(const Error& error) {
   return tl::unexpected<Error>(error);
 }

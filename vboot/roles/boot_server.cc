@@ -148,7 +148,8 @@ std::string lighttpd_conf(const LabPlan& plan) {
       "server.bind = \"{}\"\n"
       "server.port = 80\n"
       "server.document-root = \"{}\"\n"
-      "alias.url = (\"/{}\" => \"{}/{}\")\n"
+      "alias.url = (\"/{}\" => \"{}/{}\",\n"
+      "             \"/cert.pem\" => \"{}/served/cert.pem\")\n"
       "mimetype.assign = (\"\" => \"application/octet-stream\")\n"
       "server.username = \"nobody\"\n"
       "server.groupname = \"nogroup\"\n"
@@ -163,7 +164,7 @@ std::string lighttpd_conf(const LabPlan& plan) {
       "server.stat-cache-engine = \"simple\"\n"
       "{}",
       plan.name, to_text(plan.vlans.front().server), kComponentFolder, kBootScriptName, kPublicFolder,
-      kBootScriptName, other_addresses);
+      kBootScriptName, kSecureFolder, other_addresses);
 }
 
 }  // namespace
@@ -180,6 +181,8 @@ Result<std::vector<RoleFile>> boot_server_files(const LabPlan& plan, const Machi
       {path("machines"), 0644, machines(plan)},
       {fmt::format("{}/{}", kPublicFolder.substr(1), kBootScriptName), 0644, std::move(*script)},
       {path("router.conf"), 0644, router_conf(plan)},
+      {path("secure"), 0755, boot_server_secure(plan, server)},
+      {path("secure.conf"), 0644, secure_conf(plan)},
       {path("start"), 0755, boot_server_start(plan, server)},
   };
 }

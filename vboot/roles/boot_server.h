@@ -16,6 +16,8 @@ inline constexpr std::string_view kRoleFolder = "/run/rookery/role";
 inline constexpr std::string_view kPublicFolder = "/run/rookery/role/public";
 // Where stage two has mounted the medium; its components lie here.
 inline constexpr std::string_view kComponentFolder = "/run/rookery/medium/rookery";
+// Keys and certificate, once /usr/lib/rookery/secure has been run.
+inline constexpr std::string_view kSecureFolder = "/run/rookery/secure";
 inline constexpr std::string_view kBootScriptName = "boot.ipxe";
 inline constexpr unsigned kNbdPort = 10809;  // IANA: nbd
 inline constexpr std::string_view kShareExport = "root";
@@ -25,6 +27,9 @@ Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image);
 
 // Its start program (boot_server_start.cc).
 std::string boot_server_start(const LabPlan& plan, const MachinePlan& server);
+// What it does for HTTPS when asked, and its second lighttpd's configuration (boot_server_secure.cc).
+std::string boot_server_secure(const LabPlan& plan, const MachinePlan& server);
+std::string secure_conf(const LabPlan& plan);
 // The prefix of its router advertisements in a VLAN, and its interface in one, where its port is tagged.
 std::string ipv6_prefix(const LabPlan& plan, const VlanPlan& vlan);
 std::string vlan_interface(const VlanPlan& vlan);

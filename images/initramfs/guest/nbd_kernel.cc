@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint32_t kDevice = 0;
 // A request that gets no answer for so long has lost its connection, and waits for another.
-constexpr std::uint64_t kRequestSeconds = 20;
+constexpr std::uint64_t kRequestSeconds = 10;
 // So long readers wait for one: a boot server may be away, but a system without its files is better told some
 // day.
 constexpr std::uint64_t kDeadConnectionSeconds = 24 * 60 * 60;

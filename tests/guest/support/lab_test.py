@@ -188,6 +188,9 @@ class Lab:
     def console(self, name):
         return self.rookery("console", name, "--log").out
 
+    def wait_for_console(self, name, words, seconds=60):
+        wait_until(lambda: words in self.console(name), seconds, f"{name} says '{words}' on its console")
+
     def supervisor(self):
         return self.rookery("ps", "--json").json()["supervisor_pid"]
 

@@ -27,6 +27,7 @@ struct SystemFixture {
       {"boot/vmlinuz-6.1", 0644, "the kernel"},
       {"etc/apt/sources.list.d/mirror.list", 0644, "deb http://mirror.example/"},
       {"etc/hostname", 0644, "builder"},
+      {"etc/ssh/ssh_host_ed25519_key", 0600, "secret"},
       {"etc/hosts", 0644, "of the builder"},
       {"rookery-kernel", 0644, "linux-image-6.1 6.1.5-1 1700000000\n"},
       {"usr/bin/busybox", 0755, "busybox"},
@@ -79,7 +80,8 @@ BOOST_AUTO_TEST_CASE(parts_a_system_into_root_kernel_and_early_modules) {
                             "usr/lib/modules/6.1/kernel/sound/snd.ko", "var/cache/apt/", "boot/"}) {
     BOOST_TEST(root.find(std::string("\n") + there + "\n") != std::string::npos, there);
   }
-  for (const char* gone : {"etc/hostname", "mirror.list", "vmlinuz", "pkgcache", "rookery-kernel"}) {
+  for (const char* gone :
+       {"etc/hostname", "ssh_host_ed25519_key", "mirror.list", "vmlinuz", "pkgcache", "rookery-kernel"}) {
     BOOST_TEST(root.find(gone) == std::string::npos, gone);
   }
   BOOST_TEST(tool({"tar", "xOf", "root.tar", "etc/hosts"}) == "ours");
