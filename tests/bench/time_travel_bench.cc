@@ -31,7 +31,7 @@ struct Options {
   unsigned clients = 10;
   double idle = 10;
   bool one_by_one = false;
-  bool show = false;
+  bool show = false, speak = false, json = false;
   unsigned repeat = 1;
   unsigned booting = 0;
   std::uint64_t seed = 1;
@@ -90,19 +90,47 @@ class Run final : private LabEvents {
     loop_.run_until([this] { return lab_->is_settled(); }, std::chrono::hours(1));
     const double booted = wall();
     const double booted_virtual = seconds(loop_.now());
+    if (options_.speak) speak();
     loop_.run_until([] { return false; },
                     std::chrono::nanoseconds(static_cast<std::int64_t>(options_.idle * 1e9)));
     const double end = wall();
     const BootSummary summary = lab_->summary();
     for (const auto& failed : summary.failed) fmt::print("{}: {}\n", failed.name, failed.reason);
     const std::string digest = to_hex(digest_.finish());
-    fmt::print(
-        "{} of {} ready in {:.2f} s (virtual {:.3f} s); {:.0f} virtual s of idle in {:.2f} s; {} frames, "
-        "{}\n",
-        summary.ready, summary.clients, booted - begin, booted_virtual, options_.idle, end - booted,
-        digest_.frames(), digest.substr(0, 16));
+    constexpr const char* kText =
+        "{0} of {1} ready in {2:.2f} s (virtual {3:.3f} s); {4:.0f} virtual s of idle in {5:.2f} s; {6} "
+        "frames, {7:.16}\n";
+    constexpr const char* kJson =
+        R"({{"ready": {0}, "clients": {1}, "boot_s": {2:.3f}, "boot_virtual_s": {3:.6f}, "idle_virtual_s": {4:.1f}, )"
+        R"("idle_s": {5:.3f}, "frames": {6}, "digest": "{7}"}})"
+        "\n";
+    fmt::print(fmt::runtime(options_.json ? kJson : kText), summary.ready, summary.clients, booted - begin,
+               booted_virtual, options_.idle, end - booted, digest_.frames(), digest);
     std::fflush(stdout);
     return digest;
+  }
+
+  // Each client reads a page from the boot server, three times.
+  void speak() {
+    unsigned spoke = 0, ended = 0, asked = 0;
+    for (const auto& node : lab_->nodes()) {
+      if (node->plan().role == Role::boot_server) continue;
+      ExecEvents events;
+      events.output = [](agent::Stream, ByteView) {};
+      events.exited = [&](const Result<int>& code) {
+        ++ended;
+        if (code && *code == 0) ++spoke;
+      };
+      const std::string server = to_text(plan_.boot_server().address);
+      const std::string command =
+          "for i in 1 2 3; do exec 3<>/dev/tcp/" + server +
+          "/80 && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && read -r line <&3 || exit 1; done";
+      if (node->exec({"bash", "-c", command}, std::move(events))) ++asked;
+    }
+    loop_.run_until([&] { return ended == asked; }, std::chrono::minutes(10));
+    if (spoke == options_.clients) return;
+    fmt::print(stderr, "only {} of {} spoke to the server\n", spoke, options_.clients);
+    std::exit(1);
   }
 
  private:
@@ -136,6 +164,8 @@ int main(int argc, char** argv) {
   app.add_option("--idle", options.idle);
   app.add_flag("--one-by-one", options.one_by_one);
   app.add_flag("--show", options.show);
+  app.add_flag("--speak", options.speak);
+  app.add_flag("--json", options.json);
   app.add_option("--repeat", options.repeat);
   app.add_option("--booting", options.booting);
   app.add_option("--seed", options.seed);
