@@ -1,4 +1,4 @@
-// The commands that talk to a running lab: ps, exec, power, console, down.
+// The commands that talk to a running lab: ps, exec, power, console, fault, down.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -225,6 +225,36 @@ Result<int> run_console(const LabChoice& choice, const std::string& machine, boo
   const auto ended = output_client->stream(ConsoleRequest{machine, true}, print);
   ::kill(child, SIGKILL);
   if (!ended) return tl::unexpected<Error>(ended.error());
+  return 0;
+}
+
+Result<int> run_fault(const LabChoice& choice, const std::string& action,
+                      const std::vector<std::string>& words) {
+  FaultRequest request;
+  request.action = action == "show"  ? FaultAction::show
+                   : action == "set" ? FaultAction::set
+                                     : FaultAction::clear;
+  request.words = words;
+  auto client = connect(choice);
+  if (!client) return tl::unexpected<Error>(client.error());
+  const auto result = client->call(std::move(request));
+  if (!result) return tl::unexpected<Error>(result.error());
+  if (choice.json) {
+    print_json(*result);
+    return 0;
+  }
+  if (const auto fault = result->find("fault")) fmt::print("{}\n", text_of(*fault, "name"));
+  const auto faults = result->find("faults");
+  if (faults && faults->size() > 0) fmt::print("{:<20} {:>10} {:>10}  {}\n", "FAULT", "SEEN", "HIT", "WHAT");
+  for (std::size_t i = 0; faults && i < faults->size(); ++i) {
+    const JsonView one = faults->at(i);
+    const auto number = [&](std::string_view key) {
+      const auto value = one.find(key);
+      return value ? value->as_integer().value_or(0) : 0;
+    };
+    fmt::print("{:<20} {:>10} {:>10}  {}\n", text_of(one, "name"), number("seen"), number("hit"),
+               text_of(one, "text"));
+  }
   return 0;
 }
 

@@ -67,6 +67,8 @@ Result<int> run_power(const LabChoice& lab, const std::string& action,
                       const std::vector<std::string>& machines);
 Result<int> run_console(const LabChoice& lab, const std::string& machine, bool follow);
 Result<int> run_down(const LabChoice& lab);
+// action: show, set or clear.
+Result<int> run_fault(const LabChoice& lab, const std::string& action, const std::vector<std::string>& words);
 
 struct ImageBuildOptions {
   std::string name = "debian-12";

@@ -120,6 +120,21 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
   console->add_flag("--log", *log_only, "Only print what is kept of it");
   console->callback([=, &deed] { deed = [=] { return run_console(*lab, *machine, !*log_only); }; });
 
+  CLI::App* fault = app.add_subcommand("fault", "Faults of a running lab: show, set, clear (docs/faults.md)");
+  fault->require_subcommand(1);
+  auto words = std::make_shared<std::vector<std::string>>();
+  const auto add_fault = [&](const std::string& name, const std::string& text, const std::string& about) {
+    CLI::App* command = fault->add_subcommand(name, text);
+    common(command);
+    if (!about.empty()) command->add_option("words", *words, about)->required();
+    command->callback([=, &deed] { deed = [=] { return run_fault(*lab, name, *words); }; });
+  };
+  add_fault("show", "Those in force, with how many frames they saw and struck", "");
+  add_fault("set", "One more: fault set n5 loss=10% direction=down for=5s",
+            "A place and words; see docs/faults.md");
+  add_fault("clear", "The end of some: fault clear n5.loss, fault clear n5, fault clear all",
+            "Names of faults, places that they were set on, or 'all'");
+
   CLI::App* down = app.add_subcommand("down", "Take a running lab down");
   common(down);
   down->callback([=, &deed] { deed = [=] { return run_down(*lab); }; });

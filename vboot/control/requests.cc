@@ -11,8 +11,10 @@
 namespace rookery::vboot {
 namespace {
 
-constexpr std::array<std::string_view, 7> kVerbs{"ps", "exec", "power", "down", "console", "input", "wait"};
+constexpr std::array<std::string_view, 8> kVerbs{"ps",      "exec",  "power", "down",
+                                                 "console", "input", "wait",  "fault"};
 constexpr std::array<std::string_view, 4> kPowerWords{"on", "cut", "reset", "press"};
+constexpr std::array<std::string_view, 3> kFaultWords{"show", "set", "clear"};
 
 tl::unexpected<Error> wrong(std::string message) {
   return fail(ErrorKind::usage, std::move(message));
@@ -150,6 +152,20 @@ Result<RequestBody> parse_input(Fields& fields) {
   return fields.give(std::move(request));
 }
 
+Result<RequestBody> parse_fault_request(Fields& fields) {
+  fields.only({"action", "words"});
+  const std::string word = fields.string("action");
+  const auto found = std::find(kFaultWords.begin(), kFaultWords.end(), word);
+  if (found == kFaultWords.end()) {
+    fields.note(fmt::format("unknown action '{:.64}'{}", word, suggestion(word, kFaultWords, "actions")));
+    return fields.give(FaultRequest{});
+  }
+  FaultRequest request{static_cast<FaultAction>(found - kFaultWords.begin()), {}};
+  if (request.action != FaultAction::show)
+    request.words = fields.strings("words", RequestLimits::kFaultWords);
+  return fields.give(std::move(request));
+}
+
 Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
   Fields fields(message, verb);
   if (verb == "ps") {
@@ -174,6 +190,7 @@ Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
     fields.only({"timeout_ms"});
     return fields.give(WaitRequest{fields.timeout()});
   }
+  if (verb == "fault") return parse_fault_request(fields);
   return wrong(fmt::format("unknown verb '{:.64}'{}", verb, suggestion(verb, kVerbs, "verbs")));
 }
 
@@ -224,6 +241,10 @@ struct Writer {
   void operator()(const WaitRequest& request) const {
     message.set("verb", "wait");
     put_timeout(message, request.timeout);
+  }
+  void operator()(const FaultRequest& request) const {
+    message.set("verb", "fault").set("action", kFaultWords[static_cast<std::size_t>(request.action)]);
+    if (request.action != FaultAction::show) message.set("words", strings_to_json(request.words));
   }
 };
 

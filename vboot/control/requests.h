@@ -64,8 +64,16 @@ struct WaitRequest {
   friend bool operator==(const WaitRequest&, const WaitRequest&) = default;
 };
 
+// Faults: those in force, one more (its words are in vboot/faults/fault.h), or an end of some. → a result.
+enum class FaultAction { show, set, clear };
+struct FaultRequest {
+  FaultAction action = FaultAction::show;
+  std::vector<std::string> words;  // of the fault, or names and places to clear; none to show
+  friend bool operator==(const FaultRequest&, const FaultRequest&) = default;
+};
+
 using RequestBody = std::variant<PsRequest, ExecRequest, PowerRequest, DownRequest, ConsoleRequest,
-                                 InputRequest, WaitRequest>;
+                                 InputRequest, WaitRequest, FaultRequest>;
 
 struct ControlRequest {
   std::int64_t id = 0;  // chosen by the client, 1 or more; every reply carries it
@@ -77,6 +85,7 @@ struct RequestLimits {
   static constexpr std::size_t kArguments = 1024;
   static constexpr std::size_t kArgumentBytes = 128u << 10;  // of all together
   static constexpr std::size_t kMachines = 4096;
+  static constexpr std::size_t kFaultWords = 64;
   static constexpr std::size_t kInputBytes = 64u << 10;
   static constexpr std::int64_t kTimeoutMs = 86'400'000;  // a day
 };

@@ -191,6 +191,9 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
     }
     node->console_input(input->data);
     say(connection, result_message(id, Json::object()));
+  } else if (const auto* fault = std::get_if<FaultRequest>(&request.body)) {
+    auto told = vboot::answer(lab_->faults(), *fault);
+    say(connection, told ? result_message(id, std::move(*told)) : error_message(id, told.error()));
   } else if (const auto* wait = std::get_if<WaitRequest>(&request.body)) {
     if (lab_->is_settled()) return say(connection, result_message(id, hooks_.report()));
     EventId timer;

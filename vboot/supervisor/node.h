@@ -87,6 +87,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   Status capture(const std::shared_ptr<netsim::CaptureFile>& file);
   // For faults.
   Cable cable();
+  bool is_on() const { return machine_->state() == backends::MachineState::running && leaving_ == Leaving::no; }
 
  private:
   Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events);

@@ -10,8 +10,8 @@ namespace {
 
 // The same for every machine, byte for byte: nothing of a machine's own is given from outside.
 // nbd.nbds_max: one NBD device instead of sixteen, each of which has a kernel thread.
-// aoe.aoe_iflist: ATA over Ethernet on no interface until somebody names one; otherwise each machine asks all others
-// for disks once a minute, which of a thousand idle machines keeps half a processor busy.
+// aoe.aoe_iflist: ATA over Ethernet on no interface until somebody names one; otherwise each machine asks all
+// others for disks once a minute, which of a thousand idle machines keeps half a processor busy.
 constexpr const char* kCommandLine = "quiet panic=-1 nbd.nbds_max=1 aoe.aoe_iflist=none";
 
 netsim::SwitchRules switch_rules(std::uint64_t seed) {
@@ -38,6 +38,7 @@ RunningLab::RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events)
 
 RunningLab::~RunningLab() {
   loop_.cancel(admission_);
+  faults_.reset();
   cut_all();
   nodes_.clear();
 }
@@ -81,6 +82,9 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(
     }
   }
   std::reverse(lab->waiting_.begin(), lab->waiting_.end());
+  const LabPlan& plan = lab->setup_.plan;
+  lab->faults_ = std::make_unique<FaultBoard>(loop, plan.seed,
+                                              reach_of(plan, lab->network_, lab->nodes_, lab->node_faults_));
   return lab;
 }
 
@@ -98,6 +102,7 @@ Node* RunningLab::find(std::string_view name) {
 
 void RunningLab::stage_changed(Node& node) {
   const Stage stage = node.boot().stage;
+  if (stage == Stage::firmware) faults_->machine_came_up(node.plan().index);
   if (&node == boot_server_) {
     // Without its boot server no client can come up: each of them ends here, and says why.
     if (stage == Stage::failed && !settled_) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "images/medium.h"
+#include "vboot/supervisor/lab_faults.h"
 #include "vboot/supervisor/lab_network.h"
 #include "vboot/supervisor/node.h"
 
@@ -68,6 +69,7 @@ class RunningLab final : private NodeEvents {
   Time started() const { return started_; }
   const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
   Node* find(std::string_view name);
+  FaultBoard& faults() { return *faults_; }
   bool is_settled() const { return settled_; }
   BootSummary summary() const;
   // Everything off, at once. What is destroyed afterwards has nothing left to wait for.
@@ -86,6 +88,8 @@ class RunningLab final : private NodeEvents {
   LabNetwork network_;
   std::unique_ptr<backends::BlockStore> medium_;
   std::vector<std::unique_ptr<Node>> nodes_;
+  NodeFaults node_faults_{nodes_};
+  std::unique_ptr<FaultBoard> faults_;  // goes before the nodes
   Node* boot_server_ = nullptr;
   std::vector<Node*> waiting_;       // clients, the next one last
   std::set<const Node*> booting_;    // membership only
