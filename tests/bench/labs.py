@@ -106,6 +106,7 @@ class Bench:
         cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ["HOME"], ".cache")
         part = {p["name"]: pathlib.Path(cache) / "rookery/store/objects" / p["sha256"] for p in image["components"]}
         self.kernel = part["linux-uml"]
+        self.image_size = part["root.squashfs"].stat().st_size
         read = "".join(f"unsquashfs -cat {part['root.squashfs']} {file} | sha256sum\n" for file in FILES)
         self.digests = [line.split()[0] for line in self.run("sh", "-c", read).splitlines()]
 
@@ -170,11 +171,13 @@ class Bench:
         self.bar(f"{nodes} idle machines", 100 * used / (time.monotonic() - began), IDLE_BAR, "% core")
 
     def tcp(self):
-        """One stream from the boot server's memory to a client, by HTTP."""
-        script = ("read a _ </proc/uptime; c=$(busybox wget -q -O - http://10.77.0.1/root.squashfs | busybox wc -c); "
-                  "read b _ </proc/uptime; echo $c $a $b")
-        count, before, after = self.exec(["n1"], "sh", "-c", script).split()[-3:]
-        self.figure("TCP between two machines through our switch", int(count) * 8 / (float(after) - float(before)) / 1e9, "Gbit/s")
+        """One stream from the boot server's page cache to a client, by HTTP. There is no such figure of vde's or of UML's
+        own devices: the kernel (7.3) has no vde transport any more, and its vector transport, which we do not build, ends
+        in tap devices or raw sockets of the host, which want root. What vde_switch does with frames says switch.sh."""
+        script = ("f=http://10.77.0.1/root.squashfs; busybox wget -q -O /dev/null $f; read a _ </proc/uptime; "
+                  "busybox wget -q -O /dev/null $f; read b _ </proc/uptime; echo $a $b")
+        before, after = map(float, self.exec(["n1"], "sh", "-c", script).split()[-2:])
+        self.figure("TCP between two machines through our switch", self.image_size * 8 / (after - before) / 1e9, "Gbit/s")
 
 
 def main():
