@@ -54,7 +54,8 @@ tally() { sed 's/^[^:]*: //' | sort | uniq -c | sort -rn | sed 's/^ *\([0-9]*\) 
 leftovers() {
   local process words place
   for process in /proc/[0-9]*; do
-    words=$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) || continue
+    # Others end while we look: the shell's own complaint about that is none of ours.
+    words=$({ tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null) || continue
     if [[ ${words:-} == "$runtime/$lab/"* ]]; then printf 'process %s: %s\n' "${process##*/}" "$words"; fi
   done
   for process in $family; do
