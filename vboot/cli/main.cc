@@ -122,10 +122,10 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
 
   CLI::App* fault = app.add_subcommand("fault", "Faults of a running lab: show, set, clear (docs/faults.md)");
   fault->require_subcommand(1);
+  common(fault);
   auto words = std::make_shared<std::vector<std::string>>();
   const auto add_fault = [&](const std::string& name, const std::string& text, const std::string& about) {
-    CLI::App* command = fault->add_subcommand(name, text);
-    common(command);
+    CLI::App* command = fault->add_subcommand(name, text)->fallthrough();
     if (!about.empty()) command->add_option("words", *words, about)->required();
     command->callback([=, &deed] { deed = [=] { return run_fault(*lab, name, *words); }; });
   };
