@@ -221,7 +221,7 @@ Result<Json> Runner::finish(RunOutcome outcome) {
   if (!summary) return tl::unexpected<Error>(summary.error());
   RunFigures figures;
   figures.trace = *summary;
-  figures.grade = grade_of(plan_->lab, virtual_time_, outcome.notices);
+  figures.grade = grade_of(plan_->lab, virtual_time_, outcome.dangers);
   figures.host_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   figures.trace_file = options_.trace;
   figures.replay = replay_command(options_, plan_->lab.seed);

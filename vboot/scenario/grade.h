@@ -24,23 +24,24 @@ struct GradeReport {
   std::vector<std::string> reasons;  // why it is no higher
 };
 
-// `notices`: what guests' kernels said of sources of chance that were used (see NoticeReader).
-GradeReport grade_of(const LabPlan& lab, bool virtual_time, const std::vector<std::string>& notices);
-
-// Finds, in what machines write to their consoles, our kernel's word that a program used what virtual time
-// does not reach: a processor's time stamp counter, its random numbers. Keeps a part of a line for each
-// machine, no more.
+// Reads the consoles for what our kernel says of programs that ask the processor instead of the kernel
+// (images/console_notices.h). Keeps a part of a line for each machine, no more.
 class NoticeReader {
  public:
-  static constexpr std::string_view kMark = "rookery: not reproducible: ";  // images/kernel/patches
   static constexpr std::size_t kMost = 100;
 
   void read(const std::string& machine, std::string_view bytes);
-  const std::vector<std::string>& notices() const { return notices_; }
+  // "n5: dd, in usr/bin/dd, …": what may differ in a repeated run, and what is harmless, for it was answered.
+  const std::vector<std::string>& dangers() const { return dangers_; }
+  const std::vector<std::string>& answered() const { return answered_; }
 
  private:
+  void read_line(const std::string& machine, std::string_view line);
+
   std::map<std::string, std::string> lines_;  // begun and not ended
-  std::vector<std::string> notices_;
+  std::vector<std::string> dangers_, answered_;
 };
+
+GradeReport grade_of(const LabPlan& lab, bool virtual_time, const std::vector<std::string>& dangers);
 
 }  // namespace rookery::vboot

@@ -88,6 +88,7 @@ Json run_report(const ScenarioPlan& plan, const RunningLab& lab, const RunOutcom
                     .set("seed", count(plan.lab.seed))
                     .set("grade", to_string(figures.grade.grade))
                     .set("lowered_by", texts(figures.grade.reasons))
+                    .set("answered", texts(outcome.answered))
                     .set("digest", to_hex(figures.trace.digest))
                     .set("virtual_seconds", Json::number(seconds(outcome.ended)))
                     .set("host_seconds", Json::number(figures.host_seconds))

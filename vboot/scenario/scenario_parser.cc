@@ -25,6 +25,7 @@ struct StepWords {
   ProgramStep program;
   std::string text;  // of what it does
   std::vector<decltype(Step::what)> deeds;
+  bool timed = false;  // it says when, however wrongly
   bool wrong = false;  // what it does was noted as a problem
 };
 
@@ -89,11 +90,17 @@ class Reader final : NodeReader {
   }
 
   std::vector<Key> moment_keys(StepWords& words) {
+    const auto timed = [&words](std::string_view key, const std::function<void(const YamlNode&)>& read) {
+      return Key{key, [&words, read](const YamlNode& v) {
+                   words.timed = true;
+                   read(v);
+                 }};
+    };
     return {{"name", [&](const YamlNode& v) { words.name = name(v, "a name", "blackout", 32, "-"); }},
-            {"at", [&](const YamlNode& v) { words.at = time(v); }},
-            {"on", [&](const YamlNode& v) { words.on = sentence(v, parse_event); }},
-            {"after", [&](const YamlNode& v) { words.after = time(v); }},
-            {"within", [&](const YamlNode& v) { words.within = window(v); }}};
+            timed("at", [&](const YamlNode& v) { words.at = time(v); }),
+            timed("when", [&](const YamlNode& v) { words.on = sentence(v, parse_event); }),
+            timed("after", [&](const YamlNode& v) { words.after = time(v); }),
+            timed("within", [&](const YamlNode& v) { words.within = window(v); })};
   }
 
   void step(const YamlNode& node, bool workload, std::vector<Step>& found) {
@@ -205,7 +212,7 @@ class Reader final : NodeReader {
       read = parse_fault(std::span<const std::string>(all));
     }
     if (!read) return problems_.add(node.at, read.error().message);
-    words.text = fmt::format("fault {}", to_text(*read));
+    words.text = fmt::format("fault {}", node.kind == YamlNode::Kind::scalar ? node.text : to_text(*read));
     words.deeds.emplace_back(std::move(*read));
     words.wrong = false;
   }
@@ -235,12 +242,12 @@ class Reader final : NodeReader {
     if (words.at && words.on)
       problems_.add(place, "'at' is a time from the start of the run; after an event it is 'after'");
     if (words.after && !words.on)
-      problems_.add(place, "'after' needs an event ('on: all ready'); from the start it is 'at'");
-    if (given == 0 && !words.on) {
+      problems_.add(place, "'after' needs an event ('when: all ready'); from the start it is 'at'");
+    if (!words.timed) {
       if (!workload)
         problems_.add(
             place,
-            "a step of the timeline needs its time: 'at: 10 s', 'within: [5 s, 20 s]' or 'on: all ready'");
+            "a step of the timeline needs its time: 'at: 10 s', 'within: [5 s, 20 s]' or 'when: all ready'");
       when.on = parse_event("all ready", place).value();  // a workload is for machines that are there
     }
     const Duration fixed = words.at.value_or(words.after.value_or(Duration(0)));

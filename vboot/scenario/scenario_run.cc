@@ -31,6 +31,7 @@ ScenarioRun::ScenarioRun(EventLoop& loop, const ScenarioPlan& plan, Trace& trace
 }
 
 ScenarioRun::~ScenarioRun() {
+  if (lab_) lab_->faults().unlisten(*this);
   for (const EventId timer : timers_) loop_.cancel(timer);
 }
 
@@ -41,6 +42,7 @@ Result<std::unique_ptr<ScenarioRun>> ScenarioRun::make(EventLoop& loop, const Sc
   auto lab = RunningLab::make(loop, std::move(setup), backend_named, *run, &trace);
   if (!lab) return tl::unexpected<Error>(lab.error());
   run->lab_ = std::move(*lab);
+  run->lab_->faults().listen(*run);
   for (const auto& node : run->lab_->nodes()) run->records_.push_back(&node->boot());
   run->judge_ = std::make_unique<Judge>(plan, run->records_);
   return run;
@@ -78,7 +80,8 @@ Result<RunOutcome> ScenarioRun::run() {
     outcome.verdicts.push_back(verdict_on_steps());
   for (Pending& pending : steps_) outcome.steps.push_back(std::move(pending.result));
   outcome.programs = std::move(programs_);
-  outcome.notices = notices_.notices();
+  outcome.dangers = notices_.dangers();
+  outcome.answered = notices_.answered();
   return outcome;
 }
 
@@ -112,21 +115,26 @@ void ScenarioRun::perform(std::size_t step) {
   }
   pending.result.at = elapsed();
   trace_.note(RecordKind::step, std::nullopt, planned.step.text);
-  Status done;
-  if (const auto* power = std::get_if<PowerStep>(&planned.step.what)) {
-    done = perform_power(planned, *power);
-  } else if (const auto* program = std::get_if<ProgramStep>(&planned.step.what)) {
-    run_programs(step, *program);
-  } else if (const auto* quiet = std::get_if<QuietStep>(&planned.step.what)) {
-    quiet_until_ = loop_.now() + quiet->time;
-    timers_.push_back(loop_.at(quiet_until_, [this] { observe(); }));
-  } else {
-    done = rookery::fail("faults cannot be set yet");
-  }
+  if (const auto* program = std::get_if<ProgramStep>(&planned.step.what)) run_programs(step, *program);
+  const Status done = perform_deed(planned);
   if (!done) pending.result.problem = done.error().message;
   watcher_.step_done(
       *lab_, done ? planned.step.text : fmt::format("{}: {}", planned.step.text, done.error().message));
   observe();
+}
+
+Status ScenarioRun::perform_deed(const PlannedStep& planned) {
+  if (const auto* fault = std::get_if<FaultSpec>(&planned.step.what)) return lab_->faults().set(*fault);
+  if (const auto* power = std::get_if<PowerStep>(&planned.step.what)) return perform_power(planned, *power);
+  if (const auto* clear = std::get_if<ClearFault>(&planned.step.what)) {
+    const auto cleared = lab_->faults().clear(clear->name);
+    if (!cleared) return tl::unexpected<Error>(cleared.error());
+  }
+  if (const auto* quiet = std::get_if<QuietStep>(&planned.step.what)) {
+    quiet_until_ = loop_.now() + quiet->time;
+    timers_.push_back(loop_.at(quiet_until_, [this] { observe(); }));
+  }
+  return {};
 }
 
 Status ScenarioRun::perform_power(const PlannedStep& step, const PowerStep& power) {
@@ -201,6 +209,28 @@ void ScenarioRun::happened(Event::Kind kind, const std::string& name) {
   }
 }
 
+void ScenarioRun::fault_began(const FaultSpec& fault) {
+  trace_.note(RecordKind::fault, std::nullopt, "began: " + to_text(fault));
+  faults_in_force_[fault.name] = fault.time.has_value();
+  happened(Event::Kind::fault_began, fault.name);
+  observe();
+}
+
+void ScenarioRun::fault_ended(const FaultSpec& fault, std::string_view why) {
+  trace_.note(RecordKind::fault, std::nullopt, fmt::format("{} ended: {}", fault.name, why));
+  faults_in_force_.erase(fault.name);
+  if (!running_) return;
+  happened(Event::Kind::fault_ended, fault.name);
+  watcher_.step_done(*lab_, fmt::format("fault {} ended", fault.name));
+  observe();
+}
+
+void ScenarioRun::fault_hit(const FaultSpec& fault, std::string_view cable, std::string_view direction,
+                            const netsim::Frame& frame) {
+  trace_.note(RecordKind::fault, std::nullopt,
+              fmt::format("{} hit {} {}: {} bytes", fault.name, cable, direction, frame.size()));
+}
+
 void ScenarioRun::observe() {
   if (!running_) return;
   for (std::size_t i = 0; i < steps_.size(); ++i) {
@@ -224,6 +254,7 @@ void ScenarioRun::reconsider() {
 }
 
 bool ScenarioRun::faults_are_over() const {
+  if (!faults_in_force_.empty()) return false;
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     if (std::holds_alternative<FaultSpec>(plan_.steps[i].step.what) && !steps_[i].result.at) return false;
   }
@@ -231,7 +262,9 @@ bool ScenarioRun::faults_are_over() const {
 }
 
 bool ScenarioRun::all_has_happened() const {
-  return lab_->is_settled() && loop_.now() >= quiet_until_ && judge_->is_decided(elapsed()) &&
+  const bool waits = std::any_of(faults_in_force_.begin(), faults_in_force_.end(),
+                                 [](const auto& fault) { return fault.second; });
+  return !waits && lab_->is_settled() && loop_.now() >= quiet_until_ && judge_->is_decided(elapsed()) &&
          std::all_of(steps_.begin(), steps_.end(),
                      [](const Pending& p) { return p.result.at && p.running == 0; });
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,10 +47,10 @@ struct RunOutcome {
   std::vector<Verdict> verdicts;
   std::vector<StepResult> steps;
   std::vector<ProgramResult> programs;
-  std::vector<std::string> notices;  // of guests, that lower the run's grade
+  std::vector<std::string> dangers, answered;  // see NoticeReader
 };
 
-class ScenarioRun final : private LabEvents {
+class ScenarioRun final : private LabEvents, private FaultEvents {
  public:
   static constexpr std::size_t kOutputKept = 4096;  // of each program in each machine
 
@@ -77,8 +78,14 @@ class ScenarioRun final : private LabEvents {
   void console_output(const Node& node, std::string_view bytes) override;
   void settled() override { reconsider(); }
 
+  void fault_began(const FaultSpec& fault) override;
+  void fault_ended(const FaultSpec& fault, std::string_view why) override;
+  void fault_hit(const FaultSpec& fault, std::string_view cable, std::string_view direction,
+                 const netsim::Frame& frame) override;
+
   void arm(std::size_t step);
   void perform(std::size_t step);
+  Status perform_deed(const PlannedStep& step);
   Status perform_power(const PlannedStep& step, const PowerStep& power);
   void run_programs(std::size_t step, const ProgramStep& program);
   void run_program(std::size_t step, const ProgramStep& program, Node& node);
@@ -103,6 +110,7 @@ class ScenarioRun final : private LabEvents {
   std::vector<ProgramResult> programs_;
   std::vector<EventId> timers_;
   Time started_{};
+  std::map<std::string, bool> faults_in_force_;  // by name; whether it ends by itself
   Time quiet_until_{};
   bool running_ = false, over_ = false;
   NoticeReader notices_;

@@ -191,7 +191,7 @@ Status check_pattern(const std::string& pattern) {
       return fail(ErrorKind::usage, fmt::format("'{}' in a regular expression is not allowed", stacked));
   }
   regex_t compiled;
-  const int error = ::regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB);
+  const int error = ::regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
   if (error == 0) {
     ::regfree(&compiled);
     return {};
@@ -204,7 +204,8 @@ Status check_pattern(const std::string& pattern) {
 
 bool matches(const std::string& pattern, const std::string& text) {
   regex_t compiled;
-  if (::regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB) != 0) bug("a pattern was not checked");
+  if (::regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB | REG_NEWLINE) != 0)
+    bug("a pattern was not checked");
   const bool found = ::regexec(&compiled, text.c_str(), 0, nullptr, 0) == 0;
   ::regfree(&compiled);
   return found;
