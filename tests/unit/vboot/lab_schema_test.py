@@ -36,7 +36,8 @@ def check(paths, taken):
             print(f"{path}: " + (f"refused: {errors[0].message}" if errors else "taken, and must be refused"))
 
 
-check(pathlib.Path("examples").glob("*.yaml"), True)
+examples = [path for path in pathlib.Path("examples").glob("*.yaml") if "\nscenario:" not in path.read_text()]
+check(examples, True)
 check(files.glob("good/*.yaml"), True)
 check(files.glob("bad/*.yaml"), False)
 check(files.glob("bad_for_the_parser/*.yaml"), True)
