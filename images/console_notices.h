@@ -7,9 +7,9 @@
 //   rookery: the processor's own random or processor number: <program>, in <file>
 //
 // <program> is the kernel's short name of the process (at most 15 bytes), <file> the last four parts of the
-// path of the mapped file, or "memory". The first line is harmless: the value was that of virtual time. The
-// second says that the file's code holds RDRAND, RDSEED or RDPID, which run past every kernel: whether it was
-// executed is not known, and a run in which it was cannot be repeated.
+// mapped file's path within its file system, or "memory". The first line is harmless: the value was that of
+// virtual time. The second says that the file's code holds RDRAND, RDSEED or RDPID, which run past every
+// kernel: whether it was executed is not known, and a run in which it was cannot be repeated.
 #pragma once
 
 #include <optional>

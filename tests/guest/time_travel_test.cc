@@ -8,6 +8,7 @@
 
 #include "backends/uml/uml_backend.h"
 #include "base/file.h"
+#include "images/console_notices.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/supervisor/booted_image.h"
 #include "vboot/supervisor/run_digest.h"
@@ -63,6 +64,21 @@ class Run final : private LabEvents {
     loop_.run_until([this] { return lab_->is_settled(); }, std::chrono::seconds(120));
     loop_.run_until([] { return false; }, std::chrono::seconds(10));
   }
+  // Runs a shell script in a machine, to its end; what it wrote.
+  std::string shell(std::string_view machine, const std::string& script) {
+    std::string said;
+    std::optional<Result<int>> ended;
+    ExecEvents events;
+    events.output = [&](agent::Stream, ByteView bytes) { said += as_text(bytes); };
+    events.exited = [&](const Result<int>& code) { ended = code; };
+    BOOST_REQUIRE(lab_->find(machine)->exec({"sh", "-c", script}, std::move(events)).has_value());
+    loop_.run_until([&] { return ended.has_value(); }, std::chrono::seconds(120));
+    BOOST_REQUIRE(ended.has_value());
+    BOOST_TEST((ended->has_value() && **ended == 0), script << ": " << said);
+    return said;
+  }
+  // What the machines' consoles said of instructions that no kernel sees.
+  const std::vector<images::ConsoleNotice>& notices() const { return notices_; }
   // Lets a machine restart itself; returns what became of the command.
   std::string reboot(std::string_view machine) {
     Node& node = *lab_->find(machine);
@@ -93,6 +109,13 @@ class Run final : private LabEvents {
   void stage_changed(const Node&) override {}
   void console_output(const Node& node, std::string_view bytes) override {
     digest_.console(node.plan().name, bytes);
+    for (char c : bytes) {
+      std::string& line = lines_[node.plan().name];
+      line += c;
+      if (c != '\n') continue;
+      if (const auto notice = images::parse_console_notice(line)) notices_.push_back(*notice);
+      line.clear();
+    }
     if (std::getenv("ROOKERY_SHOW") != nullptr) fmt::print(stderr, "[{}] {}", node.plan().name, bytes);
   }
   void settled() override {}
@@ -113,8 +136,25 @@ class Run final : private LabEvents {
   EventLoop loop_;
   RunDigest digest_;
   backends::UmlBackend uml_;
+  std::map<std::string, std::string> lines_;
+  std::vector<images::ConsoleNotice> notices_;
   std::unique_ptr<RunningLab> lab_;
 };
+
+// Two programs of a few instructions (ELF header, one segment, code): RDTSC and its answer on standard
+// output; and RDRAND until it succeeds.
+constexpr const char* kElf =
+    "7f454c4602010100000000000000000002003e0001000000780040000000000040000000000000000000000000000000"
+    "000000004000380001000000000000000100000005000000000000000000000000004000000000000000400000000000"
+    "000100000000000000010000000000000010000000000000";
+constexpr const char* kReadsTimeStamp = "0f315250b801000000bf010000004889e6ba100000000f05b83c00000031ff0f05";
+constexpr const char* kReadsRandom = "480fc7f073fab83c00000031ff0f05";
+
+std::string planted(const char* name, const char* code) {
+  return fmt::format(
+      "perl -e 'print pack(\"H*\", \"{0}{1}\")' > /tmp/{2} && chmod +x /tmp/{2} && /tmp/{2} | od -An -tx8",
+      kElf, code, name);
+}
 
 Outcome run(const BootedImage& image, std::uint64_t seed, bool side_by_side = true, bool reboots = false) {
   Run run(image, seed, side_by_side);
@@ -159,6 +199,51 @@ BOOST_AUTO_TEST_CASE(guests_side_by_side_do_what_they_do_one_after_another) {
   const BootedImage image = image_or_skip();
   BOOST_TEST(run(image, 7, true).digest == run(image, 7, false).digest,
              "with the seed 7 they differ; " << kAgain);
+}
+
+BOOST_AUTO_TEST_CASE(an_https_transfer_and_a_login_are_the_same_twice) {
+  const BootedImage image = image_or_skip();
+  std::vector<std::string> digests, said;
+  for (std::uint64_t seed : {7, 7, 8}) {
+    Run run(image, seed);
+    run.boot();
+    for (const char* machine : {"server", "n1", "n2"}) run.shell(machine, "/usr/lib/rookery/secure");
+    std::string words = run.shell(
+        "n1", "cd /run/rookery/secure; curl -sS --cacert cert.pem https://server/stage2.cpio | sha256sum");
+    words +=
+        run.shell("n1", "ssh n2 'hostname; date +%s.%N; cat /run/rookery/secure/host.pub /proc/cpuinfo'");
+    BOOST_TEST(words.find("n2\n") != std::string::npos, words);
+    for (const images::ConsoleNotice& notice : run.notices()) {
+      BOOST_TEST(!endangers_repetition(notice), notice.program << " in " << notice.file);
+    }
+    said.push_back(words);
+    digests.push_back(run.outcome().digest);
+  }
+  BOOST_TEST(said[0] == said[1]);
+  BOOST_TEST(digests[0] == digests[1], "two runs with the seed 7 differ; " << kAgain);
+  BOOST_TEST(said[0] != said[2]);
+}
+
+BOOST_AUTO_TEST_CASE(the_time_stamp_counter_is_answered_and_the_processors_random_numbers_are_noticed) {
+  const BootedImage image = image_or_skip();
+  std::vector<std::string> digests, said;
+  for (int i = 0; i < 2; ++i) {
+    Run run(image, 7);
+    run.boot();
+    BOOST_TEST(run.notices().empty());
+    said.push_back(run.shell("n1", planted("stamp", kReadsTimeStamp)));
+    BOOST_TEST((run.notices().back() ==
+                images::ConsoleNotice{images::ConsoleNotice::Kind::time_stamp_answered, "stamp", "/stamp"}));
+    BOOST_TEST(!endangers_repetition(run.notices().back()));
+    run.shell("n2", planted("dice", kReadsRandom));
+    BOOST_TEST((run.notices().back() ==
+                images::ConsoleNotice{images::ConsoleNotice::Kind::hardware_value, "dice", "/dice"}));
+    BOOST_TEST(endangers_repetition(run.notices().back()));
+    digests.push_back(run.outcome().digest);
+  }
+  BOOST_TEST(said[0] != "");
+  BOOST_TEST(said[0] == said[1]);
+  BOOST_TEST(digests[0] == digests[1], "two runs with the seed 7 differ; " << kAgain);
 }
 
 BOOST_AUTO_TEST_CASE(a_guest_that_reboots_is_taken_back_and_the_run_stays_the_same) {
