@@ -51,7 +51,7 @@ BOOST_AUTO_TEST_CASE(never_rounds_a_timeout_down_to_none) {
 BOOST_AUTO_TEST_CASE(names_the_nearest_verb_action_and_key) {
   BOOST_TEST(why(R"({"id":1,"verb":"powr"})") == "unknown verb 'powr'; did you mean 'power'?");
   BOOST_TEST(why(R"({"id":1,"verb":"frobnicate"})") ==
-             "unknown verb 'frobnicate'; verbs are: ps, exec, power, down, console, input, wait");
+             "unknown verb 'frobnicate'; verbs are: ps, exec, power, down, console, input, wait, fault");
   BOOST_TEST(why(R"({"id":1,"verb":"power","action":"off","all":true})") ==
              "power: unknown action 'off'; actions are: on, cut, reset, press");
   BOOST_TEST(why(R"({"id":1,"verb":"power","action":"rset","all":true})") ==
@@ -96,6 +96,21 @@ BOOST_AUTO_TEST_CASE(refuses_values_of_another_kind) {
              "input: expected base64 in 'data_base64'");
   BOOST_TEST(why(R"({"id":1,"verb":"wait","timeout_ms":0})") ==
              "wait: expected 'timeout_ms' of 1 to 86400000, found integer");
+}
+
+BOOST_AUTO_TEST_CASE(carries_the_words_of_a_fault) {
+  for (const ControlRequest& request :
+       {ControlRequest{1, FaultRequest{FaultAction::set, {"n5", "loss=10%", "match=udp port 69"}}},
+        ControlRequest{2, FaultRequest{FaultAction::clear, {"n5.loss", "n6"}}},
+        ControlRequest{3, FaultRequest{FaultAction::show, {}}}}) {
+    const auto read = parse_request(to_json(request));
+    BOOST_REQUIRE_MESSAGE(read, read.error().message);
+    BOOST_TEST((*read == request));
+  }
+  BOOST_TEST(why(R"({"id":1,"verb":"fault","action":"sit","words":["n5"]})") ==
+             "fault: unknown action 'sit'; did you mean 'set'?");
+  BOOST_TEST(why(R"({"id":1,"verb":"fault","action":"set"})").find("array 'words' of 1 to 64") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(bounds_arguments_machines_and_input) {
