@@ -20,7 +20,8 @@ using namespace rookery::netsim;
 constexpr std::size_t kMachines = 1000;
 constexpr std::size_t kPairs = 1 << 14;
 constexpr std::uint16_t kVlans[] = {10, 20};
-const SwitchRules kRules{.dhcp_snooping = true, .arp_suppression = true, .mld_snooping = true};  // as in a lab
+const SwitchRules kRules{
+    .dhcp_snooping = true, .arp_suppression = true, .mld_snooping = true};  // as in a lab
 
 struct Machine {
   MacAddress address;
@@ -34,8 +35,7 @@ struct Machine {
 struct Lab {
   Lab(std::size_t switch_count, const LinkRules& rules)
       : loop(std::make_unique<VirtualPacer>()), random(1, "bench") {
-    for (std::size_t i = 0; i < switch_count; ++i)
-      switches.push_back(std::make_unique<Switch>(loop, kRules));
+    for (std::size_t i = 0; i < switch_count; ++i) switches.push_back(std::make_unique<Switch>(loop, kRules));
     for (std::size_t i = 0; i < kMachines; ++i) add_machine(*switches[i % switch_count], rules);
     if (switch_count == 2) {
       there = std::make_unique<Link>(loop, LinkRules{});

@@ -33,12 +33,12 @@ struct StormRules {
   friend bool operator==(const StormRules&, const StormRules&) = default;
 };
 
-// One entry below `switches:`. All of a lab's are connected; where there are several ways, a spanning tree has
-// one of them in use.
+// One entry below `switches:`. All of a lab's are connected; where there are several ways, a spanning tree
+// has one of them in use.
 struct SwitchSpec {
   std::string name;
   std::vector<std::size_t> uplinks;  // the switches that its trunks lead to, each once
-  LinkRules link;                     // of each of these trunks
+  LinkRules link;                    // of each of these trunks
   StormRules storm;
 };
 

@@ -12,14 +12,15 @@
 namespace rookery::vboot {
 namespace {
 
-// Measured with tests/bench/labs.sh (docs/internals/resources.md): a client takes 15.5 to 16.6 MiB of host memory when
-// it is ready, at 100 as at 1,000; what its programs take and its cache keeps later comes on top, and is bounded by its
-// ceiling.
+// Measured with tests/bench/labs.sh (docs/internals/resources.md): a client takes 15.5 to 16.6 MiB of host
+// memory when it is ready, at 100 as at 1,000; what its programs take and its cache keeps later comes on top,
+// and is bounded by its ceiling.
 constexpr Bytes kClientMemory = mebibytes(18);
 // A boot server reads the image through its page cache, so in time it uses what it was promised.
 // A listener, a connection and a channel for each of up to three devices, two console pipes, a pidfd.
 constexpr std::uint64_t kDescriptorsPerMachine = 16, kDescriptorsOfOurs = 128;
-// The kernel, and a host process for each address space in the guest: three when idle, some more while it starts.
+// The kernel, and a host process for each address space in the guest: three when idle, some more while it
+// starts.
 constexpr std::uint64_t kProcessesPerClient = 12, kProcessesOfBootServer = 64;
 // Left for the host and whatever else runs there.
 constexpr Bytes kMemoryReserve = mebibytes(256);
