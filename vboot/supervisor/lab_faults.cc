@@ -48,8 +48,8 @@ Status NodeFaults::slow(std::string_view machine, Duration gap) {
   return pausing(machine, "slowed").and_then([gap](backends::Pausing* one) { return one->slow(gap); });
 }
 
-Status NodeFaults::step_clock(std::string_view machine, Duration) {
-  return fail(ErrorKind::usage, fmt::format("fault: the clock of {} cannot be stepped", machine));
+Status NodeFaults::step_clock(std::string_view machine, Duration by) {
+  return node(machine).step_clock(by);
 }
 
 FaultReach reach_of(const LabPlan& plan, LabNetwork& network, const std::vector<std::unique_ptr<Node>>& nodes,

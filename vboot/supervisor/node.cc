@@ -316,7 +316,9 @@ void Node::send_role() {
   if (auto sent = agent_->send(role); !sent) fail("its role could not be sent: " + sent.error().message);
 }
 
-Result<std::uint32_t> Node::exec(const std::vector<std::string>& argv, ExecEvents events) {
+// Sends what the agent answers with Exited.
+template <typename Asked>
+Result<std::uint32_t> Node::ask(Asked what, ExecEvents events) {
   if (!agent_ || boot_.stage != Stage::ready) {
     return rookery::fail(ErrorKind::expectation,
                          plan_.name + " is not ready (it is " + std::string(to_string(boot_.stage)) + ")");
@@ -325,9 +327,19 @@ Result<std::uint32_t> Node::exec(const std::vector<std::string>& argv, ExecEvent
     return rookery::fail(ErrorKind::expectation, plan_.name + " runs too many commands already");
   }
   const std::uint32_t request = ++last_request_;
-  ROOKERY_TRY(agent_->send(agent::Exec{request, argv}));
+  what.request = request;
+  ROOKERY_TRY(agent_->send(what));
   execs_.emplace(request, std::move(events));
   return request;
+}
+
+Result<std::uint32_t> Node::exec(const std::vector<std::string>& argv, ExecEvents events) {
+  return ask(agent::Exec{0, argv}, std::move(events));
+}
+
+Status Node::step_clock(Duration by) {
+  const ExecEvents nobody_listens{[](agent::Stream, ByteView) {}, [](const Result<int>&) {}};
+  return ask(agent::StepClock{0, by}, nobody_listens).map([](std::uint32_t) {});
 }
 
 void Node::cancel_exec(std::uint32_t request) {

@@ -83,11 +83,15 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   // Runs a program in the machine; both callbacks come from the loop. Returns a number for cancel_exec().
   Result<std::uint32_t> exec(const std::vector<std::string>& argv, ExecEvents events);
   void cancel_exec(std::uint32_t request);
+  // Its time of day jumps, forward or back.
+  Status step_clock(Duration by);
   // Captures its cable from now on; null ends it.
   Status capture(const std::shared_ptr<netsim::CaptureFile>& file);
   // For faults.
   Cable cable();
-  bool is_on() const { return machine_->state() == backends::MachineState::running && leaving_ == Leaving::no; }
+  bool is_on() const {
+    return machine_->state() == backends::MachineState::running && leaving_ == Leaving::no;
+  }
 
  private:
   Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events);
@@ -99,6 +103,8 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   void console_output(backends::Machine& machine, std::string_view bytes) override;
   void seen(std::uint32_t tag, netsim::Direction direction, const netsim::Frame& frame) override;
 
+  template <typename Asked>
+  Result<std::uint32_t> ask(Asked what, ExecEvents events);
   void begin_boot();
   void hello(const agent::Hello& message);
   void agent_says(const agent::Message& message);
