@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backends/hardware.h"
 #include "base/bytes.h"
 #include "base/event_loop.h"
 #include "base/lane.h"
@@ -20,6 +21,12 @@
 
 namespace rookery::backends {
 
+// What lies at the socket of a machine's NIC.
+enum class NicWire {
+  vhost_user,  // the device side of virtio-net
+  stream       // a unix stream, each frame behind its length in four bytes, big-endian
+};
+
 struct Capabilities {
   bool pause = false;
   bool snapshot = false;
@@ -27,6 +34,7 @@ struct Capabilities {
   bool firmware = false;  // boots from its NIC by itself; otherwise it is given the virtual boot ROM
   bool press = false;     // has a power button that the guest's system sees
   unsigned nics_max = 0;
+  NicWire wire = NicWire::vhost_user;
 };
 
 enum class PowerAction {
@@ -49,8 +57,9 @@ class InProcessNic {
 // One end of a cable: where the machine plugs in its NIC. vboot makes the other end (a netsim port) first.
 struct NicPlug {
   std::array<std::uint8_t, 6> mac{};
-  std::string socket{};                // vhost-user, relative to MachineSpec::folder
+  std::string socket{};                // relative to MachineSpec::folder; see Capabilities::wire
   InProcessNic* in_process = nullptr;  // instead of a socket
+  bool management = false;             // nothing boots from it, and it is virtio whatever the others are
 };
 
 struct DiskPlug {
@@ -61,7 +70,7 @@ struct MachineSpec {
   std::string name;
   Bytes memory;
   std::filesystem::path folder;  // of this machine alone, private, short-lived: sockets and the like
-  std::filesystem::path kernel;
+  std::filesystem::path kernel;  // none: its firmware finds something to boot
   std::filesystem::path initramfs;
   std::string command_line;  // the same for all machines of a kind: nothing about this one may be in it
   std::vector<NicPlug> nics;
@@ -69,6 +78,7 @@ struct MachineSpec {
   std::uint64_t seed = 0;               // of what the machine takes for randomness, where time is virtual
   std::filesystem::path memory_folder;  // on tmpfs: guest memory lies there, unlinked
   Lane* lane = nullptr;                 // in lockstep; outlives the machine
+  Hardware hardware;                    // of machines with firmware
 };
 
 class Machine;

@@ -34,5 +34,6 @@ class Subject {
 
 std::unique_ptr<Subject> make_fake_subject();
 std::unique_ptr<Subject> make_uml_subject();
+std::unique_ptr<Subject> make_qemu_subject(bool kvm);
 
 }  // namespace rookery::contract

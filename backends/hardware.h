@@ -1,0 +1,24 @@
+// What a machine with firmware is made of, in words that every hypervisor for such machines knows. Plain
+// values.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rookery::backends {
+
+enum class Chipset { pc, q35, microvm };  // microvm has no firmware that boots from a network
+enum class Firmware { bios, uefi };
+enum class NicModel { virtio, e1000e, e1000, rtl8139 };
+
+struct Hardware {
+  Chipset chipset = Chipset::pc;
+  Firmware firmware = Firmware::bios;
+  NicModel nic = NicModel::virtio;            // of the NIC that it boots from
+  std::vector<std::string> more_arguments{};  // for the hypervisor's program: an escape hatch
+
+  friend bool operator==(const Hardware&, const Hardware&) = default;
+};
+
+}  // namespace rookery::backends

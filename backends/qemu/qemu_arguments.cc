@@ -1,0 +1,132 @@
+#include "backends/qemu/qemu_arguments.h"
+
+#include <fmt/format.h>
+
+namespace rookery::backends {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+// QEMU separates options by commas; a comma in a value is written twice.
+std::string escaped(const std::filesystem::path& path) {
+  std::string text;
+  for (const char c : path.string()) text.append(c == ',' ? 2 : 1, c);
+  return text;
+}
+
+std::string_view chipset_name(Chipset chipset) {
+  switch (chipset) {
+    case Chipset::pc:
+      return "pc";
+    case Chipset::q35:
+      return "q35";
+    case Chipset::microvm:
+      return "microvm";
+  }
+  bug("no such chipset");
+}
+
+std::string_view nic_device(NicModel model, Chipset chipset) {
+  switch (model) {
+    case NicModel::virtio:
+      return chipset == Chipset::microvm ? "virtio-net-device" : "virtio-net-pci";
+    case NicModel::e1000e:
+      return "e1000e";
+    case NicModel::e1000:
+      return "e1000";
+    case NicModel::rtl8139:
+      return "rtl8139";
+  }
+  bug("no such NIC model");
+}
+
+// graphics=off: SeaBIOS then speaks on the serial port, and so does what it boots.
+void add_machine(Arguments& to, const MachineSpec& spec, Accelerator accelerator) {
+  const Chipset chipset = spec.hardware.chipset;
+  std::string options = chipset == Chipset::microvm ? "rtc=on" : "graphics=off";
+  to.insert(to.end(), {"-machine", fmt::format("{},accel={},{}", chipset_name(chipset),
+                                               to_string(accelerator), options)});
+  to.insert(to.end(), {"-cpu", std::string(processor_model(accelerator))});
+  to.insert(to.end(), {"-smp", "1", "-m", fmt::format("{}M", spec.memory.count >> 20)});
+}
+
+// The console is QEMU's standard input and output; QEMU comes to us for QMP, so that nobody has to look for
+// its socket. A guest that resets or panics ends QEMU, and QEMU says first why.
+void add_channels(Arguments& to, Chipset chipset) {
+  to.insert(to.end(), {"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"});
+  to.insert(to.end(), {"-chardev", fmt::format("socket,id=qmp,path={}", kQmpSocket), "-mon",
+                       "chardev=qmp,mode=control"});
+  to.insert(to.end(), {"-action", "reboot=shutdown,shutdown=poweroff,panic=shutdown"});
+  if (chipset != Chipset::microvm) to.insert(to.end(), {"-device", "pvpanic"});
+}
+
+// OVMF without PXE over IPv6, for which nobody answers; and HTTP boot over the same NIC.
+void add_firmware(Arguments& to, const QemuFiles& files) {
+  to.insert(to.end(), {"-drive", fmt::format("if=pflash,unit=0,format=raw,readonly=on,file={}",
+                                             escaped(files.uefi_code))});
+  to.insert(to.end(), {"-drive", fmt::format("if=pflash,unit=1,format=raw,file={}", kUefiVariables)});
+  to.insert(to.end(), {"-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=no"});
+}
+
+void add_kernel(Arguments& to, const MachineSpec& spec) {
+  to.insert(to.end(), {"-kernel", spec.kernel.string(), "-initrd", spec.initramfs.string()});
+  to.insert(to.end(), {"-append", "console=ttyS0 " + spec.command_line});
+}
+
+// The management NIC has no ROM: nothing boots from it, and a boot ROM would ask there for an address.
+void add_nics(Arguments& to, const MachineSpec& spec) {
+  const Chipset chipset = spec.hardware.chipset;
+  unsigned boot_index = 0;
+  for (std::size_t i = 0; i < spec.nics.size(); ++i) {
+    const NicPlug& nic = spec.nics[i];
+    const NicModel model = nic.management ? NicModel::virtio : spec.hardware.nic;
+    std::string device =
+        fmt::format("{},netdev=net{},mac={:02x}", nic_device(model, chipset), i, fmt::join(nic.mac, ":"));
+    const bool firmware_boots = spec.kernel.empty() && !nic.management;
+    if (firmware_boots) device += fmt::format(",bootindex={}", boot_index++);
+    if (!firmware_boots && chipset != Chipset::microvm) device += ",romfile=";
+    to.insert(to.end(), {"-netdev", fmt::format("stream,id=net{},server=off,addr.type=unix,addr.path={}", i,
+                                                escaped(nic.socket))});
+    to.insert(to.end(), {"-device", device});
+  }
+}
+
+}  // namespace
+
+// Some hosts offer KVM's guests the register of IA32_ARCH_CAPABILITIES and then refuse what QEMU writes to
+// it.
+std::string_view processor_model(Accelerator accelerator) {
+  return accelerator == Accelerator::kvm ? "host,arch-capabilities=off" : "max";
+}
+
+std::string_view to_string(Accelerator accelerator) {
+  return accelerator == Accelerator::kvm ? "kvm" : "tcg";
+}
+
+Result<Arguments> qemu_arguments(const MachineSpec& spec, Accelerator accelerator, const QemuFiles& files) {
+  const Hardware& hardware = spec.hardware;
+  const auto cannot = [&](std::string_view why) {
+    return fail(ErrorKind::usage, fmt::format("machine '{}': {}", spec.name, why));
+  };
+  if (hardware.chipset == Chipset::microvm) {
+    if (spec.kernel.empty()) return cannot("a microvm has no firmware that boots from a network");
+    if (hardware.firmware == Firmware::uefi) return cannot("a microvm has no UEFI");
+    if (hardware.nic != NicModel::virtio) return cannot("a microvm has only virtio NICs");
+  }
+  if (!spec.disks.empty()) return cannot("QEMU machines have no disks of ours yet");
+  Arguments arguments{files.program.string(), "-name",    spec.name, "-nodefaults",
+                      "-no-user-config",      "-display", "none"};
+  // The guest's hypervisor starts no programs, gains no privileges and makes no odd system calls.
+  arguments.insert(arguments.end(),
+                   {"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"});
+  add_machine(arguments, spec, accelerator);
+  add_channels(arguments, hardware.chipset);
+  if (hardware.firmware == Firmware::uefi) add_firmware(arguments, files);
+  if (!spec.kernel.empty()) add_kernel(arguments, spec);
+  arguments.insert(arguments.end(), {"-boot", "strict=on"});  // from what has a boot index, and nothing else
+  add_nics(arguments, spec);
+  arguments.insert(arguments.end(), hardware.more_arguments.begin(), hardware.more_arguments.end());
+  return arguments;
+}
+
+}  // namespace rookery::backends

@@ -1,0 +1,247 @@
+#include "backends/qemu/qemu_machine.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "backends/qemu/qemu_pausing.h"
+#include "backends/qemu/qmp_link.h"
+#include "base/process.h"
+
+namespace rookery::backends {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kComplaintKept = 4096;  // the end of what QEMU says on standard error
+
+// A pipe whose end on our side does not block.
+struct Pipe {
+  UniqueFd ours, its;
+  Status make(bool to_it) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe");
+    ours = UniqueFd(ends[to_it ? 1 : 0]);
+    its = UniqueFd(ends[to_it ? 0 : 1]);
+    ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
+    return {};
+  }
+};
+
+class QemuMachine final : public Machine {
+ public:
+  QemuMachine(EventLoop& loop, MachineSpec spec, MachineEvents& events, std::vector<std::string> arguments,
+              const QemuFiles& files)
+      : loop_(loop),
+        spec_(std::move(spec)),
+        events_(events),
+        arguments_(std::move(arguments)),
+        files_(files) {}
+  ~QemuMachine() override { loop_.cancel(restart_); }
+
+  Status prepare();
+  const std::string& name() const override { return spec_.name; }
+  Status start() override;
+  Status power(PowerAction action) override;
+  MachineState state() const override { return state_; }
+  void console_input(std::string_view bytes) override;
+  std::vector<pid_t> processes() const override;
+  Pausing* pausing() override { return pausing_.get(); }
+
+ private:
+  void qmp_event(const qmp::Event& event);
+  void exited(ExitStatus status);
+  std::string reason_of(ExitStatus status, bool& expected) const;
+  void read_console();
+  void read_complaints();
+
+  EventLoop& loop_;
+  MachineSpec spec_;
+  MachineEvents& events_;
+  std::vector<std::string> arguments_;
+  QemuFiles files_;
+  std::unique_ptr<QmpLink> link_;
+  std::unique_ptr<QemuPausing> pausing_;
+  std::unique_ptr<ChildProcess> process_;
+  Pipe input_, output_, errors_;
+  Watch output_watch_, errors_watch_;
+  std::string complaint_;
+  std::string shutdown_;  // why QEMU ends, in its own words
+  MachineState state_ = MachineState::off;
+  bool cut_ = false, reset_ = false;
+  EventId restart_;
+};
+
+Status QemuMachine::prepare() {
+  auto link = QmpLink::listen(loop_, spec_.folder / kQmpSocket,
+                              [this](const qmp::Event& event) { qmp_event(event); });
+  if (!link) return tl::unexpected<Error>(link.error());
+  link_ = std::move(*link);
+  pausing_ = std::make_unique<QemuPausing>(loop_, *link_);
+  if (spec_.hardware.firmware != Firmware::uefi) return {};
+  // What firmware remembers is the machine's own, and stays from one start to the next.
+  std::error_code error;
+  fs::copy_file(files_.uefi_variables, spec_.folder / kUefiVariables, fs::copy_options::overwrite_existing,
+                error);
+  if (error)
+    return fail(fmt::format("there is no UEFI firmware in {} ({}); install: ovmf",
+                            files_.uefi_variables.string(), error.message()));
+  fs::permissions(spec_.folder / kUefiVariables, fs::perms::owner_read | fs::perms::owner_write, error);
+  return {};
+}
+
+Status QemuMachine::start() {
+  if (state_ == MachineState::running) return fail(ErrorKind::usage, spec_.name + " is running already");
+  ROOKERY_TRY(input_.make(true));
+  ROOKERY_TRY(output_.make(false));
+  ROOKERY_TRY(errors_.make(false));
+  complaint_.clear();
+  shutdown_.clear();
+
+  ProcessSpec process;
+  process.argv = arguments_;
+  process.folder = spec_.folder;
+  process.environment = {{"PATH", "/nonexistent"}, {"HOME", "."}, {"TMPDIR", "."}};
+  process.input = input_.its.get();
+  process.output = output_.its.get();
+  process.errors = errors_.its.get();
+  process.confined = true;
+  // The program, its libraries and its firmware; nothing of the user's.
+  process.confinement.read_only = {
+      "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/proc", "/sys/devices/system", "/dev/urandom"};
+  process.confinement.read_write = {spec_.folder, "/dev/null", "/dev/kvm"};
+  for (const fs::path& file : {spec_.kernel, spec_.initramfs}) {
+    if (!file.empty()) process.confinement.read_only.push_back(fs::weakly_canonical(file));
+  }
+
+  link_->starting();
+  auto started = ChildProcess::start(loop_, process, [this](ExitStatus status) { exited(status); });
+  if (!started) {
+    link_->ended();
+    return tl::unexpected<Error>(std::move(started.error()).while_doing("starting " + spec_.name));
+  }
+  process_ = std::move(*started);
+  for (Pipe* pipe : {&input_, &output_, &errors_}) pipe->its.reset();
+  output_watch_ = loop_.watch(output_.ours.get(), EPOLLIN, [this](std::uint32_t) { read_console(); });
+  errors_watch_ = loop_.watch(errors_.ours.get(), EPOLLIN, [this](std::uint32_t) { read_complaints(); });
+  state_ = MachineState::running;
+  cut_ = reset_ = false;
+  pausing_->started();
+  return {};
+}
+
+Status QemuMachine::power(PowerAction action) {
+  if (state_ != MachineState::running) {
+    if (action == PowerAction::reset) return start();
+    if (action == PowerAction::press) return fail(ErrorKind::expectation, spec_.name + " is off");
+    return {};
+  }
+  if (action == PowerAction::press) {
+    link_->execute({.name = "system_powerdown", .arguments = {}}, [](const qmp::Reply&) {});
+    return {};
+  }
+  cut_ = true;
+  reset_ = action == PowerAction::reset;
+  process_->kill();
+  return {};
+}
+
+void QemuMachine::qmp_event(const qmp::Event& event) {
+  // Their reasons are QEMU's ShutdownCause (qapi/run-state.json).
+  if (event.name == "SHUTDOWN") {
+    shutdown_ = event.data.find("reason").as_string().value_or("");
+  } else if (event.name == "GUEST_PANICKED") {
+    shutdown_ = "guest-panic";
+  }
+}
+
+void QemuMachine::exited(ExitStatus status) {
+  read_console();
+  read_complaints();
+  link_->ended();
+  pausing_->ended();
+  output_watch_.stop();
+  errors_watch_.stop();
+  for (Pipe* pipe : {&input_, &output_, &errors_}) pipe->ours.reset();
+  bool expected = false;
+  const std::string reason = reason_of(status, expected);
+  state_ = expected ? MachineState::off : MachineState::failed;
+  if (reset_) {
+    restart_ = loop_.soon([this] {
+      const auto started = start();
+      events_.state_changed(*this, state_, started ? "reset" : started.error().message);
+    });
+  }
+  events_.state_changed(*this, state_, reason);
+}
+
+std::string QemuMachine::reason_of(ExitStatus status, bool& expected) const {
+  expected = true;
+  if (reset_) return "reset";
+  if (cut_) return "power cut";
+  if (shutdown_ == "guest-panic") {
+    expected = false;
+    return "the guest panicked";
+  }
+  if (status.clean()) return shutdown_ == "guest-reset" ? "reset by the guest" : "powered off";
+  expected = false;
+  // isa-debug-exit ends QEMU by 2 n + 1 (hw/misc/debugexit.c); 1 is QEMU's own, unless it had no complaint.
+  const bool has_debug_exit =
+      std::any_of(arguments_.begin(), arguments_.end(),
+                  [](const std::string& argument) { return argument.starts_with("isa-debug-exit"); });
+  if (has_debug_exit && status.signal == 0 && status.code % 2 == 1 && (status.code > 1 || complaint_.empty()))
+    return fmt::format("the guest ended by its debug exit with {}", status.code / 2);
+  std::string reason = "QEMU: " + status.describe();
+  if (!complaint_.empty()) reason += ": " + complaint_.substr(0, complaint_.find_last_not_of(" \n") + 1);
+  return reason;
+}
+
+void QemuMachine::read_console() {
+  std::array<char, 4096> block;
+  while (output_.ours) {
+    const ssize_t got = ::read(output_.ours.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got == 0) output_watch_.stop();
+    if (got <= 0) return;
+    events_.console_output(*this, {block.data(), static_cast<std::size_t>(got)});
+  }
+}
+
+void QemuMachine::read_complaints() {
+  std::array<char, 4096> block;
+  while (errors_.ours) {
+    const ssize_t got = ::read(errors_.ours.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got == 0) errors_watch_.stop();
+    if (got <= 0) return;
+    complaint_.append(block.data(), static_cast<std::size_t>(got));
+    if (complaint_.size() > kComplaintKept) complaint_.erase(0, complaint_.size() - kComplaintKept);
+  }
+}
+
+void QemuMachine::console_input(std::string_view bytes) {
+  // A guest that does not read its console loses what does not fit, as on a serial line.
+  if (input_.ours) (void)!::write(input_.ours.get(), bytes.data(), bytes.size());
+}
+
+std::vector<pid_t> QemuMachine::processes() const {
+  if (!process_ || !process_->running()) return {};
+  return {process_->pid()};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Machine>> make_qemu_machine(EventLoop& loop, MachineSpec spec, MachineEvents& events,
+                                                   Accelerator accelerator, const QemuFiles& files) {
+  auto arguments = qemu_arguments(spec, accelerator, files);
+  if (!arguments) return tl::unexpected<Error>(arguments.error());
+  auto machine = std::make_unique<QemuMachine>(loop, std::move(spec), events, std::move(*arguments), files);
+  ROOKERY_TRY(machine->prepare());
+  return machine;
+}
+
+}  // namespace rookery::backends

@@ -1,0 +1,110 @@
+#include "backends/qemu/qmp_link.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "base/unix_socket.h"
+
+namespace rookery::backends {
+namespace {
+
+// For a greeting: a busy host starts QEMU slowly.
+constexpr Duration kPatience = std::chrono::seconds(60);
+
+}  // namespace
+
+Result<std::unique_ptr<QmpLink>> QmpLink::listen(EventLoop& loop, const std::filesystem::path& socket,
+                                                 OnEvent on_event) {
+  auto listener = listen_unix(socket);
+  if (!listener) return tl::unexpected<Error>(listener.error());
+  std::unique_ptr<QmpLink> link(new QmpLink(loop, socket, std::move(on_event)));
+  link->listener_ = std::move(*listener);
+  link->listener_watch_ =
+      loop.watch(link->listener_.get(), EPOLLIN, [raw = link.get()](std::uint32_t) { raw->accept(); });
+  return link;
+}
+
+QmpLink::~QmpLink() {
+  loop_.cancel(deadline_);
+  ::unlink(path_.c_str());
+}
+
+void QmpLink::starting() {
+  fault_.clear();
+  unsent_.clear();
+  client_ = std::make_unique<qmp::Client>(
+      qmp::Client::Callbacks{.event = on_event_,
+                             .ended = [this](const std::string& reason) { fault_ = reason; }},
+      now(), kPatience);
+  pump();
+}
+
+void QmpLink::ended() {
+  if (!connection_) accept();  // so quick that we had not looked
+  while (connection_ && readable()) {
+  }
+  connection_watch_.stop();
+  connection_.reset();
+  if (client_) client_->lost("QEMU has ended");
+  loop_.cancel(std::exchange(deadline_, {}));
+}
+
+void QmpLink::accept() {
+  UniqueFd peer = accept_unix(listener_.get());
+  if (!peer || connection_ || !client_) return;  // only the one that was started
+  connection_ = std::move(peer);
+  connection_watch_ = loop_.watch(connection_.get(), EPOLLIN, [this](std::uint32_t events) {
+    if ((events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) readable();
+    pump();
+  });
+  pump();
+}
+
+// False if there is nothing to be read at the moment.
+bool QmpLink::readable() {
+  std::array<char, 16384> block;
+  const ssize_t got = ::recv(connection_.get(), block.data(), block.size(), MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (got > 0) {
+    client_->receive({block.data(), static_cast<std::size_t>(got)}, now());
+  } else {
+    client_->lost("QEMU closed its QMP connection");
+  }
+  if (!client_->fault().empty()) {
+    connection_watch_.stop();
+    connection_.reset();
+  }
+  return true;
+}
+
+void QmpLink::execute(const qmp::Command& command, qmp::Client::Completion done) {
+  if (!client_) return done(qmp::Failure{qmp::Failure::Cause::not_sent, {}, "QEMU does not run"});
+  client_->execute(command, now(), std::move(done));
+  pump();
+}
+
+// Sends what is to be sent, and has the client looked at when its patience ends.
+void QmpLink::pump() {
+  unsent_ += client_->take_output();
+  while (connection_ && !unsent_.empty()) {
+    const ssize_t sent =
+        ::send(connection_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) break;  // full, or gone: the latter is seen by reading
+    unsent_.erase(0, static_cast<std::size_t>(sent));
+  }
+  if (connection_) connection_watch_.want(unsent_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
+  loop_.cancel(std::exchange(deadline_, {}));
+  const auto deadline = client_->deadline();
+  if (!deadline) return;
+  deadline_ = loop_.at(Time{*deadline}, [this] {
+    deadline_ = {};
+    client_->expire(now());
+    pump();
+  });
+}
+
+}  // namespace rookery::backends
