@@ -212,6 +212,19 @@ BOOST_AUTO_TEST_CASE(keeps_only_so_much_when_frames_go) {
   BOOST_TEST(frame_pool_state().kept <= mebibytes(64));
 }
 
+BOOST_AUTO_TEST_CASE(remembers_where_it_came_from_in_all_its_forms) {
+  for (const bool shared : {false, true}) {
+    Frame frame = make_frame(machine(1), machine(2));
+    BOOST_TEST(frame.origin() == 0U);
+    frame.set_origin(7);
+    const Frame other = shared ? frame : Frame();
+    Frame tagged = std::move(frame).tagged({10});
+    BOOST_TEST(tagged.origin() == 7U);
+    const Frame second = shared ? tagged : Frame();
+    BOOST_TEST(std::move(tagged).untagged().origin() == 7U);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -53,9 +54,14 @@ struct Machines {
         heard[name] = {loop.now() - Time{}, frame.is_tagged() ? frame.vlan_tag()->vlan() : std::uint16_t{0}};
       });
       netsim::Switch& to = network.switch_of(machine);
-      netsim::SwitchPort& at = to.attach(machine.name, *port);
+      const auto station = static_cast<std::uint16_t>(machine.index + 1);
+      netsim::FaultPoint& up = faults.emplace_back(loop, netsim::FaultPoint::Side::sends, station);
+      netsim::FaultPoint& down = faults.emplace_back(loop, netsim::FaultPoint::Side::hears, station);
+      netsim::SwitchPort& at = to.attach(machine.name, down);
       to.set_vlans(at, LabNetwork::vlans_of(plan, machine));
-      port->connect(at);
+      port->connect(up);
+      up.connect(at);
+      down.connect(*port);
     }
   }
   // Who hears a broadcast, in the order of their names.
@@ -81,6 +87,7 @@ struct Machines {
   EventLoop loop{std::make_unique<VirtualPacer>()};
   LabPlan plan;
   std::map<std::string, std::unique_ptr<netsim::InProcessPort>> ports;
+  std::deque<netsim::FaultPoint> faults;  // of each machine, what it sends and what it hears
   LabNetwork network{loop, plan, {}};
   std::map<std::string, Heard> heard;
   std::map<std::string, unsigned> frames;
@@ -258,6 +265,22 @@ BOOST_AUTO_TEST_CASE(hears_each_frame_once_however_the_trunks_change) {
   BOOST_TEST(lab.frames["s"] > sent / 2);
   BOOST_TEST(lab.frames["t"] <= sent);
   BOOST_TEST(looped(lab) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(parts_machines_on_several_switches_both_ways_and_one_way) {
+  Machines lab(std::string(kSwitches) + std::string(kVlans) + std::string(kMachines));  // server, s, t, u
+  netsim::Separation separation;
+  for (netsim::FaultPoint& point : lab.faults) point.set_separation(&separation);
+  const auto nobody = [](std::uint16_t, const netsim::Frame&) {};
+  const std::vector<std::uint16_t> groups{0, 1, 2, 1, 1};  // s and all others
+  separation.set("partition", {groups, groups}, nobody);
+  BOOST_TEST(lab.broadcast("s") == "");
+  BOOST_TEST(lab.broadcast("server", 10) == "u ");
+  BOOST_TEST(lab.broadcast("u") == "server ");
+  separation.clear("partition");
+  separation.set("cut", {{0, 0, 1, 0, 0}, {0, 2, 0, 0, 0}}, nobody);  // what s says does not reach the server
+  BOOST_TEST(lab.broadcast("s") == "u ");
+  BOOST_TEST(lab.broadcast("server", 10) == "s u ");
 }
 
 BOOST_AUTO_TEST_CASE(carries_a_vlan_over_the_way_that_is_in_use) {
