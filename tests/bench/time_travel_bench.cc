@@ -12,9 +12,9 @@
 #include "base/file.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/supervisor/booted_image.h"
-#include "vboot/supervisor/run_digest.h"
 #include "vboot/supervisor/running_lab.h"
 #include "vboot/supervisor/virtual_time.h"
+#include "vboot/trace/trace.h"
 
 namespace rookery::vboot {
 namespace {
@@ -96,7 +96,7 @@ class Run final : private LabEvents {
     const double end = wall();
     const BootSummary summary = lab_->summary();
     for (const auto& failed : summary.failed) fmt::print("{}: {}\n", failed.name, failed.reason);
-    const std::string digest = to_hex(digest_.finish());
+    const std::string digest = to_hex(digest_.finish()->digest);
     constexpr const char* kText =
         "{0} of {1} ready in {2:.2f} s (virtual {3:.3f} s); {4:.0f} virtual s of idle in {5:.2f} s; {6} "
         "frames, {7:.16}\n";
@@ -139,7 +139,7 @@ class Run final : private LabEvents {
       fmt::print("{:.6f} {} {}\n", seconds(loop_.now()), node.plan().name, to_string(node.boot().stage));
   }
   void console_output(const Node& node, std::string_view bytes) override {
-    digest_.console(node.plan().name, bytes);
+    digest_.console(node.plan().index, bytes);
     if (options_.show) fmt::print("{:.6f} [{}] {}", seconds(loop_.now()), node.plan().name, bytes);
   }
   void settled() override {}
@@ -148,7 +148,7 @@ class Run final : private LabEvents {
   TemporaryFolder folder_, memory_;
   LabPlan plan_;
   EventLoop loop_;
-  RunDigest digest_;
+  Trace digest_;
   backends::UmlBackend uml_;
   std::unique_ptr<RunningLab> lab_;
 };

@@ -11,9 +11,9 @@
 #include "images/console_notices.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/supervisor/booted_image.h"
-#include "vboot/supervisor/run_digest.h"
 #include "vboot/supervisor/running_lab.h"
 #include "vboot/supervisor/virtual_time.h"
+#include "vboot/trace/trace.h"
 
 namespace rookery::vboot {
 namespace {
@@ -101,14 +101,14 @@ class Run final : private LabEvents {
     outcome.frames = digest_.frames();
     for (const auto& failed : summary.failed) outcome.failures += failed.name + ": " + failed.reason + "\n";
     outcome.virtual_seconds = seconds(loop_.now());
-    outcome.digest = to_hex(digest_.finish());
+    outcome.digest = to_hex(digest_.finish()->digest);
     return outcome;
   }
 
  private:
   void stage_changed(const Node&) override {}
   void console_output(const Node& node, std::string_view bytes) override {
-    digest_.console(node.plan().name, bytes);
+    digest_.console(node.plan().index, bytes);
     for (char c : bytes) {
       std::string& line = lines_[node.plan().name];
       line += c;
@@ -134,7 +134,7 @@ class Run final : private LabEvents {
   TemporaryFolder folder_, memory_;
   LabPlan plan_;
   EventLoop loop_;
-  RunDigest digest_;
+  Trace digest_;
   backends::UmlBackend uml_;
   std::map<std::string, std::string> lines_;
   std::vector<images::ConsoleNotice> notices_;

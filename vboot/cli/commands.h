@@ -46,6 +46,7 @@ struct RunOptions {
   std::string capture;           // pcapng of every machine's cable
   bool json = false;
   bool verbose = false;
+  unsigned patience_seconds = 60;  // of the host, that a machine may compute without yielding
 };
 Result<int> run_scenario(const RunOptions& options, const BackendFactory& backends);
 

@@ -63,6 +63,9 @@ void add_scenarios(CLI::App& app, Deed& deed) {
   run->add_option("--keep-bytes", options->keep_bytes.count, "With --trace: so many bytes of each frame");
   run->add_option("--capture", options->capture, "Write every machine's frames to this pcapng file");
   run->add_flag("-v,--verbose", options->verbose, "Each stage of each machine");
+  run->add_option("--patience", options->patience_seconds,
+                  "Host seconds that a machine may compute without yielding")
+      ->capture_default_str();
   run->callback([options, &deed] { deed = [options] { return run_scenario(*options, make_backend); }; });
 
   auto verification = std::make_shared<VerifyOptions>();

@@ -127,11 +127,12 @@ Status Runner::read() {
 
 std::unique_ptr<Pacer> Runner::pacer() {
   if (!virtual_time_) return std::make_unique<WallPacer>();
-  return std::make_unique<LockstepPacer>(lockstep_rules(plan_->lab),
-                                         [this](const std::vector<std::string>& who) {
-                                           stuck_ = who;
-                                           loop_->stop();
-                                         });
+  LockstepRules rules = lockstep_rules(plan_->lab);
+  rules.patience = std::chrono::seconds(options_.patience_seconds);
+  return std::make_unique<LockstepPacer>(rules, [this](const std::vector<std::string>& who) {
+    stuck_ = who;
+    loop_->stop();
+  });
 }
 
 Status Runner::watch_signals() {

@@ -32,7 +32,7 @@ struct OneRun {
 Result<OneRun> run_once(const RunOptions& options, const fs::path& folder) {
   OneRun run;
   std::error_code error;
-  fs::create_directories(folder / "run", error);
+  fs::create_directories(folder, error);
   if (error) return fail_errno("cannot make " + folder.string(), error.value());
   run.trace = folder / "trace";
   Command command;
@@ -42,7 +42,7 @@ Result<OneRun> run_once(const RunOptions& options, const fs::path& folder) {
   if (options.seed) command.argv.insert(command.argv.end(), {"--seed", std::to_string(*options.seed)});
   if (options.nodes) command.argv.insert(command.argv.end(), {"--nodes", std::to_string(*options.nodes)});
   // Another folder each time: what depends on it shows.
-  command.environment["XDG_RUNTIME_DIR"] = (folder / "run").string();
+  command.environment["XDG_RUNTIME_DIR"] = folder.string();
   const auto done = run_command(command);
   if (!done) return tl::unexpected<Error>(done.error());
   auto report = Json::parse(done->output);
@@ -81,7 +81,8 @@ Result<int> run_verify(const VerifyOptions& options) {
     return fail(ErrorKind::usage, "--runs is at least 2: one run has nothing to be compared with");
   if (options.run.time != "virtual")
     return fail(ErrorKind::usage, "verify compares runs in virtual time; in real time no two are alike");
-  auto temporary = TemporaryFolder::make(fs::temp_directory_path(), "rookery-verify-");
+  // A short name: sockets lie below it.
+  auto temporary = TemporaryFolder::make(fs::temp_directory_path(), "rv-");
   if (!temporary) return tl::unexpected<Error>(temporary.error());
   const fs::path folder = options.keep.empty() ? temporary->path() : fs::path(options.keep);
   const bool quiet = options.run.json && ::isatty(2) == 0;

@@ -66,6 +66,8 @@ Result<RunOutcome> ScenarioRun::run() {
   ROOKERY_TRY(lab_->start());
   loop_.run_until([this] { return over_; }, plan_.latest() + std::chrono::hours(1));
   if (!over_ && loop_.events_queued() > 0) return fail(ErrorKind::expectation, "interrupted");
+  // Guests may be ahead of the loop, each in its own time: let them come to rest, so that nothing is cut off.
+  if (!loop_.drain()) return fail(ErrorKind::timeout, "a machine never yields");
   running_ = false;
 
   RunOutcome outcome;

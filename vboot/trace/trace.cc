@@ -19,7 +19,7 @@ Trace::~Trace() = default;
 
 Result<std::unique_ptr<Trace>> Trace::create(EventLoop& loop, const Json& header,
                                              const TraceOptions& options) {
-  std::unique_ptr<Trace> trace(new Trace(loop));
+  auto trace = std::make_unique<Trace>(loop);
   trace->keep_frames_ = options.keep_frames;
   if (options.file.empty()) return trace;
   auto file = TraceFile::create(options.file, header, options.limit);

@@ -44,6 +44,8 @@ class Trace final : public netsim::FrameWatcher {
   static constexpr std::size_t kInstantMost = 256u
                                               << 10;  // of one console at one instant; the rest as a digest
 
+  // Only the digest.
+  explicit Trace(EventLoop& loop);
   // `header` is for people and for comparing (lab, seed, build, host); no part of the digest.
   static Result<std::unique_ptr<Trace>> create(EventLoop& loop, const Json& header,
                                                const TraceOptions& options);
@@ -71,7 +73,6 @@ class Trace final : public netsim::FrameWatcher {
     FrameDigest digest{};
   };
 
-  explicit Trace(EventLoop& loop);
   void end_line(Console& console);
   void end_instant();  // puts the lines that wait once time has moved on
   void put_lines();

@@ -7,7 +7,6 @@
 #include "vboot/supervisor/console_log.h"
 #include "vboot/supervisor/report.h"
 #include "vboot/supervisor/resources.h"
-#include "vboot/supervisor/run_digest.h"
 #include "vboot/supervisor/running_lab.h"
 
 namespace rookery::vboot {
@@ -266,24 +265,6 @@ BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
              "not started: it is predicted to use 18 MiB and 256 MiB stay in reserve, and the host has only "
              "270 MiB left "
              "(in /dev/shm)");
-}
-
-BOOST_AUTO_TEST_CASE(a_run_s_digest_sees_a_changed_byte_time_direction_and_console) {
-  EventLoop loop(std::make_unique<VirtualPacer>());
-  const auto digest = [&](std::string payload, std::uint32_t tag, netsim::Direction direction,
-                          std::string console) {
-    RunDigest run(loop);
-    payload.resize(60);
-    run.seen(tag, direction, netsim::Frame::copy(as_bytes(payload)));
-    for (char c : console) run.console("n1", std::string_view(&c, 1));  // in whatever pieces
-    return run.finish();
-  };
-  const auto base = digest("abc", 0, netsim::Direction::inbound, "hi");
-  BOOST_TEST((base == digest("abc", 0, netsim::Direction::inbound, "hi")));
-  BOOST_TEST((base != digest("abd", 0, netsim::Direction::inbound, "hi")));
-  BOOST_TEST((base != digest("abc", 1, netsim::Direction::inbound, "hi")));
-  BOOST_TEST((base != digest("abc", 0, netsim::Direction::outbound, "hi")));
-  BOOST_TEST((base != digest("abc", 0, netsim::Direction::inbound, "ho")));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -84,6 +84,24 @@ BOOST_AUTO_TEST_CASE(the_same_run_has_the_same_digest_however_its_frames_are_kep
   BOOST_TEST(!first_difference(one.file, other.file).value().has_value());
 }
 
+BOOST_AUTO_TEST_CASE(the_digest_sees_a_changed_byte_time_direction_and_console) {
+  EventLoop loop(std::make_unique<VirtualPacer>());
+  const auto digest = [&](std::string payload, std::uint32_t tag, netsim::Direction direction,
+                          std::string console) {
+    Trace run(loop);
+    payload.resize(60);
+    run.seen(tag, direction, netsim::Frame::copy(as_bytes(payload)));
+    for (char c : console) run.console(1, std::string_view(&c, 1));  // in whatever pieces
+    return run.finish()->digest;
+  };
+  const auto base = digest("abc", 0, netsim::Direction::inbound, "hi");
+  BOOST_TEST((base == digest("abc", 0, netsim::Direction::inbound, "hi")));
+  BOOST_TEST((base != digest("abd", 0, netsim::Direction::inbound, "hi")));
+  BOOST_TEST((base != digest("abc", 1, netsim::Direction::inbound, "hi")));
+  BOOST_TEST((base != digest("abc", 0, netsim::Direction::outbound, "hi")));
+  BOOST_TEST((base != digest("abc", 0, netsim::Direction::inbound, "ho")));
+}
+
 BOOST_AUTO_TEST_CASE(one_payload_byte_is_found_and_shown) {
   const TemporaryFolder place = folder();
   Traced one(place, "one"), other(place, "other");
