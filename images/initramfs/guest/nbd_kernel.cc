@@ -19,7 +19,7 @@ constexpr std::uint32_t kDevice = 0;
 constexpr std::uint64_t kRequestSeconds = 10;
 // So long readers wait for one: a boot server may be away, but a system without its files is better told some
 // day.
-constexpr std::uint64_t kDeadConnectionSeconds = 24 * 60 * 60;
+constexpr std::uint64_t kDeadConnectionSeconds = std::uint64_t{24} * 60 * 60;
 
 std::uint64_t block_size_for(std::uint64_t size) {
   return size % 4096 == 0 ? 4096 : 512;
