@@ -80,7 +80,13 @@ void look_into_tcp(ByteView segment, Summary& summary) {
     summary.what = seen;
     return;
   }
-  if (auto http = read_http(segment.subspan(header))) summary.what = std::move(*http);
+  const ByteView payload = segment.subspan(header);
+  const auto is_nbd = [](std::uint16_t port) { return service_at(port) == TcpService::nbd; };
+  if (is_nbd(from_port) || is_nbd(to_port)) {
+    if (auto nbd = read_nbd(payload)) summary.what = std::move(*nbd);
+  } else if (auto http = read_http(payload)) {
+    summary.what = std::move(*http);
+  }
 }
 
 // The packet that could not be delivered follows the header of 8 bytes: RFC 792, RFC 4443 §3.1.

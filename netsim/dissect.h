@@ -29,15 +29,16 @@ struct DhcpSeen {
   bool from_server = false;  // by the port that it was sent from
   bool proxy = false;        // on port 4011 (PXE specification 2.1 §2.2.3)
   std::uint32_t transaction = 0;
-  MacAddress client;         // chaddr
-  IpAddress your_address;    // yiaddr
-  IpAddress next_server;     // siaddr
-  IpAddress server;          // option 54
-  std::string file;          // the file field, or else option 67
-  std::string host_name;     // option 12
-  std::string vendor_class;  // option 60
-  std::string user_class;    // option 77
-  std::string message;       // option 56: why a NAK
+  MacAddress client;                          // chaddr
+  IpAddress your_address;                     // yiaddr
+  IpAddress next_server;                      // siaddr
+  IpAddress server;                           // option 54
+  std::string file;                           // the file field, or else option 67
+  std::string host_name;                      // option 12
+  std::string vendor_class;                   // option 60
+  std::string user_class;                     // option 77
+  std::string message;                        // option 56: why a NAK
+  std::optional<std::uint16_t> architecture;  // option 93: of a client's firmware (RFC 4578 §2.1)
 };
 
 // RFC 1350 §5 and RFC 2347.
@@ -68,6 +69,17 @@ struct TcpSeen {
   bool from_server = false;
 };
 
+// What the two ends of an NBD connection agree on before data flows (NBD's doc/proto.md, "Option types").
+struct NbdSeen {
+  enum class Step : std::uint8_t { greeted, asked, accepted, refused };
+  Step step = Step::greeted;
+  std::string share;        // of asked: the export's name
+  std::uint32_t error = 0;  // of refused: the reply's type without its highest bit
+  std::string message;      // of refused
+};
+// What an error of that number means, for a person.
+std::string_view nbd_error_name(std::uint32_t error);
+
 // ICMP or ICMPv6: nobody listens at a UDP or TCP port, or a host cannot be reached.
 struct UnreachableSeen {
   std::uint8_t code = 0;
@@ -94,7 +106,8 @@ struct Summary {
   std::uint16_t ethertype = 0;        // behind the tag
   IpAddress from;                     // of IP
   IpAddress to;
-  std::variant<std::monostate, DhcpSeen, TftpSeen, HttpSeen, TcpSeen, UnreachableSeen, ArpSeen, RouterSeen>
+  std::variant<std::monostate, DhcpSeen, TftpSeen, HttpSeen, TcpSeen, NbdSeen, UnreachableSeen, ArpSeen,
+               RouterSeen>
       what;
 
   bool is_boot_step() const { return what.index() != 0; }

@@ -72,6 +72,9 @@ std::optional<DhcpSeen> read_dhcp(ByteView payload) {
     seen.vendor_class = wire_text(option_of(dhcp, 60));
     seen.user_class = user_class_of(option_of(dhcp, 77));
     seen.message = wire_text(option_of(dhcp, 56));
+    if (const ByteView option = option_of(dhcp, 93); option.size() >= 2) {
+      seen.architecture = static_cast<std::uint16_t>(option[0] << 8 | option[1]);
+    }
     return seen;
   } catch (const std::exception&) {
     return std::nullopt;  // libtins throws at what is cut off or malformed
@@ -133,6 +136,47 @@ std::optional<HttpSeen> read_http(ByteView payload) {
     return seen;
   }
   return std::nullopt;
+}
+
+// doc/proto.md of NBD. Each message is taken to begin a segment, as it does where each waits for the one
+// before.
+std::optional<NbdSeen> read_nbd(ByteView payload) {
+  constexpr std::uint64_t kGreeting = 0x4e42444d41474943;  // "NBDMAGIC"
+  constexpr std::uint64_t kOption = 0x49484156454f5054;    // "IHAVEOPT"
+  constexpr std::uint64_t kReply = 0x0003e889045565a9;
+  constexpr std::uint32_t kExportName = 1, kGo = 7, kAck = 1, kError = 0x80000000;
+  constexpr int kRepliesInOne = 8;
+  NbdSeen seen;
+  ByteReader first(payload);
+  const std::uint64_t magic = first.be64();
+  if (!first.ok()) return std::nullopt;
+  if (magic == kGreeting) return seen;
+  if (magic == kReply) {
+    ByteReader reader(payload);
+    for (int i = 0; i < kRepliesInOne && reader.be64() == kReply; ++i) {
+      reader.take(4);
+      const std::uint32_t type = reader.be32();
+      const std::uint32_t length = reader.be32();
+      if (!reader.ok()) return std::nullopt;
+      const ByteView data = reader.take(std::min<std::size_t>(length, reader.remaining()));
+      if (type == kAck) seen.step = NbdSeen::Step::accepted;
+      if (type < kError) continue;
+      return NbdSeen{NbdSeen::Step::refused, {}, type - kError, wire_text(data)};
+    }
+    if (seen.step != NbdSeen::Step::accepted) return std::nullopt;
+    return seen;
+  }
+  // The client's flags stand before its first option only.
+  ByteReader reader(payload);
+  if (magic != kOption) reader.take(4);
+  if (reader.be64() != kOption) return std::nullopt;
+  const std::uint32_t option = reader.be32();
+  std::size_t length = reader.be32();
+  if (option == kGo) length = reader.be32();
+  if (!reader.ok() || (option != kGo && option != kExportName)) return std::nullopt;
+  seen.step = NbdSeen::Step::asked;
+  seen.share = wire_text(reader.take(std::min(length, reader.remaining())));
+  return seen;
 }
 
 }  // namespace rookery::netsim

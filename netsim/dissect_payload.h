@@ -12,6 +12,7 @@ namespace rookery::netsim {
 std::optional<DhcpSeen> read_dhcp(ByteView payload);  // without from_server and proxy
 std::optional<TftpSeen> read_tftp(ByteView payload);
 std::optional<HttpSeen> read_http(ByteView payload);
+std::optional<NbdSeen> read_nbd(ByteView payload);
 
 // See kLongestWireText. Ends at the first zero byte.
 std::string wire_text(ByteView bytes);

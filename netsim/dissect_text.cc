@@ -19,6 +19,7 @@ std::string line(const DhcpSeen& seen) {
     if (!seen.host_name.empty()) out += ", host " + seen.host_name;
     if (!seen.vendor_class.empty()) out += ", vendor class " + seen.vendor_class;
     if (!seen.user_class.empty()) out += ", user class " + seen.user_class;
+    if (seen.architecture) out += fmt::format(", architecture {}", *seen.architecture);
     return out;
   }
   if (!seen.your_address.is_zero()) out += " of " + seen.your_address.text();
@@ -63,6 +64,21 @@ std::string line(const TcpSeen& seen) {
   }
   return fmt::format("{} connection reset by the {}", name(seen.service),
                      seen.from_server ? "server" : "client");
+}
+
+std::string line(const NbdSeen& seen) {
+  switch (seen.step) {
+    case NbdSeen::Step::greeted:
+      return "NBD greeting";
+    case NbdSeen::Step::asked:
+      return fmt::format("NBD export '{}' asked for", seen.share);
+    case NbdSeen::Step::accepted:
+      return "NBD export accepted";
+    case NbdSeen::Step::refused:
+      break;
+  }
+  return fmt::format("NBD export refused: {}{}{}", nbd_error_name(seen.error),
+                     seen.message.empty() ? "" : ", ", seen.message);
 }
 
 std::string line(const ArpSeen& seen) {
@@ -110,6 +126,26 @@ std::string_view name(TcpService service) {
       return "NBD";
   }
   return "unknown";
+}
+
+// doc/proto.md of NBD, "Option reply types".
+std::string_view nbd_error_name(std::uint32_t error) {
+  switch (error) {
+    case 1:
+      return "option not supported";
+    case 2:
+      return "forbidden by policy";
+    case 3:
+      return "invalid request";
+    case 5:
+      return "TLS required";
+    case 6:
+      return "no such export";
+    case 7:
+      return "shutting down";
+    default:
+      return "an error";
+  }
 }
 
 std::string text(const Summary& summary) {

@@ -144,6 +144,41 @@ BOOST_AUTO_TEST_CASE(reads_connections_to_an_nbd_server) {
   BOOST_TEST(!Dissector().look(tcp_frame(kClient, 40'000, kServer, 22, kSyn)).is_boot_step());
 }
 
+ByteBuffer nbd_reply(std::uint32_t type, std::string_view text) {
+  return ByteWriter()
+      .be64(0x0003e889045565a9)
+      .be32(7)
+      .be32(type)
+      .be32(static_cast<std::uint32_t>(text.size()))
+      .text(text)
+      .take();
+}
+std::string nbd_line(bool from_server, ByteView payload) {
+  return line_of(from_server ? tcp_frame(kServer, 10809, kClient, 40'000, kAck, as_text(payload))
+                             : tcp_frame(kClient, 40'000, kServer, 10809, kAck, as_text(payload)));
+}
+
+BOOST_AUTO_TEST_CASE(reads_what_an_nbd_client_and_server_agree_on) {
+  const ByteBuffer greeting = ByteWriter().text("NBDMAGICIHAVEOPT").be16(3).take();
+  BOOST_TEST(nbd_line(true, greeting) == "NBD greeting, 10.0.0.1 to 10.0.0.7");
+  ByteWriter go;
+  go.be32(3).text("IHAVEOPT").be32(7).be32(10).be32(4).text("root").be16(0);
+  BOOST_TEST(nbd_line(false, go.buffer()) == "NBD export 'root' asked for, 10.0.0.7 to 10.0.0.1");
+  ByteBuffer good = nbd_reply(3, "............"), end = nbd_reply(1, "");
+  good.insert(good.end(), end.begin(), end.end());
+  BOOST_TEST(nbd_line(true, good) == "NBD export accepted, 10.0.0.1 to 10.0.0.7");
+  BOOST_TEST(nbd_line(true, nbd_reply(0x80000006, "no export")) ==
+             "NBD export refused: no such export, no export, 10.0.0.1 to 10.0.0.7");
+  const ByteBuffer data = ByteWriter().be32(0x67446698).zeros(60).take();  // a reply with data: no handshake
+  BOOST_TEST(nbd_line(true, data).starts_with("ethertype"));
+}
+
+BOOST_AUTO_TEST_CASE(reads_the_architecture_of_a_boot_rom) {
+  const auto seen = Dissector().look(dhcp_frame({.type = 1, .options = {{93, std::string("\x00\x07", 2)}}}));
+  BOOST_TEST(seen.as<DhcpSeen>()->architecture.value() == 7);
+  BOOST_TEST(!Dissector().look(dhcp_frame({.type = 1})).as<DhcpSeen>()->architecture.has_value());
+}
+
 BOOST_AUTO_TEST_CASE(reads_that_nobody_listens) {
   ByteWriter message;
   message.u8(3).u8(3).be16(0).be32(0);

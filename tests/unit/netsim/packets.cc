@@ -88,6 +88,12 @@ std::vector<ByteBuffer> sample_frames() {
       tcp_frame(kServer, 80, kClient, 40'000, kAck, "HTTP/1.1 404 Not Found\r\n\r\n"),
       tcp_frame(kClient, 40'000, kServer, 10809, kSyn),
       tcp_frame(kServer, 10809, kClient, 40'000, kReset | kAck),
+      tcp_frame(
+          kServer, 10809, kClient, 40'000, kAck,
+          as_text(
+              ByteWriter().be64(0x0003e889045565a9).be32(7).be32(0x80000006).be32(4).text("gone").buffer())),
+      tcp_frame(kClient, 40'000, kServer, 10809, kAck,
+                as_text(ByteWriter().be32(3).text("IHAVEOPT").be32(7).be32(6).be32(4).text("root").buffer())),
       ip6_frame(58, ByteWriter().u8(134).u8(0).be16(0).be16(0).be16(1800).take()),
       ip6_frame(
           0, ByteWriter().u8(44).u8(0).zeros(6).u8(58).u8(0).zeros(6).u8(133).u8(0).be16(0).be32(0).take()),
