@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "vboot/faults/fault.h"
+#include "vboot/faults/fault_words.h"
 #include "vboot/lab/quantity.h"
 
 namespace rookery::vboot {
@@ -121,7 +122,7 @@ std::string quoted(const std::string& word) {
 std::vector<std::string> to_words(const FaultSpec& fault) {
   std::vector<std::string> words;
   for (const auto& [key, value] : pairs_of(fault)) {
-    if (key == "on") {
+    if (key == "on" && !is_fault_word(value)) {
       words.push_back(value);
     } else {
       words.push_back(value.empty() ? std::string(key) : fmt::format("{}={}", key, value));

@@ -22,11 +22,6 @@ constexpr std::array<std::string_view, 17> kOthers{
     "name",    "on",     "direction",    "match", "skip",     "count", "chance", "for",  "recover",
     "outside", "inside", "distribution", "by",    "checksum", "up",    "to",     "bpdus"};
 
-bool is_known(std::string_view key) {
-  return std::find(kEffectWords.begin(), kEffectWords.end(), key) != kEffectWords.end() ||
-         std::find(kOthers.begin(), kOthers.end(), key) != kOthers.end();
-}
-
 bool is_place(std::string_view name) {
   return !name.empty() && name.size() <= kNameLongest && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == ':' || c == '*' || c == '?';
@@ -34,6 +29,11 @@ bool is_place(std::string_view name) {
 }
 
 }  // namespace
+
+bool is_fault_word(std::string_view key) {
+  return std::find(kEffectWords.begin(), kEffectWords.end(), key) != kEffectWords.end() ||
+         std::find(kOthers.begin(), kOthers.end(), key) != kOthers.end();
+}
 
 std::vector<std::string_view> split_at(std::string_view text, char at) {
   std::vector<std::string_view> parts;
@@ -56,7 +56,7 @@ void FaultWords::add(std::string_view word, bool first) {
   const std::size_t equals = word.find('=');
   std::string_view key = word.substr(0, equals);
   std::string_view value = equals == std::string_view::npos ? "" : word.substr(equals + 1);
-  if (first && equals == std::string_view::npos && !is_known(key)) {
+  if (first && equals == std::string_view::npos && !is_fault_word(key)) {
     value = key;
     key = "on";
   } else if (equals != std::string_view::npos && value.empty()) {
@@ -107,7 +107,7 @@ void FaultWords::nothing_left(std::string_view effect) {
 }
 
 void FaultWords::refuse_unknown(std::string_view key) {
-  if (is_known(key)) return;
+  if (is_fault_word(key)) return;
   std::vector<std::string_view> all(kEffectWords.begin(), kEffectWords.end());
   all.insert(all.end(), kOthers.begin(), kOthers.end());
   note(fmt::format("unknown word '{:.64}'{}", key, suggestion(key, all, "words")));

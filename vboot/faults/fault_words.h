@@ -1,6 +1,6 @@
 // The words of one fault as they were given, and how a reader takes them: each by its key, once, and at the
 // end none may be left. The first thing that is wrong is kept, and what is read after it means nothing. For
-// fault.cc alone.
+// fault.cc and fault_text.cc alone.
 #pragma once
 
 #include <array>
@@ -19,6 +19,7 @@ inline constexpr std::array<std::string_view, std::variant_size_v<FaultEffect>> 
     "corrupt", "down",      "flap",  "queue",  "blocking", "partition", "cut",
     "restart", "power-cut", "reset", "freeze", "thaw",     "slow",      "clock-step"};
 
+bool is_fault_word(std::string_view key);  // an effect's, or a limit's
 std::vector<std::string_view> split_at(std::string_view text, char at);
 
 class FaultWords {

@@ -73,6 +73,8 @@ BOOST_AUTO_TEST_CASE(says_again_what_it_read) {
 BOOST_AUTO_TEST_CASE(is_an_object_of_the_same_words) {
   BOOST_TEST(to_json(fault("n5 loss=10% direction=down")).dump() ==
              R"({"name":"n5.down.loss","on":"n5","loss":"10%","direction":"down"})");
+  BOOST_TEST(to_text(fault("on=reset loss=1%")) ==
+             "on=reset loss=1% name=reset.loss");  // a machine of that name
   BOOST_TEST(to_json(fault("core down")).dump() == R"({"name":"core.down","on":"core","down":true})");
   const std::vector<std::string> of_a_map{"on=n5", "loss=10%", "match=udp port 69"};
   BOOST_TEST((parse_fault(of_a_map)->match == "udp port 69"));
