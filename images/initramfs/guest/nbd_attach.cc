@@ -21,6 +21,7 @@ namespace {
 constexpr std::uint16_t kDefaultPort = 10809;  // IANA: nbd
 constexpr int kAttempts = 5;
 constexpr long kAnswerSeconds = 10;
+constexpr int kSilentSeconds = 30;
 Result<UniqueFd> connect_to(const std::string& host, std::uint16_t port) {
   sockaddr_in v4{};
   sockaddr_in6 v6{};
@@ -77,6 +78,15 @@ Result<Connection> reach(const ipxe::BootUrl& url) {
   const timeval forever{};  // from here on the kernel waits, by its own limits
   setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof forever);
   setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
+  // The kernel's limit on a request does not count once its answer has begun, and a server that loses its
+  // power then leaves nothing to wait for: who hears nothing asks whether anybody is there.
+  const auto set = [&fd](int level, int option, int value) {
+    setsockopt(fd->get(), level, option, &value, sizeof value);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, kSilentSeconds);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
   return Connection{std::move(*fd), *share};
 }
 
