@@ -116,6 +116,12 @@ Status Runner::read() {
   auto plan = plan_scenario(*scenario, *lab, {options_.nodes, options_.seed});
   if (!plan) return tl::unexpected<Error>(plan.error());
   plan_ = std::move(*plan);
+  for (const MachinePlan& machine : plan_->lab.machines) {
+    if (!virtual_time_ || machine.backend == "uml") continue;
+    return fail(ErrorKind::usage,
+                fmt::format("{} is a machine of {}, which virtual time does not reach; --time wall runs it",
+                            machine.name, machine.backend));
+  }
   auto store = images::Store::open();
   if (!store) return tl::unexpected<Error>(store.error());
   store_ = std::move(*store);
