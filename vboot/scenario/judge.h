@@ -9,7 +9,7 @@
 
 #include "base/units.h"
 #include "vboot/scenario/scenario_plan.h"
-#include "vboot/supervisor/boot_record.h"
+#include "vboot/watch/boot_record.h"
 
 namespace rookery::vboot {
 

@@ -14,7 +14,7 @@
 #include "base/units.h"
 #include "vboot/faults/fault.h"
 #include "vboot/lab/lab.h"
-#include "vboot/supervisor/boot_record.h"
+#include "vboot/watch/boot_record.h"
 
 namespace rookery::vboot {
 

@@ -12,7 +12,6 @@ namespace {
 constexpr const char* kDataNic = "net0";
 constexpr const char* kManagementNic = "net1";
 constexpr const char* kDisk = "disk0";
-constexpr std::size_t kConsoleLinesInReason = 3;
 constexpr std::size_t kExecsPerMachine = 64;
 
 Stage stage_of(agent::BootStage stage) {
@@ -36,22 +35,6 @@ std::uint16_t station_of(const MachinePlan& plan) {
   return static_cast<std::uint16_t>(plan.index + 1);
 }
 
-// A DHCP message that concerns `mac`. Looked at cheaply first: this is called for every frame of a boot.
-std::optional<netsim::DhcpSeen> dhcp_of(const netsim::Frame& frame, netsim::MacAddress mac) {
-  constexpr std::size_t kUdpPorts = 34;  // Ethernet 14, IPv4 without options 20
-  const ByteView bytes = frame.bytes();
-  if (bytes.size() < kUdpPorts + 4 || frame.outer_ethertype() != 0x0800 || bytes[23] != 17)
-    return std::nullopt;
-  const auto port = [&](std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; };
-  const auto is_dhcp = [](int number) { return number == 67 || number == 68; };
-  if (!is_dhcp(port(kUdpPorts)) || !is_dhcp(port(kUdpPorts + 2))) return std::nullopt;
-  netsim::Dissector dissector;
-  const netsim::Summary summary = dissector.look(bytes);
-  const auto* seen = summary.as<netsim::DhcpSeen>();
-  if (seen == nullptr || seen->client != mac) return std::nullopt;
-  return *seen;
-}
-
 }  // namespace
 
 Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events)
@@ -60,6 +43,7 @@ Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents
       plan_(plan),
       setup_(std::move(setup)),
       events_(events),
+      watch_(*netsim::MacAddress::from_bytes(plan.data_mac)),
       tap_out_(2 * plan.index, netsim::Direction::outbound),
       tap_in_(2 * plan.index, netsim::Direction::inbound),
       capture_out_(loop, netsim::Direction::outbound),
@@ -111,7 +95,7 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   return node;
 }
 
-// guest → tap → capture → faults → uplink → switch → faults → downlink → capture → tap → guest
+// guest → tap → capture → faults → uplink → switch → faults → downlink → tap → capture → guest
 Status Node::plug(netsim::Switch& to) {
   auto nic = netsim::VhostNetPort::listen(loop_, setup_.folder / kDataNic,
                                           *netsim::MacAddress::from_bytes(plan_.data_mac),
@@ -122,9 +106,9 @@ Status Node::plug(netsim::Switch& to) {
   // In lockstep the NIC has taken a part of it (base/lane.h).
   upwards.delay -= std::min(upwards.delay, loop_.lookahead());
   uplink_ = std::make_unique<netsim::Link>(loop_, upwards);
-  downlink_ = std::make_unique<netsim::Link>(loop_, cable_rules(plan_.link), capture_in_);
-  capture_in_.connect(tap_in_);
-  tap_in_.connect(*nic_);
+  downlink_ = std::make_unique<netsim::Link>(loop_, cable_rules(plan_.link), tap_in_);
+  tap_in_.connect(capture_in_);
+  capture_in_.connect(*nic_);
   nic_->connect(tap_out_);
   tap_out_.connect(capture_out_);
   capture_out_.connect(faults_out_);
@@ -190,11 +174,12 @@ Status Node::power_on() {
 
 void Node::could_not_start(const std::string& why) {
   begin_boot();
-  fail(why);
+  fail(why, FailedBy::start);
 }
 
 void Node::begin_boot() {
   boot_.power_on(loop_.now());
+  port_at_power_on_ = switch_port_->counters();
   program_.reset();
   loop_.cancel(deadline_);
   deadline_ = {};
@@ -204,7 +189,8 @@ void Node::begin_boot() {
     if (boot_.settled()) return;
     const auto limit = static_cast<long long>(seconds(plan_.boot_timeout));
     fail("not ready after " + std::to_string(limit) + " s; it is still in the stage " +
-         std::string(to_string(boot_.stage)) + (boot_.detail.empty() ? "" : " (" + boot_.detail + ")"));
+             std::string(to_string(boot_.stage)) + (boot_.detail.empty() ? "" : " (" + boot_.detail + ")"),
+         FailedBy::deadline);
   });
 }
 
@@ -236,9 +222,9 @@ void Node::state_changed(backends::Machine&, backends::MachineState state, const
   if (agent_) agent_->reset();
   end_execs("the machine went off: " + reason);
   if (state == backends::MachineState::failed) {
-    fail("it died, " + reason);
+    fail("it died, " + reason, FailedBy::its_end);
   } else if (!boot_.settled() && reason != "power cut" && reason != "reset") {
-    fail("it went off before it was ready: " + reason);
+    fail("it went off before it was ready: " + reason, FailedBy::its_end);
   }
   loop_.cancel(deadline_);
   if (boot_.stage != Stage::failed) {  // of which everybody has been told
@@ -260,13 +246,16 @@ void Node::enter(Stage stage, std::string detail) {
   events_.stage_changed(*this);
 }
 
-void Node::fail(std::string reason) {
+void Node::fail(std::string words, FailedBy by) {
   if (boot_.stage == Stage::failed || boot_.stage == Stage::off) return;
-  const auto lines = console_.last_lines(kConsoleLinesInReason);
-  for (std::size_t i = 0; i < lines.size(); ++i) reason += (i == 0 ? "; console: " : " | ") + lines[i];
-  boot_.fail(std::move(reason), loop_.now());
+  boot_.fail(std::move(words), by, loop_.now());
   loop_.cancel(deadline_);
   events_.stage_changed(*this);
+}
+
+void Node::explained(const Why& why) {
+  boot_.cause = why.cause;
+  boot_.reason = why.sentence;
 }
 
 void Node::agent_says(const agent::Message& message) {
@@ -277,7 +266,7 @@ void Node::agent_says(const agent::Message& message) {
     enter(stage_of(stage->stage), stage->detail);
   } else if (const auto* failed = std::get_if<agent::Failed>(&message)) {
     enter(stage_of(failed->stage), "");
-    fail(failed->reason);
+    fail(failed->reason, FailedBy::itself);
   } else if (std::get_if<agent::Ready>(&message) != nullptr) {
     enter(Stage::ready, "");
   } else if (const auto* output = std::get_if<agent::Output>(&message)) {
@@ -300,6 +289,7 @@ void Node::hello(const agent::Hello& message) {
     begin_boot();
   }
   program_ = message.program;
+  boot_.agent_spoke = true;
   const bool has_role = message.source == agent::Source::medium || !setup_.role.files.empty();
   if (has_role && message.program != agent::Program::stage1) send_role();
 }
@@ -313,7 +303,8 @@ void Node::send_role() {
     role.files.push_back(
         {file.path, static_cast<std::uint16_t>(file.mode), {content.begin(), content.end()}});
   }
-  if (auto sent = agent_->send(role); !sent) fail("its role could not be sent: " + sent.error().message);
+  if (auto sent = agent_->send(role); !sent)
+    fail("its role could not be sent: " + sent.error().message, FailedBy::deadline);
 }
 
 // Sends what the agent answers with Exited.
@@ -367,16 +358,17 @@ void Node::console_output(backends::Machine&, std::string_view bytes) {
 void Node::seen(std::uint32_t tag, netsim::Direction direction, const netsim::Frame& frame) {
   if (setup_.watcher != nullptr) setup_.watcher->seen(tag, direction, frame);
   if (tag % 2 != 0 || boot_.settled()) return;
-  if (const auto message = dhcp_of(frame, *netsim::MacAddress::from_bytes(plan_.data_mac))) {
-    const Stage before = boot_.stage;
-    boot_.see(*message, loop_.now());
-    if (boot_.stage != before) events_.stage_changed(*this);
-  }
+  const Stage before = boot_.stage;
+  // The frame comes by here before it is written.
+  const std::uint64_t number = capture_ && !capture_->is_full() ? capture_->frames() + 1 : 0;
+  watch_.see(boot_, direction, frame, loop_.now(), number);
+  if (boot_.stage != before) events_.stage_changed(*this);
 }
 
 Status Node::capture(const std::shared_ptr<netsim::CaptureFile>& file) {
   capture_out_.stop();
   capture_in_.stop();
+  capture_ = file;
   if (!file) return {};
   const auto interface = file->add_interface(plan_.name);
   if (!interface) return tl::unexpected<Error>(interface.error());

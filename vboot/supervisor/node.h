@@ -21,8 +21,9 @@
 #include "vboot/lab/lab_plan.h"
 #include "vboot/roles/roles.h"
 #include "vboot/supervisor/agent_client.h"
-#include "vboot/supervisor/boot_record.h"
 #include "vboot/supervisor/console_log.h"
+#include "vboot/watch/boot_watch.h"
+#include "vboot/watch/why.h"
 
 namespace rookery::vboot {
 
@@ -69,7 +70,10 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
 
   const MachinePlan& plan() const { return plan_; }
   const BootRecord& boot() const { return boot_; }
+  // Of a failure, by who sees more than its own cable.
+  void explained(const Why& why);
   ConsoleLog& console() { return console_; }
+  const ConsoleLog& console() const { return console_; }
   backends::Machine& machine() { return *machine_; }
   backends::MachineState state() const { return machine_->state(); }
   std::vector<pid_t> processes() const { return machine_->processes(); }
@@ -87,8 +91,11 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   Status step_clock(Duration by);
   // Captures its cable from now on; null ends it.
   Status capture(const std::shared_ptr<netsim::CaptureFile>& file);
+  bool is_captured() const { return capture_ != nullptr; }
   // For faults.
   Cable cable();
+  const netsim::SwitchPort& port() const { return *switch_port_; }
+  const netsim::SwitchPortCounters& port_at_power_on() const { return port_at_power_on_; }
   bool is_on() const {
     return machine_->state() == backends::MachineState::running && leaving_ == Leaving::no;
   }
@@ -109,7 +116,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   void hello(const agent::Hello& message);
   void agent_says(const agent::Message& message);
   void enter(Stage stage, std::string detail);
-  void fail(std::string reason);
+  void fail(std::string words, FailedBy by);
   void send_role();
   void end_execs(const std::string& why);
 
@@ -119,15 +126,18 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   NodeSetup setup_;
   NodeEvents& events_;
   BootRecord boot_;
+  BootWatch watch_;
   ConsoleLog console_;
   EventId deadline_;
 
   // The cable, from the machine to the switch and back.
   netsim::Switch* switch_ = nullptr;
   netsim::SwitchPort* switch_port_ = nullptr;
+  netsim::SwitchPortCounters port_at_power_on_;
   std::unique_ptr<netsim::VhostNetPort> nic_;
   netsim::WatchTap tap_out_, tap_in_;
   netsim::CaptureTap capture_out_, capture_in_;
+  std::shared_ptr<netsim::CaptureFile> capture_;  // that runs on it, if there is one
   netsim::FaultPoint faults_out_, faults_in_;
   std::unique_ptr<netsim::Link> uplink_, downlink_;
 

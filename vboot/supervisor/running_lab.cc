@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "vboot/supervisor/lab_why.h"
 
 namespace rookery::vboot {
 namespace {
@@ -100,8 +101,13 @@ Node* RunningLab::find(std::string_view name) {
   return nullptr;
 }
 
+bool RunningLab::waits(const Node& node) const {
+  return std::find(waiting_.begin(), waiting_.end(), &node) != waiting_.end();
+}
+
 void RunningLab::stage_changed(Node& node) {
   const Stage stage = node.boot().stage;
+  if (stage == Stage::failed) node.explained(why_of(*this, node, loop_.now()));
   if (stage == Stage::firmware) faults_->machine_came_up(node.plan().index);
   if (&node == boot_server_) {
     // Without its boot server no client can come up: each of them ends here, and says why.

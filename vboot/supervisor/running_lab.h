@@ -70,6 +70,9 @@ class RunningLab final : private NodeEvents {
   const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
   Node* find(std::string_view name);
   FaultBoard& faults() { return *faults_; }
+  const FaultBoard& faults() const { return *faults_; }
+  Node& boot_server() const { return *boot_server_; }
+  bool waits(const Node& node) const;  // for its turn to be switched on
   bool is_settled() const { return settled_; }
   BootSummary summary() const;
   // Everything off, at once. What is destroyed afterwards has nothing left to wait for.

@@ -3,7 +3,7 @@
 #include "backends/fake/fake_backend.h"
 #include "base/file.h"
 #include "vboot/supervisor/agent_client.h"
-#include "vboot/supervisor/boot_record.h"
+#include "vboot/watch/boot_record.h"
 #include "vboot/supervisor/console_log.h"
 #include "vboot/supervisor/report.h"
 #include "vboot/supervisor/resources.h"
@@ -15,13 +15,6 @@ namespace {
 using backends::FakeStep;
 using std::chrono::milliseconds;
 using S = std::chrono::seconds;
-
-netsim::DhcpSeen dhcp(netsim::DhcpType type, bool from_server) {
-  netsim::DhcpSeen seen;
-  seen.type = type;
-  seen.from_server = from_server;
-  return seen;
-}
 
 // A lab of fakes under virtual time. They speak no network, so what is tested is what happens around a boot.
 struct FakeLab final : LabEvents {
@@ -74,18 +67,6 @@ BOOST_AUTO_TEST_CASE(a_boot_moves_on_and_never_back) {
   BOOST_TEST((boot.since == Time{S(2)}));
   boot.enter(Stage::ready, "", Time{S(4)});
   BOOST_TEST(boot.settled());
-}
-
-BOOST_AUTO_TEST_CASE(a_failure_says_in_which_stage_and_what_the_cable_saw) {
-  BootRecord boot;
-  boot.power_on(Time{});
-  for (int i = 0; i < 4; ++i) boot.see(dhcp(netsim::DhcpType::discover, false), Time{S(i)});
-  boot.fail("no answer", Time{S(9)});
-  BOOST_TEST((boot.stage == Stage::failed));
-  BOOST_TEST((boot.failed_in == Stage::dhcp));
-  BOOST_TEST(boot.reason == "no answer (on its cable: 4 DISCOVER, no OFFER)");
-  boot.enter(Stage::ready, "", Time{S(10)});
-  BOOST_TEST((boot.stage == Stage::failed));
 }
 
 BOOST_AUTO_TEST_CASE(a_console_keeps_its_end_and_gives_plain_lines) {

@@ -1,0 +1,19 @@
+// `why` over a running lab: collects what stands around a machine (faults in force, its port, its boot
+// server, its console) for the reasoning in vboot/watch, and tells programs the answer. Changes nothing.
+#pragma once
+
+#include "vboot/control/json.h"
+#include "vboot/supervisor/running_lab.h"
+#include "vboot/watch/why.h"
+
+namespace rookery::vboot {
+
+// Of a machine that has failed: as it was explained then.
+Why why_of(const RunningLab& lab, const Node& node, Time now);
+
+// One machine: name, stage, cause, sentence, chain, wire, around, console (docs/commands.md).
+Json why_report(const RunningLab& lab, const Node& node, Time now);
+// All: ready, and groups of machines by cause and stage, the largest first.
+Json why_summary(const RunningLab& lab, Time now);
+
+}  // namespace rookery::vboot
