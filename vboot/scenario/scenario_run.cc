@@ -88,17 +88,18 @@ Result<RunOutcome> ScenarioRun::run() {
 }
 
 void ScenarioRun::stage_changed(const Node& node) {
+  if (!running_) return;
   const BootRecord& boot = node.boot();
   trace_.note(RecordKind::machine, node.plan().index,
               boot.stage == Stage::failed
                   ? fmt::format("failed in the stage {}: {}", to_string(boot.failed_in), boot.reason)
                   : fmt::format("{} {}", to_string(boot.stage), boot.detail));
-  if (!running_) return;
   watcher_.stage_changed(*lab_, node);
   observe();
 }
 
 void ScenarioRun::console_output(const Node& node, std::string_view bytes) {
+  if (!running_) return;
   trace_.console(node.plan().index, bytes);
   notices_.read(node.plan().name, bytes);
 }

@@ -42,7 +42,7 @@ void Trace::seen(std::uint32_t tag, netsim::Direction direction, const netsim::F
   ++summary_.frames;
   end_instant();
   record.time = loop_.now();
-  write(std::move(record), frame.bytes().first(std::min<std::size_t>(frame.size(), keep_frames_.count)));
+  write(record, frame.bytes().first(std::min<std::size_t>(frame.size(), keep_frames_.count)));
 }
 
 FrameDigest Trace::digest_of(const netsim::Frame& frame) {
@@ -96,7 +96,7 @@ void Trace::put_lines() {
     record.machine = machine;
     record.time = instant_;
     record.text = std::move(text);
-    write(std::move(record));
+    write(record);
   };
   for (auto& [machine, console] : consoles_) {
     for (std::string& line : console.lines) put(machine, std::move(line));
@@ -117,10 +117,10 @@ void Trace::note(RecordKind kind, std::optional<std::uint32_t> machine, std::str
   record.machine = machine;
   record.time = loop_.now();
   record.text = text.substr(0, kTraceTextMost);
-  write(std::move(record));
+  write(record);
 }
 
-void Trace::write(TraceRecord record, ByteView kept) {
+void Trace::write(const TraceRecord& record, ByteView kept) {
   const ByteBuffer encoded = encode(record, last_);
   last_ = record.time;
   digest_.add(encoded);

@@ -76,7 +76,7 @@ class Trace final : public netsim::FrameWatcher {
   void end_line(Console& console);
   void end_instant();  // puts the lines that wait once time has moved on
   void put_lines();
-  void write(TraceRecord record, ByteView kept = {});
+  void write(const TraceRecord& record, ByteView kept = {});
   FrameDigest digest_of(const netsim::Frame& frame);
 
   EventLoop& loop_;
