@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Scenarios with real kernels in virtual time: the same file and seed give the same bytes, and another byte another digest."""
 import base64
-import json
 import os
 import pathlib
 import re
@@ -11,9 +10,8 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import GuestTest, main  # noqa: E402
+from lab_test import IMAGE, GuestTest, main  # noqa: E402
 
-IMAGE = os.environ.get("ROOKERY_IMAGE", "debian-12")
 LAB = f"""
 lab:
   lab: pair
