@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "backends/qemu/qemu_backend.h"
 #include "backends/uml/uml_backend.h"
 #include "vboot/cli/commands.h"
 
@@ -18,6 +19,7 @@ using namespace rookery::vboot;
 
 std::unique_ptr<backends::Backend> make_backend(std::string_view name, EventLoop& loop) {
   if (name == "uml") return std::make_unique<backends::UmlBackend>(loop);
+  if (name == "qemu") return std::make_unique<backends::QemuBackend>(loop);
   return nullptr;
 }
 

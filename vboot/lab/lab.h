@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backends/hardware.h"
 #include "base/result.h"
 #include "base/units.h"
 #include "vboot/lab/address.h"
@@ -63,6 +64,7 @@ struct MachineGroup {
   std::size_t vlan_index = 0;    // in Lab::vlans; a boot server is in all of them
   LinkRules link;
   Duration boot_timeout{0};
+  backends::Hardware hardware;  // of machines with firmware
 };
 
 struct Lab {

@@ -163,7 +163,16 @@ class Reader final : NodeReader {
          {"switch", [&](const YamlNode& v) { words.plugged_into = mention(v, "the name of a switch"); }},
          {"vlan", [&](const YamlNode& v) { words.vlan = mention(v, "the name of a VLAN"); }},
          {"link", [&](const YamlNode& v) { words.link = link(v, where + "'s link"); }},
-         {"boot_timeout", [&](const YamlNode& v) { words.boot_timeout = boot_timeout(v); }}});
+         {"boot_timeout", [&](const YamlNode& v) { words.boot_timeout = boot_timeout(v); }},
+         {"firmware",
+          [&](const YamlNode& v) {
+            hardware(words, v, group.hardware.firmware, kFirmwareWords, "firmware");
+          }},
+         {"chipset",
+          [&](const YamlNode& v) { hardware(words, v, group.hardware.chipset, kChipsetWords, "a chipset"); }},
+         {"nic",
+          [&](const YamlNode& v) { hardware(words, v, group.hardware.nic, kNicWords, "a NIC model"); }},
+         {"qemu_args", [&](const YamlNode& v) { qemu_arguments(words, v); }}});
     if (node.kind == YamlNode::Kind::map && !role_given) {
       problems_.add(key.at, fmt::format("{} needs a role: {}", where, fmt::join(kRoleWords, " or ")));
     }
@@ -171,6 +180,34 @@ class Reader final : NodeReader {
       problems_.add(key.at, fmt::format("machine name {} must not end with '-' (RFC 1123)", describe(key)));
     }
     return words;
+  }
+
+  // One of the words, which are in the order of the enumeration.
+  template <typename Choice>
+  void hardware(GroupWords& words, const YamlNode& node, Choice& choice,
+                std::span<const std::string_view> known, std::string_view what) {
+    if (!words.hardware_at) words.hardware_at = node.at;
+    const auto found = std::find(known.begin(), known.end(), node.text);
+    if (found == known.end()) return word(node, what, known, "words");
+    choice = static_cast<Choice>(found - known.begin());
+  }
+  // A list of words for the hypervisor's program, taken as they are.
+  void qemu_arguments(GroupWords& words, const YamlNode& node) {
+    constexpr std::size_t kMost = 256;
+    if (!words.hardware_at) words.hardware_at = node.at;
+    if (node.kind != YamlNode::Kind::list || node.items.size() > kMost) {
+      problems_.add(node.at, fmt::format("expected a list of at most {} arguments like "
+                                         "['-device', 'virtio-vga'], found {}",
+                                         kMost, describe(node)));
+      return;
+    }
+    for (const YamlNode& item : node.items) {
+      if (item.kind == YamlNode::Kind::scalar && !item.text.empty()) {
+        words.group.hardware.more_arguments.push_back(item.text);
+      } else {
+        problems_.add(item.at, fmt::format("expected an argument, found {}", describe(item)));
+      }
+    }
   }
 
   LinkWords link(const YamlNode& node, std::string_view where) {
@@ -235,6 +272,7 @@ Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename) {
   LabWords words = Reader(problems).lab(tree);
   check_boot_servers(words, tree.at, problems);
   check_memory(words, problems);
+  check_hardware(words, problems);
   check_topology(words, problems);
   if (!problems.empty()) return tl::unexpected(problems.to_error());
   return with_defaults(std::move(words), filename);

@@ -151,6 +151,7 @@ class Planner {
     if (group.management) machine.management_mac = mac(kManagementMacPrefix, machine.index);
     machine.link = group.link;
     machine.boot_timeout = group.boot_timeout;
+    machine.hardware = group.hardware;
     const bool serves = group.role == Role::boot_server;
     machine.boot = serves ? BootSource::medium : BootSource::network;
     machine.switch_index = group.switch_index;

@@ -31,6 +31,7 @@ struct MachinePlan {
   LinkRules link;
   BootSource boot = BootSource::network;
   Duration boot_timeout{0};
+  backends::Hardware hardware;
 };
 
 // A run of addresses, both ends in it.

@@ -12,6 +12,9 @@ constexpr std::string_view kDefaultBackend = "uml";
 constexpr Ipv4Subnet kDefaultSubnet{Ipv4{10u << 24 | 77u << 16}, 16};
 constexpr Duration kDefaultBootTimeout = std::chrono::seconds(60);
 constexpr Bytes kDefaultClientMemory = mebibytes(64);
+// Machines with firmware and a distribution's kernel take more of both.
+constexpr Duration kDefaultFirmwareBootTimeout = std::chrono::seconds(300);
+constexpr Bytes kDefaultFirmwareMemory = mebibytes(512);
 constexpr Bytes kDefaultServerMemory = mebibytes(384);
 // The least with which these were measured to become ready in User-Mode Linux, rounded up by a little (a
 // client with 20 MiB dies while it unpacks its second stage, a boot server with 200 cannot start nbdkit).
@@ -32,6 +35,10 @@ StormRules laid_over(const StormWords& own, const StormWords& lab) {
   rules.arp_suppression = own.arp_suppression.value_or(lab.arp_suppression.value_or(rules.arp_suppression));
   rules.mld_snooping = own.mld_snooping.value_or(lab.mld_snooping.value_or(rules.mld_snooping));
   return rules;
+}
+
+bool has_firmware(std::string_view backend) {
+  return backend == "qemu" || backend == "libvirt" || backend == "xen";
 }
 
 // By name in a list that has it.
@@ -75,14 +82,16 @@ Lab with_defaults(LabWords words, std::string_view filename) {
   lab.vlans = vlans_of(words);
   lab.tagged = !words.vlans.empty();
   const std::string backend = words.backend.value_or(std::string(kDefaultBackend));
-  const Duration boot_timeout = words.boot_timeout.value_or(kDefaultBootTimeout);
   for (GroupWords& said : words.groups) {
     MachineGroup group = std::move(said.group);
     group.role = said.role.value_or(Role::client);
-    group.memory =
-        said.memory.value_or(group.role == Role::boot_server ? kDefaultServerMemory : kDefaultClientMemory);
     group.backend = said.backend.value_or(backend);
-    group.boot_timeout = said.boot_timeout.value_or(boot_timeout);
+    const bool firmware = has_firmware(group.backend);
+    group.memory = said.memory.value_or(firmware                          ? kDefaultFirmwareMemory
+                                        : group.role == Role::boot_server ? kDefaultServerMemory
+                                                                          : kDefaultClientMemory);
+    group.boot_timeout = said.boot_timeout.value_or(
+        words.boot_timeout.value_or(firmware ? kDefaultFirmwareBootTimeout : kDefaultBootTimeout));
     if (said.plugged_into) group.switch_index = index_of(lab.switches, said.plugged_into->name);
     if (said.vlan) group.vlan_index = index_of(lab.vlans, said.vlan->name);
     group.link = laid_over(said.link, words.link);
@@ -101,6 +110,17 @@ void check_memory(const LabWords& words, Problems& problems) {
     problems.add(said.memory_at,
                  fmt::format("{} is too little for a {}, which needs {} to become ready",
                              to_text(*said.memory), serves ? "boot server" : "client", to_text(least)));
+  }
+}
+
+void check_hardware(const LabWords& words, Problems& problems) {
+  for (const GroupWords& said : words.groups) {
+    const std::string backend = said.backend.value_or(words.backend.value_or(std::string(kDefaultBackend)));
+    if (said.hardware_at && !has_firmware(backend)) {
+      problems.add(
+          *said.hardware_at,
+          fmt::format("machines of the backend {} have neither firmware nor a choice of hardware", backend));
+    }
   }
 }
 

@@ -57,6 +57,7 @@ struct GroupWords {
   std::optional<std::string> backend;
   std::optional<Duration> boot_timeout;
   LinkWords link;
+  std::optional<Place> hardware_at;  // where the first word about it is
 };
 
 struct LabWords {
@@ -78,6 +79,9 @@ Lab with_defaults(LabWords words, std::string_view filename);
 
 // Adds a problem for each group whose machines would have less memory than they need to become ready.
 void check_memory(const LabWords& words, Problems& problems);
+
+// Adds a problem for each group that chooses hardware which its backend's machines do not have.
+void check_hardware(const LabWords& words, Problems& problems);
 
 // Adds a problem, at the place of the group or of the file, unless there is exactly one boot server.
 void check_boot_servers(const LabWords& words, Place file, Problems& problems);

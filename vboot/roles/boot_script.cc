@@ -28,6 +28,9 @@ Result<const ImageComponent*> component(const ImageFacts& image, std::string_vie
   return found;
 }
 
+// Where machines with firmware speak: on a screen if there is one, and on the first serial port.
+constexpr std::string_view kConsoles = "console=tty0 console=ttyS0,115200 quiet panic=-1";
+
 std::string arguments(std::string_view digests) {
   return fmt::format("rookery.share=${{share}} rookery.initrd.sha256={}", digests);
 }
@@ -45,7 +48,7 @@ Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent&
     digests += "," + (*found)->sha256;
     modules = fmt::format("initrd ${{base}}/{} || goto failed\n", kModules);
   }
-  return fmt::format("kernel ${{base}}/{} {} || goto failed\n", kKernel, arguments(digests)) +
+  return fmt::format("kernel ${{base}}/{} {} {} || goto failed\n", kKernel, kConsoles, arguments(digests)) +
          fmt::format("initrd ${{base}}/{} || goto failed\n", kStageTwo) + modules + "boot || goto failed\n";
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "netsim/ports/stream.h"
+#include "netsim/ports/vhost_net.h"
 #include "vboot/supervisor/lab_network.h"
 
 namespace rookery::vboot {
@@ -28,6 +30,15 @@ Stage stage_of(agent::BootStage stage) {
       return Stage::ready;
   }
   return Stage::firmware;
+}
+
+// The network's end of a NIC.
+Result<std::unique_ptr<netsim::WrappingPort>> listen_for_nic(EventLoop& loop, backends::NicWire wire,
+                                                             const std::filesystem::path& socket,
+                                                             const MacBytes& mac,
+                                                             const netsim::VhostNetRules& rules, Lane* lane) {
+  if (wire == backends::NicWire::stream) return netsim::StreamPort::listen(loop, socket);
+  return netsim::VhostNetPort::listen(loop, socket, *netsim::MacAddress::from_bytes(mac), rules, lane);
 }
 
 // Its number in the network (netsim::Frame::origin), where 0 is nobody's.
@@ -67,21 +78,26 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   std::error_code error;
   std::filesystem::create_directories(given.folder, error);
   if (error) return fail_errno("cannot make " + given.folder.string(), error.value());
-  ROOKERY_TRY(node->plug(to));
-  if (plan.management_mac) ROOKERY_TRY(node->plug_management());
+  const auto able = backend.probe();
+  if (!able) return tl::unexpected<Error>(able.error());
+  ROOKERY_TRY(node->plug(able->wire, to));
+  if (plan.management_mac) ROOKERY_TRY(node->plug_management(able->wire));
 
   backends::MachineSpec spec;
   spec.name = plan.name;
   spec.memory = plan.memory;
   spec.folder = given.folder;
-  spec.kernel = given.boot.kernel;
-  spec.initramfs = given.boot.initramfs;
-  spec.command_line = given.command_line;
+  if (!able->firmware) {  // otherwise its own finds what to boot
+    spec.kernel = given.boot.kernel;
+    spec.initramfs = given.boot.initramfs;
+    spec.command_line = given.command_line;
+  }
+  spec.hardware = plan.hardware;
   spec.memory_folder = given.memory_folder;
   spec.seed = given.seed;
   spec.lane = node->lane_.get();
-  spec.nics.push_back({plan.data_mac, kDataNic, nullptr});
-  if (plan.management_mac) spec.nics.push_back({*plan.management_mac, kManagementNic, nullptr});
+  spec.nics.push_back({plan.data_mac, kDataNic});
+  if (plan.management_mac) spec.nics.push_back({*plan.management_mac, kManagementNic, nullptr, true});
   if (given.medium != nullptr) {
     auto disk = backends::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium,
                                                    "rookery-medium", node->lane_.get());
@@ -96,10 +112,9 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
 }
 
 // guest → tap → capture → faults → uplink → switch → faults → downlink → tap → capture → guest
-Status Node::plug(netsim::Switch& to) {
-  auto nic = netsim::VhostNetPort::listen(loop_, setup_.folder / kDataNic,
-                                          *netsim::MacAddress::from_bytes(plan_.data_mac),
-                                          netsim::VhostNetRules{.offload = true}, lane_.get());
+Status Node::plug(backends::NicWire wire, netsim::Switch& to) {
+  auto nic =
+      listen_for_nic(loop_, wire, setup_.folder / kDataNic, plan_.data_mac, {.offload = true}, lane_.get());
   if (!nic) return tl::unexpected<Error>(nic.error());
   nic_ = std::move(*nic);
   netsim::LinkRules upwards = cable_rules(plan_.link);
@@ -124,10 +139,9 @@ Status Node::plug(netsim::Switch& to) {
   return {};
 }
 
-Status Node::plug_management() {
+Status Node::plug_management(backends::NicWire wire) {
   auto nic =
-      netsim::VhostNetPort::listen(loop_, setup_.folder / kManagementNic,
-                                   *netsim::MacAddress::from_bytes(*plan_.management_mac), {}, lane_.get());
+      listen_for_nic(loop_, wire, setup_.folder / kManagementNic, *plan_.management_mac, {}, lane_.get());
   if (!nic) return tl::unexpected<Error>(nic.error());
   management_nic_ = std::move(*nic);
   // Nothing but the agent's ethertype gets through; we send nothing else.

@@ -14,7 +14,6 @@
 #include "netsim/ethertype_filter.h"
 #include "netsim/link.h"
 #include "netsim/ports/in_process_port.h"
-#include "netsim/ports/vhost_net.h"
 #include "netsim/switch.h"
 #include "netsim/tap.h"
 #include "vboot/faults/cable.h"
@@ -102,8 +101,8 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
 
  private:
   Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events);
-  Status plug(netsim::Switch& to);
-  Status plug_management();
+  Status plug(backends::NicWire wire, netsim::Switch& to);
+  Status plug_management(backends::NicWire wire);
 
   void state_changed(backends::Machine& machine, backends::MachineState state,
                      const std::string& reason) override;
@@ -134,7 +133,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   netsim::Switch* switch_ = nullptr;
   netsim::SwitchPort* switch_port_ = nullptr;
   netsim::SwitchPortCounters port_at_power_on_;
-  std::unique_ptr<netsim::VhostNetPort> nic_;
+  std::unique_ptr<netsim::WrappingPort> nic_;
   netsim::WatchTap tap_out_, tap_in_;
   netsim::CaptureTap capture_out_, capture_in_;
   std::shared_ptr<netsim::CaptureFile> capture_;  // that runs on it, if there is one
@@ -142,7 +141,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   std::unique_ptr<netsim::Link> uplink_, downlink_;
 
   // The management NIC: a cable of its own, straight to us.
-  std::unique_ptr<netsim::VhostNetPort> management_nic_;
+  std::unique_ptr<netsim::WrappingPort> management_nic_;
   netsim::WatchTap management_out_, management_in_;
   netsim::EthertypeFilter management_filter_{agent::kEtherType};
   std::unique_ptr<netsim::InProcessPort> management_port_;
