@@ -147,9 +147,7 @@ Frame flipped(const Frame& frame, std::uint64_t number, bool checksum_valid) {
   const std::uint64_t bit = number % ((frame.size() - from) * 8);
   bytes[from + bit / 8] ^= static_cast<std::uint8_t>(1u << bit % 8);
   if (checksum_valid) refresh_checksums(bytes);
-  Frame result = std::move(builder).freeze();
-  result.set_origin(frame.origin());
-  return result;
+  return std::move(builder).freeze();
 }
 
 }  // namespace
@@ -220,6 +218,7 @@ void FaultPoint::strike(Frame frame) {
 
 void FaultPoint::judge(Frame frame) {
   const Time now = loop_.now();
+  const std::uint16_t origin = frame.origin();
   Verdict verdict;
   std::vector<Rule*> in_order;
   for (const auto& [name, rule] : rules_) {
@@ -227,8 +226,10 @@ void FaultPoint::judge(Frame frame) {
   }
   if (verdict.lost) return;
   for (const auto& [number, checksum_valid] : verdict.flips) {
-    frame = flipped(frame, number, checksum_valid);
-    if (!frame) return;
+    Frame changed = flipped(frame, number, checksum_valid);
+    if (!changed) return;
+    changed.set_origin(origin);
+    frame = std::move(changed);
   }
   Time goes = std::max(now + verdict.delay, verdict.not_before);
   for (Rule* rule : in_order) rule->goes(goes);
