@@ -21,11 +21,13 @@ lab:
     n: {{role: client, count: 2}}
   link: {{rate: 1 Gbit/s, delay: 100 us}}
 """
-FAULTS = """
+RAIN = """
 timeline:
   - at: 0 s
     fault: n* loss=2%
     name: rain
+"""
+FAULTS = RAIN + """
   - when: n1 root
     within: [0 s, 50 ms]
     fault: server power-cut for=5s
@@ -34,6 +36,18 @@ timeline:
     clear: rain
 """
 RUN = "workload:\n  - name: say\n    run: {}\n"
+# Keys, a transfer by HTTPS and a login by SSH, each when the one before has ended.
+SECURE = """
+workload:
+  - {name: serve, machines: server, run: [/usr/lib/rookery/secure]}
+  - {name: keys, when: program serve ended, machines: n1 n2, run: [/usr/lib/rookery/secure]}
+  - name: fetch
+    when: program keys ended
+    machines: n1
+    run: curl -sS --cacert /run/rookery/secure/cert.pem https://server/stage2.cpio | wc -c
+    output: ^[1-9][0-9]{5,}$
+  - {name: login, when: program fetch ended, machines: n1, run: ssh n2 hostname, output: ^n2$}
+"""
 READY = "expect:\n  - eventually: all ready\n    within: 2 min\n"
 
 
@@ -71,6 +85,11 @@ class Scenarios(GuestTest):
         other = self.run_json(file, "--seed", 8)
         self.assertNotEqual(other["digest"], report["digest"])
         self.assertEqual(other["seed"], 8)
+
+    def test_an_https_transfer_and_a_login_repeat_byte_for_byte_over_poor_cables(self):
+        file = self.scenario(RAIN + SECURE + READY)
+        report = self.session.rookery("verify", file, "--nodes", 10, "--json", timeout=200).json()
+        self.assertEqual((report["verdict"], report["grade"], report["result"]), ("bit-exact", "bit-exact", "pass"))
 
     def test_one_byte_of_what_a_program_sends_is_another_digest(self):
         digests = []
