@@ -96,6 +96,9 @@ busybox|busybox-static  the clients of the boot server's test
 python3               checks the lab file's schema
 python3-jsonschema    checks the lab file's schema
 python3-yaml          checks the lab file's schema
+qemu-system-x86       machines with firmware
+ipxe-qemu             the boot ROMs of their NICs
+ovmf                  their UEFI
 END
     lint) cat <<'END' ;;
 git                   knows which files are ours
