@@ -38,7 +38,7 @@ class LabsSideBySide(GuestTest):
         self.assertNotEqual(self.one.supervisor(), self.two.supervisor())
 
         # Without --lab it is not clear which is meant, and the answer says between which to choose.
-        for command in (["ps"], ["exec", "n1", "--", "true"], ["power", "cut", "n1"], ["console", "n1", "--log"], ["down"]):
+        for command in (["ps"], ["exec", "n1", "--", "true"], ["power", "cut", "n1"], ["logs", "n1"], ["down"]):
             self.assert_has(self.session.rookery(*command, code=2).err, self.one.name, self.two.name, "--lab")
         for lab in (self.one, self.two):
             self.assertEqual({machine["stage"] for machine in lab.machines().values()}, {"ready"})

@@ -128,7 +128,7 @@ class GoesWrong(GuestTest):
 
     def test_machines_that_are_not_there(self):
         for command in (["exec", "n99", "--", "true"], ["power", "reset", "n99"], ["power", "cut", "n1", "n99"],
-                        ["console", "n99", "--log"]):
+                        ["logs", "n99"], ["why", "n99"]):
             self.assertIn("n99", self.lab.rookery(command[0], *command[1:], code=2).err)
         self.assertEqual(self.lab.stage("n1"), "ready")
         self.lab.rookery("power", "off", "n1", code=2)

@@ -11,25 +11,10 @@
 #include <map>
 
 #include "vboot/cli/commands.h"
-#include "vboot/control/client.h"
+#include "vboot/cli/lab_client.h"
 
 namespace rookery::vboot {
 namespace {
-
-Result<ControlClient> connect(const LabChoice& choice) {
-  if (choice.lab) return ControlClient::connect(std::string_view(*choice.lab));
-  return ControlClient::connect(std::nullopt);
-}
-
-std::string text_of(JsonView object, std::string_view key) {
-  const auto value = object.find(key);
-  return std::string(value ? value->as_string().value_or("") : "");
-}
-
-void print_json(const Json& value) {
-  fmt::print("{}\n", value.dump());
-  std::fflush(stdout);
-}
 
 // Output of many machines, a line at a time, each line behind its machine's name.
 class LinePrinter {
@@ -185,7 +170,7 @@ Result<int> run_power(const LabChoice& choice, const std::string& action,
   return 0;
 }
 
-Result<int> run_console(const LabChoice& choice, const std::string& machine, bool follow) {
+Result<int> run_console(const LabChoice& choice, const std::string& machine) {
   auto output_client = connect(choice);
   if (!output_client) return tl::unexpected<Error>(output_client.error());
   const auto print = [](const ControlEvent& event) -> Status {
@@ -195,11 +180,6 @@ Result<int> run_console(const LabChoice& choice, const std::string& machine, boo
     std::fflush(stdout);
     return {};
   };
-  if (!follow) {
-    const auto shown = output_client->stream(ConsoleRequest{machine, false}, print);
-    if (!shown) return tl::unexpected<Error>(shown.error());
-    return 0;
-  }
   auto input_client = connect(choice);
   if (!input_client) return tl::unexpected<Error>(input_client.error());
   if (::isatty(0) != 0) fmt::print(stderr, "console of {}; Ctrl-] leaves it\n", machine);

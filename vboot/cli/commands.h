@@ -66,7 +66,18 @@ Result<int> run_exec(const LabChoice& lab, bool all, const std::string& machine,
                      const std::vector<std::string>& argv, std::optional<double> timeout_seconds);
 Result<int> run_power(const LabChoice& lab, const std::string& action,
                       const std::vector<std::string>& machines);
-Result<int> run_console(const LabChoice& lab, const std::string& machine, bool follow);
+Result<int> run_console(const LabChoice& lab, const std::string& machine);
+Result<int> run_logs(const LabChoice& lab, const std::string& machine, bool follow);
+// machine: empty: all, in groups.
+Result<int> run_why(const LabChoice& lab, const std::string& machine);
+// state: up or down.
+Result<int> run_link(const LabChoice& lab, const std::string& machine, const std::string& state);
+struct CaptureOptions {
+  std::vector<std::string> machines;  // none: all
+  std::string file;
+  std::string time;  // "10s"; empty: until Ctrl-C
+};
+Result<int> run_capture(const LabChoice& lab, const CaptureOptions& options);
 Result<int> run_down(const LabChoice& lab);
 // action: show, set or clear.
 Result<int> run_fault(const LabChoice& lab, const std::string& action, const std::vector<std::string>& words);

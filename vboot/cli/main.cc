@@ -118,12 +118,36 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
   power->add_option("machines", *machines, "Their names")->required();
   power->callback([=, &deed] { deed = [=] { return run_power(*lab, *action, *machines); }; });
 
-  auto log_only = std::make_shared<bool>(false);
   CLI::App* console = app.add_subcommand("console", "The console of a machine; Ctrl-] leaves it");
   common(console);
   console->add_option("machine", *machine, "Its name")->required();
-  console->add_flag("--log", *log_only, "Only print what is kept of it");
-  console->callback([=, &deed] { deed = [=] { return run_console(*lab, *machine, !*log_only); }; });
+  console->callback([=, &deed] { deed = [=] { return run_console(*lab, *machine); }; });
+
+  CLI::App* logs = app.add_subcommand("logs", "What a machine wrote to its console");
+  common(logs);
+  auto follow = std::make_shared<bool>(false);
+  logs->add_option("machine", *machine, "Its name")->required();
+  logs->add_flag("-f,--follow", *follow, "And what it will write");
+  logs->callback([=, &deed] { deed = [=] { return run_logs(*lab, *machine, *follow); }; });
+
+  CLI::App* why = app.add_subcommand("why", "Why a machine is not ready (docs/why.md)");
+  common(why);
+  why->add_option("machine", *machine, "Its name; without one: all machines, in groups");
+  why->callback([=, &deed] { deed = [=] { return run_why(*lab, *machine); }; });
+
+  CLI::App* link = app.add_subcommand("link", "Pull a machine's cable, or plug it in: link n37 down");
+  common(link);
+  link->add_option("machine", *machine, "Its name")->required();
+  link->add_option("state", *action, "up or down")->required();
+  link->callback([=, &deed] { deed = [=] { return run_link(*lab, *machine, *action); }; });
+
+  auto capture_options = std::make_shared<CaptureOptions>();
+  CLI::App* capture = app.add_subcommand("capture", "Write machines' frames to a pcapng file");
+  common(capture);
+  capture->add_option("machines", capture_options->machines, "Their names (default: all)");
+  capture->add_option("-o,--output", capture_options->file, "The file")->required();
+  capture->add_option("--for", capture_options->time, "So long, as in 10s (default: until Ctrl-C)");
+  capture->callback([=, &deed] { deed = [=] { return run_capture(*lab, *capture_options); }; });
 
   CLI::App* fault = app.add_subcommand("fault", "Faults of a running lab: show, set, clear (docs/faults.md)");
   fault->require_subcommand(1);

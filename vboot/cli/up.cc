@@ -60,6 +60,8 @@ class Supervisor final : private LabEvents {
   Status claim_name(const fs::path& runtime);
   Status make_folders();
   backends::Backend* backend(std::string_view name);
+  // When the loop's time was zero, since 1970.
+  Duration began() { return std::chrono::system_clock::now().time_since_epoch() - loop_.now().since_start; }
   void take_down();
 
   const UpOptions& options_;
@@ -178,7 +180,7 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   lab_ = std::move(*lab);
   if (!options_.capture.empty()) {
     netsim::CaptureRules rules;
-    rules.started_at = std::chrono::system_clock::now().time_since_epoch() - loop_.now().since_start;
+    rules.started_at = began();
     auto capture = netsim::CaptureFile::create(options_.capture, rules);
     if (!capture) return tl::unexpected<Error>(capture.error());
     capture_ = *capture;
@@ -188,6 +190,7 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   hooks.ps = [this] { return ps_report(*lab_, facts_, ::getpid(), loop_.now()); };
   hooks.report = [this] { return report(); };
   hooks.down = [this] { take_down(); };
+  hooks.began = began();
   const auto runtime = runtime_folder();
   auto control =
       ControlServer::listen(loop_, control_socket_path(*runtime, plan_.name), *lab_, std::move(hooks));

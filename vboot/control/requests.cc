@@ -11,8 +11,8 @@
 namespace rookery::vboot {
 namespace {
 
-constexpr std::array<std::string_view, 8> kVerbs{"ps",      "exec",  "power", "down",
-                                                 "console", "input", "wait",  "fault"};
+constexpr std::array<std::string_view, 10> kVerbs{"ps",    "exec", "power", "down", "console",
+                                                  "input", "wait", "fault", "why",  "capture"};
 constexpr std::array<std::string_view, 4> kPowerWords{"on", "cut", "reset", "press"};
 constexpr std::array<std::string_view, 3> kFaultWords{"show", "set", "clear"};
 
@@ -166,6 +166,14 @@ Result<RequestBody> parse_fault_request(Fields& fields) {
   return fields.give(std::move(request));
 }
 
+Result<RequestBody> parse_capture(Fields& fields) {
+  fields.only({"machines", "all", "file", "timeout_ms"});
+  CaptureRequest request{fields.machines(), fields.string("file"), fields.timeout()};
+  if (!request.file.starts_with('/') || request.file.size() > RequestLimits::kPathBytes)
+    fields.note("expected an absolute path in 'file'");
+  return fields.give(std::move(request));
+}
+
 Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
   Fields fields(message, verb);
   if (verb == "ps") {
@@ -191,6 +199,11 @@ Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
     return fields.give(WaitRequest{fields.timeout()});
   }
   if (verb == "fault") return parse_fault_request(fields);
+  if (verb == "why") {
+    fields.only({"machine"});
+    return fields.give(message.find("machine") ? WhyRequest{fields.machine("machine")} : WhyRequest{});
+  }
+  if (verb == "capture") return parse_capture(fields);
   return wrong(fmt::format("unknown verb '{:.64}'{}", verb, suggestion(verb, kVerbs, "verbs")));
 }
 
@@ -241,6 +254,16 @@ struct Writer {
   void operator()(const WaitRequest& request) const {
     message.set("verb", "wait");
     put_timeout(message, request.timeout);
+  }
+  void operator()(const WhyRequest& request) const {
+    message.set("verb", "why");
+    if (request.machine) message.set("machine", *request.machine);
+  }
+  void operator()(const CaptureRequest& request) const {
+    message.set("verb", "capture");
+    put(message, request.machines);
+    message.set("file", request.file);
+    put_timeout(message, request.time);
   }
   void operator()(const FaultRequest& request) const {
     message.set("verb", "fault").set("action", kFaultWords[static_cast<std::size_t>(request.action)]);

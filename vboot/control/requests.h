@@ -72,8 +72,22 @@ struct FaultRequest {
   friend bool operator==(const FaultRequest&, const FaultRequest&) = default;
 };
 
+// Why a machine is not ready, or all of them in groups. → a result.
+struct WhyRequest {
+  std::optional<std::string> machine;
+  friend bool operator==(const WhyRequest&, const WhyRequest&) = default;
+};
+// The frames of some machines' cables as pcapng, until the time is over or the asker goes. → an event
+// `capturing` when it has begun; a result at its end.
+struct CaptureRequest {
+  MachineChoice machines;
+  std::string file;  // an absolute path, as the supervisor sees it
+  std::optional<Duration> time;
+  friend bool operator==(const CaptureRequest&, const CaptureRequest&) = default;
+};
+
 using RequestBody = std::variant<PsRequest, ExecRequest, PowerRequest, DownRequest, ConsoleRequest,
-                                 InputRequest, WaitRequest, FaultRequest>;
+                                 InputRequest, WaitRequest, FaultRequest, WhyRequest, CaptureRequest>;
 
 struct ControlRequest {
   std::int64_t id = 0;  // chosen by the client, 1 or more; every reply carries it
@@ -86,6 +100,7 @@ struct RequestLimits {
   static constexpr std::size_t kArgumentBytes = 128u << 10;  // of all together
   static constexpr std::size_t kMachines = 4096;
   static constexpr std::size_t kFaultWords = 64;
+  static constexpr std::size_t kPathBytes = 4096;  // linux/limits.h: PATH_MAX
   static constexpr std::size_t kInputBytes = 64u << 10;
   static constexpr std::int64_t kTimeoutMs = 86'400'000;  // a day
 };

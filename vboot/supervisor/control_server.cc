@@ -7,6 +7,8 @@
 #include <cerrno>
 
 #include "base/unix_socket.h"
+#include "netsim/capture.h"
+#include "vboot/supervisor/lab_why.h"
 
 namespace rookery::vboot {
 namespace {
@@ -41,6 +43,12 @@ struct ControlServer::Connection {
   };
   std::map<std::int64_t, Follow> consoles;
   std::map<std::int64_t, EventId> waits;  // their timers
+  struct Capture {
+    std::shared_ptr<netsim::CaptureFile> file;
+    std::vector<std::string> machines;
+    EventId timer;
+  };
+  std::map<std::int64_t, Capture> captures;
   std::vector<std::int64_t> downs;
   bool ended = false;
 };
@@ -152,6 +160,7 @@ void ControlServer::drop(Connection& connection) {
       if (Node* node = lab_->find(follow.machine)) node->console().unfollow(follow.id);
     }
   }
+  while (!connection.captures.empty()) (void)end_capture(connection, connection.captures.begin()->first);
   for (const auto& [id, timer] : connection.waits) loop_.cancel(timer);
   connections_.erase(connection.number);
 }
@@ -194,6 +203,10 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
   } else if (const auto* fault = std::get_if<FaultRequest>(&request.body)) {
     auto told = vboot::answer(lab_->faults(), *fault);
     say(connection, told ? result_message(id, std::move(*told)) : error_message(id, told.error()));
+  } else if (const auto* about = std::get_if<WhyRequest>(&request.body)) {
+    why(connection, id, *about);
+  } else if (const auto* frames = std::get_if<CaptureRequest>(&request.body)) {
+    capture(connection, id, *frames);
   } else if (const auto* wait = std::get_if<WaitRequest>(&request.body)) {
     if (lab_->is_settled()) return say(connection, result_message(id, hooks_.report()));
     EventId timer;
@@ -206,6 +219,60 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
     }
     connection.waits[id] = timer;
   }
+}
+
+void ControlServer::why(Connection& connection, std::int64_t id, const WhyRequest& request) {
+  if (!request.machine) return say(connection, result_message(id, why_summary(*lab_, loop_.now())));
+  const Node* node = lab_->find(*request.machine);
+  if (node == nullptr) {
+    return say(connection, error_message(id, {ErrorKind::usage, "no machine '" + *request.machine + "'"}));
+  }
+  say(connection, result_message(id, why_report(*lab_, *node, loop_.now())));
+}
+
+void ControlServer::capture(Connection& connection, std::int64_t id, const CaptureRequest& request) {
+  const auto refuse = [&](const Error& error) { say(connection, error_message(id, error)); };
+  const auto nodes = choose(request.machines);
+  if (!nodes) return refuse(nodes.error());
+  if (connection.captures.count(id) != 0) return refuse({ErrorKind::usage, "this id is in use"});
+  for (const Node* node : *nodes) {
+    if (node->is_captured())
+      return refuse({ErrorKind::usage, node->plan().name + " is being captured already, to another file"});
+  }
+  netsim::CaptureRules rules;
+  rules.started_at = hooks_.began;
+  auto file = netsim::CaptureFile::create(request.file, rules);
+  if (!file) return refuse(file.error());
+  Connection::Capture& begun = connection.captures[id];
+  begun.file = *file;
+  for (Node* node : *nodes) {
+    begun.machines.push_back(node->plan().name);
+    if (const Status captures = node->capture(*file); !captures) {
+      (void)end_capture(connection, id);
+      return refuse(captures.error());
+    }
+  }
+  if (request.time) {
+    begun.timer = loop_.after(*request.time, [this, &connection, id] {
+      say(connection, result_message(id, end_capture(connection, id)));
+    });
+  }
+  say(connection, event_message(id, "capturing", Json::object().set("file", request.file)));
+}
+
+// What became of it.
+Json ControlServer::end_capture(Connection& connection, std::int64_t id) {
+  const auto found = connection.captures.find(id);
+  const Connection::Capture capture = std::move(found->second);
+  connection.captures.erase(found);
+  loop_.cancel(capture.timer);
+  for (const std::string& machine : capture.machines) {
+    if (Node* node = lab_ != nullptr ? lab_->find(machine) : nullptr) (void)node->capture(nullptr);
+  }
+  (void)capture.file->flush();
+  return Json::object()
+      .set("frames", Json::integer(static_cast<std::int64_t>(capture.file->frames())))
+      .set("frames_left_out", Json::integer(static_cast<std::int64_t>(capture.file->frames_left_out())));
 }
 
 void ControlServer::power(Connection& connection, std::int64_t id, const PowerRequest& request) {
@@ -359,6 +426,10 @@ void ControlServer::leave_lab() {
       say(*connection, result_message(id, Json::object()));
     }
     connection->consoles.clear();
+    while (!connection->captures.empty()) {
+      const std::int64_t id = connection->captures.begin()->first;
+      say(*connection, result_message(id, end_capture(*connection, id)));
+    }
   }
   lab_ = nullptr;
 }

@@ -16,11 +16,12 @@ namespace rookery::vboot {
 
 class ControlServer {
  public:
-  // What the server is asked that is not the lab's own affair.
+  // What the server is asked that is not the lab's own affair, and what only its owner knows.
   struct Hooks {
     std::function<Json()> ps;
     std::function<Json()> report;  // the answer to `wait`
     std::function<void()> down;    // begins to end the lab; closed() answers those who asked
+    Duration began{0};             // when the loop's time was zero, since 1970-01-01 UTC; for captures
   };
   static Result<std::unique_ptr<ControlServer>> listen(EventLoop& loop, const std::filesystem::path& socket,
                                                        RunningLab& lab, Hooks hooks);
@@ -48,6 +49,9 @@ class ControlServer {
   void exec_on(Connection& connection, std::int64_t id, Node& node, const ExecRequest& request);
   void exec_done(Connection& connection, std::int64_t id);
   void console(Connection& connection, std::int64_t id, const ConsoleRequest& request);
+  void why(Connection& connection, std::int64_t id, const WhyRequest& request);
+  void capture(Connection& connection, std::int64_t id, const CaptureRequest& request);
+  Json end_capture(Connection& connection, std::int64_t id);
   Result<std::vector<Node*>> choose(const MachineChoice& choice);
   void say_console(Connection& connection, std::int64_t id, const std::string& machine,
                    std::string_view bytes);

@@ -186,7 +186,7 @@ class Lab:
         self.rookery("power", "reset", *names)
 
     def console(self, name):
-        return self.rookery("console", name, "--log").out
+        return self.rookery("logs", name).out
 
     def wait_for_console(self, name, words, seconds=60):
         wait_until(lambda: words in self.console(name), seconds, f"{name} says '{words}' on its console")

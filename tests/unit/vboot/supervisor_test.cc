@@ -137,7 +137,8 @@ BOOST_AUTO_TEST_CASE(a_machine_that_hangs_is_given_up_at_its_deadline) {
   BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
   BOOST_TEST((t.loop.now() == Time{S(30)}));
   BOOST_TEST(t.lab->summary().failed.at(0).reason ==
-             "not ready after 30 s; it is still in the stage firmware");
+             "not ready after 30 s; it is still in the stage firmware; it has sent nothing on its cable since its "
+             "power-on at 0.000 s");
 }
 
 BOOST_AUTO_TEST_CASE(a_machine_that_powers_itself_off_too_early_has_failed) {
