@@ -76,7 +76,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   backends::Machine& machine() { return *machine_; }
   backends::MachineState state() const { return machine_->state(); }
   std::vector<pid_t> processes() const { return machine_->processes(); }
-  std::uint64_t bytes_sent() const { return uplink_->counters().bytes; }
+  const netsim::LinkCounters& sent() const { return uplink_->counters(); }
   const std::string& hostname() const { return plan_.name; }
 
   Status power_on();                             // of a machine that was cut a moment ago: when it is off

@@ -165,7 +165,7 @@ BootSummary RunningLab::summary() const {
     }
   }
   summary.time_to_ready = (settled_ ? settled_at_ : loop_.now()) - started_;
-  summary.boot_server_bytes = boot_server_->bytes_sent();
+  summary.boot_server_bytes = boot_server_->sent().bytes;
   return summary;
 }
 

@@ -1,0 +1,65 @@
+#include "vboot/report/recorder.h"
+
+#include "vboot/faults/fault.h"
+#include "vboot/supervisor/memory_use.h"
+
+namespace rookery::vboot {
+
+Recorder::Recorder(EventLoop& loop, RunningLab& lab, Looks looks)
+    : loop_(loop),
+      lab_(lab),
+      history_(lab.plan()),
+      boot_server_(lab.find(lab.plan().boot_server().name)),
+      memory_before_(shared_memory_of_host()) {
+  lab_.faults().listen(*this);
+  // Not at once: the lab's own time begins when it starts.
+  if (looks == Looks::between) timer_ = loop_.soon([this] { look_again(); });
+}
+
+Recorder::~Recorder() {
+  loop_.cancel(timer_);
+  lab_.faults().unlisten(*this);
+}
+
+void Recorder::stage_changed(const Node& node) {
+  const BootRecord& boot = node.boot();
+  const std::size_t machine = node.plan().index;
+  if (boot.stage == Stage::failed) {
+    history_.failure(machine, elapsed(), boot.failed_in, boot.reason);
+  } else {
+    history_.stage(machine, elapsed(), boot.stage);
+  }
+  look_if_due();
+}
+
+void Recorder::step(std::string_view text) {
+  history_.step(elapsed(), text);
+  look_if_due();
+}
+
+void Recorder::fault_began(const FaultSpec& fault) {
+  history_.fault_began(elapsed(), fault.name, to_text(fault));
+}
+
+void Recorder::fault_ended(const FaultSpec& fault, std::string_view why) {
+  history_.fault_ended(elapsed(), fault.name, why);
+}
+
+void Recorder::look() {
+  const Bytes memory = shared_memory_of_host();
+  const netsim::LinkCounters& sent = boot_server_->sent();
+  history_.sample(elapsed(), sent.bytes, sent.frames,
+                  Bytes{memory.count - std::min(memory.count, memory_before_.count)});
+}
+
+void Recorder::look_if_due() {
+  const auto& points = history_.bytes();
+  if (elapsed() >= points.last_at() + points.spacing()) look();
+}
+
+void Recorder::look_again() {
+  look();
+  timer_ = loop_.after(history_.bytes().spacing(), [this] { look_again(); });
+}
+
+}  // namespace rookery::vboot
