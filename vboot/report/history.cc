@@ -76,9 +76,8 @@ void History::fault_began(Duration at, std::string_view name, std::string_view t
 
 void History::fault_ended(Duration at, std::string_view name, std::string_view why) {
   passed(at);
-  const auto span = std::find_if(faults_.rbegin(), faults_.rend(), [&](const FaultSpan& fault) {
-    return fault.name == name && !fault.ended;
-  });
+  const auto span = std::find_if(faults_.rbegin(), faults_.rend(),
+                                 [&](const FaultSpan& fault) { return fault.name == name && !fault.ended; });
   if (span == faults_.rend()) return;
   span->ended = at;
   span->why = why;
@@ -101,10 +100,9 @@ void History::sample(Duration at, std::uint64_t bytes, std::uint64_t frames, Byt
 }
 
 std::size_t History::count(Stage stage) const {
-  return static_cast<std::size_t>(
-      std::count_if(machines_.begin(), machines_.end(), [&](const MachineHistory& machine) {
-        return machine.is_client() && machine.stage() == stage;
-      }));
+  return static_cast<std::size_t>(std::count_if(
+      machines_.begin(), machines_.end(),
+      [&](const MachineHistory& machine) { return machine.is_client() && machine.stage() == stage; }));
 }
 
 std::optional<Duration> History::time_left(Duration now) const {

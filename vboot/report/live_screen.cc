@@ -1,0 +1,271 @@
+#include "vboot/report/live_screen.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "vboot/report/picture.h"
+
+namespace rookery::vboot {
+namespace {
+
+constexpr std::size_t kHead = 5, kFoot = 1;  // rows above and below the grid
+constexpr std::size_t kFailuresMost = 3;     // rows of failures below it
+
+std::string spaces(std::size_t count) {
+  return std::string(count, ' ');
+}
+
+// Cut or filled to a width; of text that is all ASCII.
+std::string fitted(std::string_view text, std::size_t width) {
+  return text.size() > width ? std::string(text.substr(0, width))
+                             : std::string(text) + spaces(width - text.size());
+}
+
+// One bar for all clients, its parts as long as so many of them are in a stage.
+ScreenRow bar(const History& history, std::size_t width) {
+  ScreenRow row{{" ", Paint::plain, std::nullopt, false}};
+  const std::size_t all = std::max<std::size_t>(history.clients(), 1);
+  std::size_t seen = 0, drawn = 0;
+  for (const Stage stage : {Stage::failed, Stage::ready, Stage::root, Stage::kernel, Stage::script,
+                            Stage::dhcp, Stage::firmware, Stage::off}) {
+    const std::size_t here = history.count(stage);
+    seen += here;
+    // A single machine that failed is seen, however many there are.
+    const std::size_t to = std::max(seen * width / all, drawn + (stage == Stage::failed && here > 0 ? 1 : 0));
+    if (to > drawn) row.push_back({spaces(to - drawn), Paint::plain, stage, false});
+    drawn = to;
+  }
+  return row;
+}
+
+ScreenRow legend(const History& history) {
+  ScreenRow row{{" ", Paint::plain, std::nullopt, false}};
+  for (const Stage stage : kStages) {
+    const std::size_t count = history.count(stage);
+    if (stage == Stage::failed && count == 0) continue;
+    row.push_back({fmt::format(" {} ", look_of(stage).letter), Paint::plain, stage, false});
+    row.push_back(
+        {fmt::format(" {} ", to_string(stage)), count > 0 ? Paint::plain : Paint::soft, std::nullopt, false});
+    row.push_back({count > 0 ? fmt::format("{}  ", count) : " ", Paint::strong, std::nullopt, false});
+  }
+  return row;
+}
+
+void head(const LiveInput& input, std::size_t columns, Screen& screen) {
+  const History& history = input.history;
+  const std::string time = fmt::format("{:.1f} s ", seconds(input.now));
+  const std::string title = fitted(" " + input.title, columns - std::min(columns, time.size() + 1));
+  screen.push_back(
+      {{title, Paint::strong, std::nullopt, false}, {" " + time, Paint::strong, std::nullopt, false}});
+  screen.push_back(bar(history, columns - 2));
+  const std::size_t ready = history.count(Stage::ready), failed = history.count(Stage::failed);
+  ScreenRow state{{fmt::format(" {} of {} ready", ready, history.clients()),
+                   ready == history.clients() ? Paint::good : Paint::strong, std::nullopt, false}};
+  if (failed > 0) state.push_back({fmt::format("  {} failed", failed), Paint::bad, std::nullopt, false});
+  if (const auto left = history.time_left(input.now))
+    state.push_back({fmt::format("  about {:.0f} s left", std::max(1.0, seconds(*left))), Paint::plain,
+                     std::nullopt, false});
+  constexpr Duration kLately = std::chrono::seconds(1);
+  state.push_back({fmt::format("   server {:.1f} MB/s  {:.0f} frames/s  {:.0f} MB sent   guests {:.0f} MiB",
+                               history.bytes().rate(kLately) / 1e6, history.frames().rate(kLately),
+                               static_cast<double>(history.bytes().last()) / 1e6,
+                               static_cast<double>(history.memory().last()) / 1048576),
+                   Paint::soft, std::nullopt, false});
+  screen.push_back(std::move(state));
+  screen.push_back(legend(history));
+  screen.emplace_back();
+}
+
+// Of several machines in one cell the one that most needs a look.
+std::size_t foremost(const History& history, std::size_t first, std::size_t count) {
+  const auto rank = [&](std::size_t i) {
+    const Stage stage = history.machines()[i].stage();
+    return stage == Stage::failed ? -1 : static_cast<int>(stage);
+  };
+  std::size_t best = first;
+  for (std::size_t i = first; i < std::min(first + count, history.machines().size()); ++i) {
+    if (rank(i) < rank(best)) best = i;
+  }
+  return best;
+}
+
+void grid_rows(const LiveInput& input, const ViewState& view, std::size_t longest, Screen& screen) {
+  const Grid& grid = view.grid;
+  const auto& machines = input.history.machines();
+  const std::size_t cells = (machines.size() + grid.per_cell - 1) / grid.per_cell;
+  for (std::size_t begin = 0; begin < cells; begin += grid.across) {
+    ScreenRow row;
+    if (grid.kind == Grid::Kind::dots) {
+      row.push_back({" " + fitted(machines[begin * grid.per_cell].name, longest) + " ", Paint::soft,
+                     std::nullopt, false});
+    } else {
+      row.push_back({" ", Paint::plain, std::nullopt, false});
+    }
+    for (std::size_t cell = begin; cell < std::min(begin + grid.across, cells); ++cell) {
+      const std::size_t first = cell * grid.per_cell;
+      const std::size_t index = foremost(input.history, first, grid.per_cell);
+      const MachineHistory& machine = machines[index];
+      const Stage stage = machine.stage();
+      const bool chosen = view.chosen && *view.chosen / grid.per_cell == cell;
+      if (grid.kind == Grid::Kind::dots) {
+        const char letter = stage == Stage::ready ? ' ' : look_of(stage).letter;
+        row.push_back({std::string(1, chosen ? 'X' : letter), Paint::plain, stage, chosen});
+        continue;
+      }
+      std::string text = " " + fitted(machine.name, longest);
+      if (grid.kind == Grid::Kind::full)
+        text +=
+            fmt::format(" {:<8} {:>6.1f} s", to_string(stage),
+                        stage == Stage::off
+                            ? 0.0
+                            : seconds(stage == Stage::ready ? machine.since() : input.now - machine.since()));
+      row.push_back({fitted(text, grid.width - 1), Paint::plain, stage, chosen});
+      row.push_back({" ", Paint::plain, std::nullopt, false});
+    }
+    screen.push_back(std::move(row));
+  }
+}
+
+void inside_rows(const LiveInput& input, const ViewState& view, std::size_t room, Screen& screen) {
+  const MachineHistory& machine = input.history.machines()[*view.chosen];
+  const std::size_t end = screen.size() + room;
+  screen.push_back({{fmt::format(" {}", machine.name), Paint::strong, std::nullopt, false},
+                    {fmt::format("  {}", to_text(machine.role)), Paint::soft, std::nullopt, false}});
+  const std::size_t skip = machine.stages.size() > 8 ? machine.stages.size() - 8 : 0;
+  for (std::size_t i = skip; i < machine.stages.size() && screen.size() < end; ++i) {
+    const StageChange& change = machine.stages[i];
+    const Duration until = i + 1 < machine.stages.size() ? machine.stages[i + 1].at : input.now;
+    screen.push_back(
+        {{"  ", Paint::plain, std::nullopt, false},
+         {"  ", Paint::plain, change.stage, false},
+         {fmt::format(" {:<9} at {:8.3f} s", to_string(change.stage), seconds(change.at)), Paint::plain,
+          std::nullopt, false},
+         {fmt::format("  for {:.3f} s", seconds(until - change.at)), Paint::soft, std::nullopt, false}});
+  }
+  if (!machine.reason.empty() && machine.stage() == Stage::failed)
+    screen.push_back({{"  " + printable(machine.reason), Paint::bad, std::nullopt, false}});
+  screen.push_back({{" its console", Paint::soft, std::nullopt, false}});
+  const std::size_t lines = screen.size() < end ? std::min(end - screen.size(), input.console.size()) : 0;
+  for (std::size_t i = input.console.size() - lines; i < input.console.size(); ++i)
+    screen.push_back({{"  " + printable(input.console[i]), Paint::plain, std::nullopt, false}});
+}
+
+// What failed, the newest first; while nothing has, what was said last.
+void foot(const LiveInput& input, std::size_t most, Screen& screen) {
+  std::vector<const MachineHistory*> failed;
+  for (const MachineHistory& machine : input.history.machines()) {
+    if (machine.stage() == Stage::failed) failed.push_back(&machine);
+  }
+  std::stable_sort(failed.begin(), failed.end(),
+                   [](const auto* a, const auto* b) { return a->since() > b->since(); });
+  const bool all = failed.size() <= most;
+  for (std::size_t i = 0; i < std::min(failed.size(), all ? most : most - 1); ++i) {
+    screen.push_back({{fmt::format(" {} failed in {}: ", failed[i]->name, to_string(failed[i]->failed_in)),
+                       Paint::bad, std::nullopt, false},
+                      {printable(failed[i]->reason), Paint::plain, std::nullopt, false}});
+  }
+  if (!all)
+    screen.push_back({{fmt::format(" and {} more failed; f looks into the next", failed.size() - (most - 1)),
+                       Paint::bad, std::nullopt, false}});
+  if (!failed.empty()) return;
+  const std::size_t said = std::min(most, input.messages.size());
+  for (std::size_t i = input.messages.size() - said; i < input.messages.size(); ++i)
+    screen.push_back({{" " + printable(input.messages[i]), Paint::soft, std::nullopt, false}});
+}
+
+}  // namespace
+
+Grid grid_for(std::size_t machines, std::size_t longest_name, std::size_t columns, std::size_t rows) {
+  const auto fits = [&](const Grid& grid) {
+    return (machines + grid.across * grid.per_cell - 1) / (grid.across * grid.per_cell) <= rows;
+  };
+  const auto of_width = [&](Grid::Kind kind, std::size_t width) {
+    return Grid{kind, width, std::max<std::size_t>(1, (columns - std::min<std::size_t>(columns, 1)) / width),
+                1};
+  };
+  for (const Grid& grid :
+       {of_width(Grid::Kind::full, longest_name + 20), of_width(Grid::Kind::named, longest_name + 3)}) {
+    if (fits(grid)) return grid;
+  }
+  const std::size_t room = columns > longest_name + 3 ? columns - longest_name - 3 : 1;
+  Grid dots{Grid::Kind::dots, 1, room < 10 ? room : room / 10 * 10, 1};
+  if (!fits(dots)) dots.across = room;
+  while (!fits(dots)) ++dots.per_cell;
+  return dots;
+}
+
+void ViewState::press(ViewKey key, const History& history) {
+  const std::size_t count = history.machines().size();
+  if (count == 0) return;
+  const std::size_t at = chosen.value_or(0), step = grid.per_cell, row = grid.across * grid.per_cell;
+  const auto back_by = [&](std::size_t by) { return at >= by ? at - by : at; };
+  const auto on_by = [&](std::size_t by) { return at + by < count ? at + by : at; };
+  switch (key) {
+    case ViewKey::left:
+      chosen = back_by(inside ? 1 : step);
+      break;
+    case ViewKey::right:
+      chosen = chosen ? on_by(inside ? 1 : step) : 0;
+      break;
+    case ViewKey::up:
+      chosen = back_by(inside ? 1 : row);
+      break;
+    case ViewKey::down:
+      chosen = chosen ? on_by(inside ? 1 : row) : 0;
+      break;
+    case ViewKey::first:
+      chosen = 0;
+      break;
+    case ViewKey::last:
+      chosen = count - 1;
+      break;
+    case ViewKey::into:
+      chosen = inside ? at : foremost(history, at / step * step, step);
+      inside = true;
+      break;
+    case ViewKey::back:
+      if (!inside) chosen.reset();
+      inside = false;
+      break;
+    case ViewKey::next_failed:
+      for (std::size_t i = 1; i <= count; ++i) {
+        const std::size_t next = (at + i) % count;
+        if (history.machines()[next].stage() != Stage::failed) continue;
+        chosen = next;
+        inside = true;
+        break;
+      }
+      break;
+  }
+}
+
+Screen compose(const LiveInput& input, ViewState& view, std::size_t columns, std::size_t rows) {
+  Screen screen;
+  columns = std::max<std::size_t>(columns, 20);
+  head(input, columns, screen);
+  std::size_t longest = 1;
+  for (const MachineHistory& machine : input.history.machines())
+    longest = std::max(longest, machine.name.size());
+  const std::size_t room = rows > kHead + kFoot + 1 ? rows - kHead - kFoot : 1;
+  const std::size_t below = room > 8 ? kFailuresMost : 1;
+  view.grid =
+      grid_for(input.history.machines().size(), longest, columns, room > below + 1 ? room - below - 1 : 1);
+  if (view.inside && view.chosen) {
+    inside_rows(input, view, room, screen);
+  } else {
+    grid_rows(input, view, longest, screen);
+    screen.emplace_back();
+    if (rows > screen.size() + kFoot) foot(input, std::min(below, rows - screen.size() - kFoot), screen);
+  }
+  screen.resize(rows > 0 ? rows - 1 : 0);
+  std::string keys = view.inside ? " ←→ others   Esc back   f next that failed   q leave the view"
+                                 : " arrows and Enter look into one   f next that failed   q leave the view  "
+                                   " Ctrl-C take the lab down";
+  if (view.grid.per_cell > 1 && !view.inside)
+    keys = fmt::format(" each cell is {} machines  {}", view.grid.per_cell, keys);
+  screen.push_back({{keys, Paint::soft, std::nullopt, false}});
+  return screen;
+}
+
+}  // namespace rookery::vboot
