@@ -12,7 +12,7 @@
 
 #include "base/units.h"
 #include "vboot/lab/lab_plan.h"
-#include "vboot/supervisor/boot_record.h"
+#include "vboot/watch/boot_record.h"
 
 namespace rookery::vboot {
 
