@@ -155,6 +155,7 @@ void UmlMachine::exited(ExitStatus status) {
   console_out_.reset();
   console_in_.reset();
   if (spec_.lane == nullptr) return finish(status);
+  settle();  // its last words come before its end
   // Told before the lane rests: what has entered meanwhile is then acted upon, as far as the host let the
   // loop's time go on, and moves the lane's present.
   spec_.lane->leave([this, status] { finish(status); });
