@@ -29,8 +29,10 @@ struct UpOptions {
   bool detach = false;
   bool json = false;
   bool verbose = false;
+  bool plain = false;  // no live view
   unsigned booting_at_once = 0;
-  std::string capture;  // pcapng of every machine's cable
+  std::string capture;               // pcapng of every machine's cable
+  std::vector<std::string> reports;  // files, .html or .svg
 };
 Result<int> run_up(const UpOptions& options, const BackendFactory& backends);
 
@@ -46,7 +48,9 @@ struct RunOptions {
   std::string capture;           // pcapng of every machine's cable
   bool json = false;
   bool verbose = false;
-  unsigned patience_seconds = 60;  // of the host, that a machine may compute without yielding
+  bool plain = false;                // no live view
+  std::vector<std::string> reports;  // files, .html or .svg
+  unsigned patience_seconds = 60;    // of the host, that a machine may compute without yielding
 };
 Result<int> run_scenario(const RunOptions& options, const BackendFactory& backends);
 
@@ -78,6 +82,7 @@ struct CaptureOptions {
   std::string time;  // "10s"; empty: until Ctrl-C
 };
 Result<int> run_capture(const LabChoice& lab, const CaptureOptions& options);
+Result<int> run_report(const LabChoice& lab, const std::vector<std::string>& files);
 Result<int> run_down(const LabChoice& lab);
 // action: show, set or clear.
 Result<int> run_fault(const LabChoice& lab, const std::string& action, const std::vector<std::string>& words);

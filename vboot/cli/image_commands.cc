@@ -60,7 +60,7 @@ Result<int> run_image_build(const ImageBuildOptions& options) {
   build.recipes = std::filesystem::path(data.sources) / "images";
   build.guest = data.guest_program;
   build.force = options.force;
-  Progress progress(options.json);
+  Progress progress(options.json ? Progress::How::quiet : Progress::How::plain);
   const auto built = images::build_image(build, *store, [&](std::string_view line) { progress.line(line); });
   if (!built) return tl::unexpected<Error>(built.error());
   const Digest256 digest = images::digest_of(built->manifest);

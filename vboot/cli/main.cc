@@ -39,6 +39,9 @@ void add_up(CLI::App& app, Deed& deed) {
   up->add_flag("--detach", options->detach, "Go to the background when every client is ready or has failed");
   up->add_flag("--json", options->json, "One JSON object on standard output at the end");
   up->add_flag("-v,--verbose", options->verbose, "Each stage of each machine");
+  up->add_flag("--plain", options->plain, "Plain lines instead of the live view (as with NO_COLOR)");
+  up->add_option("--report", options->reports,
+                 "Write what happened to FILE.html, or its picture to FILE.svg, when the lab is up");
   up->add_option("--booting-at-once", options->booting_at_once,
                  "Clients between power-on and ready (default: 4 a processor)");
   up->add_option("--capture", options->capture, "Write every machine's frames to this pcapng file");
@@ -65,6 +68,9 @@ void add_scenarios(CLI::App& app, Deed& deed) {
   run->add_option("--keep-bytes", options->keep_bytes.count, "With --trace: so many bytes of each frame");
   run->add_option("--capture", options->capture, "Write every machine's frames to this pcapng file");
   run->add_flag("-v,--verbose", options->verbose, "Each stage of each machine");
+  run->add_flag("--plain", options->plain, "Plain lines instead of the live view (as with NO_COLOR)");
+  run->add_option("--report", options->reports,
+                  "Write what happened to FILE.html, or its picture to FILE.svg, at the end");
   run->add_option("--patience", options->patience_seconds,
                   "Host seconds that a machine may compute without yielding")
       ->capture_default_str();
@@ -163,6 +169,12 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
             "A place and words; see docs/faults.md");
   add_fault("clear", "The end of some: fault clear n5.loss, fault clear n5, fault clear all",
             "Names of faults, places that they were set on, or 'all'");
+
+  CLI::App* report = app.add_subcommand("report", "What happened in a running lab: FILE.html, or FILE.svg");
+  common(report);
+  auto files = std::make_shared<std::vector<std::string>>();
+  report->add_option("files", *files, "Where to write the page, or the picture alone")->required();
+  report->callback([=, &deed] { deed = [=] { return run_report(*lab, *files); }; });
 
   CLI::App* down = app.add_subcommand("down", "Take a running lab down");
   common(down);

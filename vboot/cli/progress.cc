@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdio>
+#include <utility>
 
 namespace rookery::vboot {
 namespace {
@@ -14,16 +15,40 @@ constexpr Duration kBetweenLines = std::chrono::seconds(2);           // elsewhe
 
 }  // namespace
 
-Progress::Progress(bool quiet) : quiet_(quiet), terminal_(::isatty(2) != 0) {}
+Progress::Progress(How how) : how_(how), terminal_(::isatty(2) != 0) {}
+
+Progress::How Progress::how(bool json, bool plain, bool verbose) {
+  if (json && ::isatty(2) == 0) return How::quiet;
+  return plain || verbose || !LiveView::is_possible() ? How::plain : How::live;
+}
+
+void Progress::watch(EventLoop& loop, RunningLab& lab, Recorder& recorder) {
+  if (how_ != How::live) return;
+  loop_ = &loop;
+  finish();
+  view_ = LiveView::open(loop, lab, recorder, [this] {
+    if (!leaving_) leaving_ = loop_->soon([this] { finish(); });
+  });
+}
 
 void Progress::line(std::string_view text) {
-  if (quiet_) return;
+  if (how_ == How::quiet) return;
+  if (view_) return view_->say(text);
   finish();
   fmt::print(stderr, "{}\n", text);
 }
 
+void Progress::result(std::function<void()> print) {
+  if (view_) {
+    results_.push_back(std::move(print));
+    return;
+  }
+  finish();
+  print();
+}
+
 void Progress::update(const RunningLab& lab, Time now) {
-  if (quiet_) return;
+  if (how_ == How::quiet || view_) return;
   std::array<unsigned, 8> by_stage{};
   unsigned clients = 0;
   for (const auto& node : lab.nodes()) {
@@ -63,8 +88,12 @@ void Progress::update(const RunningLab& lab, Time now) {
 }
 
 void Progress::finish() {
+  if (leaving_) loop_->cancel(leaving_);
+  leaving_ = {};
+  view_.reset();
   if (line_open_) fmt::print(stderr, "\n");
   line_open_ = false;
+  for (const auto& print : std::exchange(results_, {})) print();
 }
 
 }  // namespace rookery::vboot

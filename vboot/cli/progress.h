@@ -1,29 +1,44 @@
-// What a person sees while a lab comes up: on a terminal one line that changes, elsewhere a plain line now
-// and then. Goes to standard error; standard output is for results.
+// What a person sees while a lab comes up: on a terminal the live view, or one line that changes; elsewhere a
+// plain line now and then. Goes to standard error; standard output is for results.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/units.h"
+#include "vboot/cli/live_view.h"
 #include "vboot/supervisor/running_lab.h"
 
 namespace rookery::vboot {
 
 class Progress {
  public:
-  explicit Progress(bool quiet);
+  enum class How : std::uint8_t { quiet, plain, live };  // live: where the terminal can
+  explicit Progress(How how);
+  // Of a command with these options.
+  static How how(bool json, bool plain, bool verbose);
 
+  // Opens the live view, if there is to be one. All that is given outlives it: until finish().
+  void watch(EventLoop& loop, RunningLab& lab, Recorder& recorder);
   void line(std::string_view text);              // one that stays
   void update(const RunningLab& lab, Time now);  // the counts by stage
-  void finish();                                 // ends the changing line
+  // Prints to standard output: at once, or when the live view is closed.
+  void result(std::function<void()> print);
+  void finish();  // ends the view, or the changing line
 
  private:
-  bool quiet_;
+  How how_;
   bool terminal_;
   bool line_open_ = false;
   Time last_update_{};
   std::string last_text_;
+  std::unique_ptr<LiveView> view_;
+  EventLoop* loop_ = nullptr;
+  EventId leaving_;
+  std::vector<std::function<void()>> results_;
 };
 
 }  // namespace rookery::vboot

@@ -16,6 +16,7 @@
 #include "images/store.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
+#include "vboot/cli/report_files.h"
 #include "vboot/scenario/check_program.h"
 #include "vboot/scenario/run_place.h"
 #include "vboot/scenario/run_report.h"
@@ -25,14 +26,6 @@
 
 namespace rookery::vboot {
 namespace {
-
-std::string processor() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("model name")) return line.substr(std::min(line.find(':') + 2, line.size()));
-  }
-  return "unknown";
-}
 
 // What a trace says of its run; none of it is in the run's digest.
 Json trace_header(const ScenarioPlan& plan, const BootedImage& image, bool virtual_time) {
@@ -82,6 +75,7 @@ class Runner final : private RunWatcher {
   std::unique_ptr<Pacer> pacer();
   void stage_changed(const RunningLab& lab, const Node& node) override;
   void step_done(const RunningLab& lab, const std::string& what) override {
+    recorder_->step(what);
     progress_.line(fmt::format("{:7.3f} s  {}", seconds(loop_->now() - lab.started()), what));
   }
 
@@ -102,6 +96,8 @@ class Runner final : private RunWatcher {
   std::unique_ptr<Trace> trace_;
   std::shared_ptr<netsim::CaptureFile> capture_;
   std::unique_ptr<ScenarioRun> scenario_;
+  std::unique_ptr<Recorder> recorder_;
+  ReportTexts texts_;
 };
 
 Status Runner::read() {
@@ -111,6 +107,12 @@ Status Runner::read() {
   if (!text) return fail(ErrorKind::usage, text.error().message);
   const auto scenario = parse_scenario(*text, options_.scenario_file);
   if (!scenario) return tl::unexpected<Error>(scenario.error());
+  texts_.files = {{std::filesystem::path(options_.scenario_file).filename().string(), *text}};
+  if (const auto* lab_file = std::get_if<std::string>(&scenario->lab)) {
+    const auto path = std::filesystem::path(options_.scenario_file).parent_path() / *lab_file;
+    if (auto content = read_file(path, mebibytes(1)))
+      texts_.files.emplace_back(*lab_file, std::move(*content));
+  }
   const auto lab = lab_of(*scenario);
   if (!lab) return tl::unexpected<Error>(lab.error());
   auto plan = plan_scenario(*scenario, *lab, {options_.nodes, options_.seed});
@@ -198,6 +200,8 @@ Status Runner::prepare(RunPlace& place) {
   auto scenario = ScenarioRun::make(*loop_, *plan_, setup_in(place), backend_named, *trace_, *this);
   if (!scenario) return tl::unexpected<Error>(scenario.error());
   scenario_ = std::move(*scenario);
+  recorder_ = std::make_unique<Recorder>(
+      *loop_, scenario_->lab(), virtual_time_ ? Recorder::Looks::when_told : Recorder::Looks::between);
   if (options_.capture.empty()) return {};
   // In virtual time the capture begins in 1970, so that two runs agree.
   netsim::CaptureRules rules;
@@ -211,6 +215,7 @@ Status Runner::prepare(RunPlace& place) {
 }
 
 void Runner::stage_changed(const RunningLab& lab, const Node& node) {
+  recorder_->stage_changed(node);
   const BootRecord& boot = node.boot();
   const double now = seconds(loop_->now() - lab.started());
   if (boot.stage == Stage::failed) {
@@ -241,10 +246,15 @@ Result<Json> Runner::finish(RunOutcome outcome) {
     outcome.verdicts.push_back(std::move(*verdict));
     checked = true;
   }
-  return checked ? run_report(*plan_, scenario_->lab(), outcome, figures) : std::move(report);
+  if (checked) report = run_report(*plan_, scenario_->lab(), outcome, figures);
+  texts_.command = figures.replay;
+  texts_.virtual_time = virtual_time_;
+  ROOKERY_TRY(write_reports(options_.reports, scenario_->lab(), *recorder_, report, *image_, texts_));
+  return report;
 }
 
 Result<int> Runner::run() {
+  ROOKERY_TRY(check_report_files(options_.reports));
   ROOKERY_TRY(read());
   auto place = RunPlace::make();
   if (!place) return tl::unexpected<Error>(place.error());
@@ -253,13 +263,14 @@ Result<int> Runner::run() {
   Result<Json> report = fail("");
   if (const auto ready = prepare(*place); !ready) {
     report = tl::unexpected<Error>(ready.error());
-  } else if (auto outcome = scenario_->run(); outcome) {
-    report = finish(std::move(*outcome));
   } else {
-    report = tl::unexpected<Error>(outcome.error());
+    progress_.watch(*loop_, scenario_->lab(), *recorder_);
+    auto outcome = scenario_->run();
+    report = outcome ? finish(std::move(*outcome)) : tl::unexpected<Error>(outcome.error());
   }
   progress_.finish();
   // The guests go before the folders that they are in.
+  recorder_.reset();
   scenario_.reset();
   if (interrupted_) return fail(ErrorKind::expectation, "interrupted");
   if (!stuck_.empty()) {
@@ -282,7 +293,7 @@ Result<int> Runner::run() {
 }  // namespace
 
 Result<int> run_scenario(const RunOptions& options, const BackendFactory& backends) {
-  Progress progress(options.json && ::isatty(2) == 0);
+  Progress progress(Progress::how(options.json, options.plain, options.verbose));
   return Runner(options, backends, progress).run();
 }
 

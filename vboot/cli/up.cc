@@ -21,6 +21,7 @@
 #include "images/store.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
+#include "vboot/cli/report_files.h"
 #include "vboot/control/client.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/supervisor/booted_image.h"
@@ -38,10 +39,12 @@ namespace fs = std::filesystem;
 // The supervisor of one lab, from the first machine to the last descriptor.
 class Supervisor final : private LabEvents {
  public:
-  Supervisor(const UpOptions& options, LabPlan plan, BootedImage booted, Progress& progress)
+  Supervisor(const UpOptions& options, LabPlan plan, BootedImage booted, ReportTexts texts,
+             Progress& progress)
       : options_(options),
         plan_(std::move(plan)),
         booted_(std::move(booted)),
+        texts_(std::move(texts)),
         progress_(progress),
         loop_(std::make_unique<WallPacer>()) {
     facts_ = RunFacts{ROOKERY_VERSION, booted_.manifest, booted_.digest, "none"};
@@ -56,6 +59,9 @@ class Supervisor final : private LabEvents {
   void settled() override;
   Json report() { return up_report(*lab_, facts_, memory_peak_); }
   void measure_memory();
+  Status write(const std::vector<std::string>& files) {
+    return write_reports(files, *lab_, *recorder_, report(), booted_, texts_);
+  }
   Status watch_signals();
   Status claim_name(const fs::path& runtime);
   Status make_folders();
@@ -67,6 +73,7 @@ class Supervisor final : private LabEvents {
   const UpOptions& options_;
   LabPlan plan_;
   BootedImage booted_;
+  ReportTexts texts_;
   Progress& progress_;
   RunFacts facts_;
   ClaimedFolder folder_;
@@ -78,6 +85,7 @@ class Supervisor final : private LabEvents {
   const BackendFactory* factory_ = nullptr;
   std::map<std::string, std::unique_ptr<backends::Backend>, std::less<>> backends_;
   std::unique_ptr<RunningLab> lab_;
+  std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<ControlServer> control_;
   std::shared_ptr<netsim::CaptureFile> capture_;
   std::function<void(const Json&)> on_settled_;
@@ -178,6 +186,7 @@ Status Supervisor::prepare(const BackendFactory& factory) {
       loop_, std::move(setup), [this](std::string_view name) { return backend(name); }, *this, nullptr);
   if (!lab) return tl::unexpected<Error>(lab.error());
   lab_ = std::move(*lab);
+  recorder_ = std::make_unique<Recorder>(loop_, *lab_, Recorder::Looks::between);
   if (!options_.capture.empty()) {
     netsim::CaptureRules rules;
     rules.started_at = began();
@@ -189,6 +198,11 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   ControlServer::Hooks hooks;
   hooks.ps = [this] { return ps_report(*lab_, facts_, ::getpid(), loop_.now()); };
   hooks.report = [this] { return report(); };
+  hooks.write_report = [this](const std::string& file) {
+    // What the boot took is measured when it is over; until then what it takes now is its peak.
+    if (!lab_->is_settled()) measure_memory();
+    return write({file});
+  };
   hooks.down = [this] { take_down(); };
   hooks.began = began();
   const auto runtime = runtime_folder();
@@ -201,11 +215,15 @@ Status Supervisor::prepare(const BackendFactory& factory) {
 
 Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) {
   on_settled_ = on_settled;
-  ROOKERY_TRY(lab_->start());
-  loop_.run();
+  progress_.watch(loop_, *lab_, *recorder_);
+  const Status started = lab_->start();
+  if (started) loop_.run();
+  progress_.finish();
+  ROOKERY_TRY(started);
   const bool all_ready = lab_->summary().failed.empty() && lab_->is_settled();
   // Guests first, then the answer to who asked for it, then the folders; the janitor has nothing left to do.
   control_->leave_lab();
+  recorder_.reset();
   lab_.reset();
   std::error_code ignored;
   fs::remove_all(memory_folder_, ignored);
@@ -217,6 +235,7 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
 }
 
 void Supervisor::stage_changed(const Node& node) {
+  recorder_->stage_changed(node);
   const BootRecord& boot = node.boot();
   if (boot.stage == Stage::failed) {
     progress_.line(fmt::format("{:5.1f} s  {} failed in the stage {}: {}",
@@ -232,8 +251,10 @@ void Supervisor::stage_changed(const Node& node) {
 
 void Supervisor::settled() {
   progress_.update(*lab_, loop_.now());
-  progress_.finish();
+  // In the foreground the view goes on, for as long as somebody wants to watch.
+  if (!options_.until.empty() || options_.detach) progress_.finish();
   measure_memory();
+  if (const Status written = write(options_.reports); !written) progress_.line(written.error().message);
   control_->settled();
   on_settled_(report());
   if (options_.until == "ready" && options_.take_down) take_down();
@@ -277,6 +298,13 @@ void print_summary(const Json& report, const UpOptions& options) {
   std::fflush(stdout);
 }
 
+std::string replay_command(const UpOptions& options) {
+  std::string command = fmt::format("rookery up {} --seed {}", options.lab_file, options.seed);
+  if (options.nodes) command += fmt::format(" --nodes {}", *options.nodes);
+  if (options.booting_at_once > 0) command += fmt::format(" --booting-at-once {}", options.booting_at_once);
+  return command;
+}
+
 Result<int> supervise(const UpOptions& options, const BackendFactory& factory, Progress& progress,
                       const std::function<void(const Json&)>& on_settled) {
   const auto text = read_file(options.lab_file, mebibytes(1));
@@ -294,7 +322,10 @@ Result<int> supervise(const UpOptions& options, const BackendFactory& factory, P
   auto booted = open_booted_image(plan->image, *store);
   if (!booted) return tl::unexpected<Error>(booted.error());
   progress.line(fmt::format("lab {}: {} machines, seed {}", plan->name, plan->machines.size(), plan->seed));
-  Supervisor supervisor(options, std::move(*plan), std::move(*booted), progress);
+  ReportTexts texts;
+  texts.command = replay_command(options);
+  texts.files = {{fs::path(options.lab_file).filename().string(), *text}};
+  Supervisor supervisor(options, std::move(*plan), std::move(*booted), std::move(texts), progress);
   ROOKERY_TRY(supervisor.prepare(factory));
   return supervisor.run(on_settled);
 }
@@ -314,11 +345,10 @@ Result<int> supervise_detached(const UpOptions& options, const BackendFactory& f
   if (child < 0) return fail_errno("cannot detach");
   if (child == 0) {
     from_child.reset();
-    ::setsid();
     // If who waits is interrupted, nobody wants this lab: it goes down, until it is up.
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != waiting) ::_exit(1);
-    Progress progress(options.json);
+    Progress progress(Progress::how(options.json, options.plain, options.verbose));
     const auto write_line = [&](const Json& message) {
       const std::string text = message.dump() + "\n";
       (void)!::write(to_parent.get(), text.data(), text.size());
@@ -326,6 +356,7 @@ Result<int> supervise_detached(const UpOptions& options, const BackendFactory& f
     };
     const auto code = supervise(options, factory, progress, [&](const Json& report) {
       ::prctl(PR_SET_PDEATHSIG, 0);
+      ::setsid();  // not before: until now the terminal's keys are for the live view
       write_line(report);
       const UniqueFd null(::open("/dev/null", O_RDWR));
       for (int fd = 0; fd < 3; ++fd) ::dup2(null.get(), fd);
@@ -334,6 +365,8 @@ Result<int> supervise_detached(const UpOptions& options, const BackendFactory& f
     ::_exit(code ? *code : static_cast<int>(code.error().kind));
   }
   to_parent.reset();
+  // Ctrl-C is for both, and the lab's end is worth waiting for: the terminal is the view's until then.
+  if (::isatty(0) != 0) ::signal(SIGINT, SIG_IGN);
   std::string text;
   char block[4096];
   for (ssize_t got; (got = ::read(from_child.get(), block, sizeof block)) != 0;) {
@@ -360,12 +393,13 @@ Result<int> run_up(const UpOptions& options, const BackendFactory& backends) {
   if (options.take_down && options.until.empty())
     return fail(ErrorKind::usage, "--down goes with --until ready");
   if (options.detach && options.take_down) return fail(ErrorKind::usage, "--detach does not go with --down");
+  ROOKERY_TRY(check_report_files(options.reports));
   // Reached and not to be taken down: the lab goes on in the background.
   if (options.detach || (options.until == "ready" && !options.take_down))
     return supervise_detached(options, backends);
-  Progress progress(options.json && ::isatty(2) == 0);
+  Progress progress(Progress::how(options.json, options.plain, options.verbose));
   return supervise(options, backends, progress, [&](const Json& report) {
-    print_summary(report, options);
+    progress.result([&options, report] { print_summary(report, options); });
     if (options.until.empty()) progress.line("the lab is up; Ctrl-C or `rookery down` takes it down");
   });
 }

@@ -135,6 +135,17 @@ Result<int> run_link(const LabChoice& choice, const std::string& machine, const 
   return fail(ErrorKind::usage, "link knows up and down, not '" + state + "'");
 }
 
+Result<int> run_report(const LabChoice& choice, const std::vector<std::string>& files) {
+  auto client = connect(choice);
+  if (!client) return tl::unexpected<Error>(client.error());
+  for (const std::string& file : files) {
+    const auto written = client->call(ReportRequest{std::filesystem::absolute(file).string()});
+    if (!written) return tl::unexpected<Error>(written.error());
+    if (choice.json) print_json(*written);
+  }
+  return 0;
+}
+
 Result<int> run_capture(const LabChoice& choice, const CaptureOptions& options) {
   CaptureRequest request;
   request.machines.all = options.machines.empty();

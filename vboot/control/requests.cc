@@ -11,8 +11,8 @@
 namespace rookery::vboot {
 namespace {
 
-constexpr std::array<std::string_view, 10> kVerbs{"ps",    "exec", "power", "down", "console",
-                                                  "input", "wait", "fault", "why",  "capture"};
+constexpr std::array<std::string_view, 11> kVerbs{"ps",   "exec",  "power", "down",    "console", "input",
+                                                  "wait", "fault", "why",   "capture", "report"};
 constexpr std::array<std::string_view, 4> kPowerWords{"on", "cut", "reset", "press"};
 constexpr std::array<std::string_view, 3> kFaultWords{"show", "set", "clear"};
 
@@ -47,6 +47,13 @@ class Fields {
     auto text = field ? field->as_string() : std::nullopt;
     if (!text) note(fmt::format("expected a string '{}'{}", key, found(field)));
     return std::string(text.value_or(""));
+  }
+
+  std::string file() {
+    std::string path = string("file");
+    if (!path.starts_with('/') || path.size() > RequestLimits::kPathBytes)
+      note("expected an absolute path in 'file'");
+    return path;
   }
 
   bool boolean(std::string_view key) {
@@ -168,10 +175,7 @@ Result<RequestBody> parse_fault_request(Fields& fields) {
 
 Result<RequestBody> parse_capture(Fields& fields) {
   fields.only({"machines", "all", "file", "timeout_ms"});
-  CaptureRequest request{fields.machines(), fields.string("file"), fields.timeout()};
-  if (!request.file.starts_with('/') || request.file.size() > RequestLimits::kPathBytes)
-    fields.note("expected an absolute path in 'file'");
-  return fields.give(std::move(request));
+  return fields.give(CaptureRequest{fields.machines(), fields.file(), fields.timeout()});
 }
 
 Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
@@ -204,6 +208,10 @@ Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
     return fields.give(message.find("machine") ? WhyRequest{fields.machine("machine")} : WhyRequest{});
   }
   if (verb == "capture") return parse_capture(fields);
+  if (verb == "report") {
+    fields.only({"file"});
+    return fields.give(ReportRequest{fields.file()});
+  }
   return wrong(fmt::format("unknown verb '{:.64}'{}", verb, suggestion(verb, kVerbs, "verbs")));
 }
 
@@ -264,6 +272,9 @@ struct Writer {
     put(message, request.machines);
     message.set("file", request.file);
     put_timeout(message, request.time);
+  }
+  void operator()(const ReportRequest& request) const {
+    message.set("verb", "report").set("file", request.file);
   }
   void operator()(const FaultRequest& request) const {
     message.set("verb", "fault").set("action", kFaultWords[static_cast<std::size_t>(request.action)]);

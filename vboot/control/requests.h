@@ -86,8 +86,15 @@ struct CaptureRequest {
   friend bool operator==(const CaptureRequest&, const CaptureRequest&) = default;
 };
 
-using RequestBody = std::variant<PsRequest, ExecRequest, PowerRequest, DownRequest, ConsoleRequest,
-                                 InputRequest, WaitRequest, FaultRequest, WhyRequest, CaptureRequest>;
+// What happened up to now, written to a file (docs/report.md). → a result.
+struct ReportRequest {
+  std::string file;  // an absolute path, as the supervisor sees it
+  friend bool operator==(const ReportRequest&, const ReportRequest&) = default;
+};
+
+using RequestBody =
+    std::variant<PsRequest, ExecRequest, PowerRequest, DownRequest, ConsoleRequest, InputRequest, WaitRequest,
+                 FaultRequest, WhyRequest, CaptureRequest, ReportRequest>;
 
 struct ControlRequest {
   std::int64_t id = 0;  // chosen by the client, 1 or more; every reply carries it

@@ -207,6 +207,10 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
     why(connection, id, *about);
   } else if (const auto* frames = std::get_if<CaptureRequest>(&request.body)) {
     capture(connection, id, *frames);
+  } else if (const auto* page = std::get_if<ReportRequest>(&request.body)) {
+    const Status written = hooks_.write_report(page->file);
+    say(connection, written ? result_message(id, Json::object().set("file", page->file))
+                            : error_message(id, written.error()));
   } else if (const auto* wait = std::get_if<WaitRequest>(&request.body)) {
     if (lab_->is_settled()) return say(connection, result_message(id, hooks_.report()));
     EventId timer;

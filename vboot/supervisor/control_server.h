@@ -20,8 +20,9 @@ class ControlServer {
   struct Hooks {
     std::function<Json()> ps;
     std::function<Json()> report;  // the answer to `wait`
-    std::function<void()> down;    // begins to end the lab; closed() answers those who asked
-    Duration began{0};             // when the loop's time was zero, since 1970-01-01 UTC; for captures
+    std::function<Status(const std::string& file)> write_report;
+    std::function<void()> down;  // begins to end the lab; closed() answers those who asked
+    Duration began{0};           // when the loop's time was zero, since 1970-01-01 UTC; for captures
   };
   static Result<std::unique_ptr<ControlServer>> listen(EventLoop& loop, const std::filesystem::path& socket,
                                                        RunningLab& lab, Hooks hooks);
