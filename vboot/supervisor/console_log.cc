@@ -18,14 +18,16 @@ void ConsoleLog::append(std::string_view bytes) {
   }
 }
 
-std::vector<std::string> ConsoleLog::last_lines(std::size_t count) const {
+std::vector<std::string> ConsoleLog::last_lines(std::size_t count, std::uint64_t after) const {
   std::vector<std::string> lines;
-  std::size_t end = text_.size();
+  const std::string_view text =
+      std::string_view(text_).substr(after > dropped_ ? std::min(after - dropped_, text_.size()) : 0);
+  std::size_t end = text.size();
   while (lines.size() < count && end > 0) {
-    const std::size_t newline = text_.rfind('\n', end - 1);
+    const std::size_t newline = text.rfind('\n', end - 1);
     const std::size_t start = newline == std::string::npos ? 0 : newline + 1;
     std::string line;
-    for (char c : std::string_view(text_).substr(start, end - start)) {
+    for (char c : text.substr(start, end - start)) {
       if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) line += c;
     }
     if (!line.empty()) lines.push_back(std::move(line));

@@ -17,9 +17,11 @@ class ConsoleLog {
 
   void append(std::string_view bytes);
   const std::string& text() const { return text_; }
-  std::uint64_t dropped() const { return dropped_; }  // bytes no longer kept
-  // The last whole lines that are not empty, without escape sequences and control characters.
-  std::vector<std::string> last_lines(std::size_t count) const;
+  std::uint64_t dropped() const { return dropped_; }                 // bytes no longer kept
+  std::uint64_t written() const { return dropped_ + text_.size(); }  // bytes, ever
+  // The last lines that are not empty, without control characters; of what was written after the first
+  // `after` bytes.
+  std::vector<std::string> last_lines(std::size_t count, std::uint64_t after = 0) const;
 
   // Called with what is appended from now on, until unfollow(). A follower may unfollow itself.
   using Follower = std::function<void(std::string_view)>;

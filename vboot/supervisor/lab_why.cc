@@ -23,6 +23,12 @@ std::size_t group_of(const std::vector<std::vector<std::string>>& groups, std::s
   return 0;
 }
 
+// What it does, where, and to what; its name, which comes last, tells nobody more.
+std::string words_of(const FaultSpec& fault) {
+  const std::string text = to_text(fault);
+  return text.substr(0, text.find(" name="));
+}
+
 // The nearest first: its own machine and cable, the way, the boot server.
 class Looker {
  public:
@@ -133,7 +139,7 @@ class Looker {
           if (!names(on, trunk) && !names(on, one.name)) continue;
           const bool down = holds<Down>(*fault.spec) || holds<Flap>(*fault.spec);
           if (down || fault.frames.hit > 0)
-            add(Cause::fault, fmt::format("the fault '{}' is on the trunk {}{}", to_text(*fault.spec), trunk,
+            add(Cause::fault, fmt::format("the fault '{}' is on the trunk {}{}", words_of(*fault.spec), trunk,
                                           since(fault.began)));
         }
       }
@@ -142,15 +148,16 @@ class Looker {
 
   void server_state(const std::string& server) {
     const BootRecord& boot = server_.boot();
-    frozen(server, Cause::server_frozen, fmt::format("its boot server, {}, is frozen", server));
     if (boot.stage == Stage::off || boot.stage == Stage::failed) {
       add(Cause::server_off,
           fmt::format("its boot server, {}, {}{}", server, boot.stage == Stage::off ? "is off" : "has failed",
                       boot.since == Time{} ? "" : since(boot.since)));
-    } else if (boot.stage != Stage::ready) {
-      add(Cause::server_booting, fmt::format("its boot server, {}, is in the stage {} itself{}", server,
-                                             to_string(boot.stage), since(boot.since)));
+      return;
     }
+    frozen(server, Cause::server_frozen, fmt::format("its boot server, {}, is frozen", server));
+    if (boot.stage == Stage::ready) return;
+    add(Cause::server_booting, fmt::format("its boot server, {}, is in the stage {} itself{}", server,
+                                           to_string(boot.stage), since(boot.since)));
   }
 
   const RunningLab& lab_;
@@ -163,7 +170,7 @@ class Looker {
 Surroundings around(const RunningLab& lab, const Node& node) {
   Surroundings found;
   found.circumstances = Looker(lab, node).look();
-  const auto lines = node.console().last_lines(kConsoleLooked);
+  const auto lines = node.console_lines(kConsoleLooked);
   found.panic = panic_line(lines);
   found.out_of_memory = out_of_memory_line(lines);
   found.console.assign(lines.end() - static_cast<std::ptrdiff_t>(std::min(lines.size(), kConsoleShown)),

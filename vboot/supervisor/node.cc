@@ -194,6 +194,7 @@ void Node::could_not_start(const std::string& why) {
 void Node::begin_boot() {
   boot_.power_on(loop_.now());
   port_at_power_on_ = switch_port_->counters();
+  console_at_power_on_ = console_.written();
   program_.reset();
   loop_.cancel(deadline_);
   deadline_ = {};

@@ -72,7 +72,10 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   // Of a failure, by who sees more than its own cable.
   void explained(const Why& why);
   ConsoleLog& console() { return console_; }
-  const ConsoleLog& console() const { return console_; }
+  // The last lines of this boot.
+  std::vector<std::string> console_lines(std::size_t count) const {
+    return console_.last_lines(count, console_at_power_on_);
+  }
   backends::Machine& machine() { return *machine_; }
   backends::MachineState state() const { return machine_->state(); }
   std::vector<pid_t> processes() const { return machine_->processes(); }
@@ -127,6 +130,7 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   BootRecord boot_;
   BootWatch watch_;
   ConsoleLog console_;
+  std::uint64_t console_at_power_on_ = 0;
   EventId deadline_;
 
   // The cable, from the machine to the switch and back.

@@ -11,6 +11,8 @@ namespace {
 // Longer than any pause that a healthy transfer makes, and shorter than what a person waits.
 constexpr Duration kSilence = std::chrono::seconds(1);
 constexpr std::size_t kConsoleLines = 3;
+constexpr std::string_view kPanic = "Kernel panic - not syncing";  // kernel/panic.c
+constexpr std::string_view kTriesAgain = "; it tries to connect again, in vain";
 
 // What the evidence of one stage says.
 struct Finding {
@@ -82,17 +84,15 @@ Finding in_files(const WireEvidence& wire, Time start, Time now) {
   } else if (asked.count > 0 && wire.of(WireStep::file_reset).last > wire.of(WireStep::file_accepted).last &&
              wire.of(WireStep::file_reset).last >= asked.last) {
     return {Cause::refused, fmt::format("HTTP: {} refuses the connection: nobody listens there", host)};
-  } else if (asked.count > 0 && asked.last > wire.of(WireStep::file_accepted).last) {
-    return {Cause::no_answer, fmt::format("HTTP: no answer from {} to the last attempt to connect", host),
-            true};
   } else if (!wire.file.empty() && wire.http_status == 0) {
     return {Cause::no_answer, fmt::format("HTTP: GET http://{}{} has no answer", host, wire.file), true};
   }
   if (wire.file.empty()) return {Cause::unknown, {}, true};
   if (!is_quiet(wire, now)) return {Cause::unknown, {}};
+  const bool tries = !wire.by_tftp && asked.last > wire.of(WireStep::file_accepted).last;
   return {Cause::stalled,
-          fmt::format("{}: {} began to come, and nothing came after {}", wire.by_tftp ? "TFTP" : "HTTP",
-                      wire.file, in_words(wire.last_heard - start)),
+          fmt::format("{}: {} began to come, and nothing came after {}{}", wire.by_tftp ? "TFTP" : "HTTP",
+                      wire.file, in_words(wire.last_heard - start), tries ? kTriesAgain : ""),
           true};
 }
 
@@ -112,7 +112,7 @@ Finding in_root(const WireEvidence& wire, Time start, Time now) {
     return {Cause::refused,
             fmt::format("{}: {} refuses the connection: nobody listens there", service, host)};
   }
-  if (accepted.count == 0 || accepted.last < asked.last) {
+  if (accepted.count == 0) {
     return {Cause::no_answer,
             fmt::format("{}: {} to {}, no answer", service,
                         count(asked.count, asked.count == 1 ? "attempt to connect" : "attempts to connect"),
@@ -121,8 +121,8 @@ Finding in_root(const WireEvidence& wire, Time start, Time now) {
   }
   if (!is_quiet(wire, now)) return {Cause::unknown, {}};
   return {Cause::stalled,
-          fmt::format("{}: connected to {}, and nothing came after {}", service, host,
-                      in_words(wire.last_heard - start)),
+          fmt::format("{}: connected to {}, and nothing came after {}{}", service, host,
+                      in_words(wire.last_heard - start), asked.last > accepted.last ? kTriesAgain : ""),
           true};
 }
 
@@ -197,6 +197,12 @@ Why of_a_boot(const BootRecord& boot, const Surroundings& around, Time now) {
                                 *around.out_of_memory));
     return conclude();
   }
+  // Nobody but the kernel, for want of memory, kills what boots a machine.
+  if (boot.failed_by == FailedBy::itself && has(boot.said, "killed by signal 9")) {
+    why.cause = Cause::out_of_memory;
+    parts.push_back(fmt::format("out of memory: it has {} MiB", around.memory.count >> 20));
+    return conclude();
+  }
   if (around.panic) {
     why.cause = Cause::panic;
     parts.push_back("its kernel panicked: " + *around.panic);
@@ -228,26 +234,29 @@ Why of_a_boot(const BootRecord& boot, const Surroundings& around, Time now) {
   return conclude();
 }
 
+// From the word on: a log level may stand before it.
 std::optional<std::string> line_with(const std::vector<std::string>& console,
                                      std::span<const std::string_view> words) {
   for (const std::string& line : console) {
-    if (std::any_of(words.begin(), words.end(), [&](std::string_view word) { return has(line, word); }))
-      return line;
+    for (const std::string_view word : words) {
+      if (has(line, word)) return word == kPanic ? line.substr(line.find(word)) : line;
+    }
   }
   return std::nullopt;
 }
 
 }  // namespace
 
-// The words of kernel/panic.c, and of mm/oom_kill.c and busybox.
 std::optional<std::string> panic_line(const std::vector<std::string>& console) {
-  constexpr std::array<std::string_view, 1> kWords{"Kernel panic - not syncing"};
+  constexpr std::array kWords{kPanic};
   return line_with(console, kWords);
 }
+
+// The words of mm/oom_kill.c, arch/um/kernel/initrd.c, and strerror(3).
 std::optional<std::string> out_of_memory_line(const std::vector<std::string>& console) {
-  constexpr std::array<std::string_view, 6> kWords{"Out of memory",      "deadlocked on memory",
-                                                   "invoked oom-killer", "Cannot allocate memory",
-                                                   "out of memory",      "No space left on device"};
+  constexpr std::array<std::string_view, 7> kWords{
+      "Out of memory",          "out of memory",           "deadlocked on memory", "invoked oom-killer",
+      "Cannot allocate memory", "No space left on device", "Failed to allocate"};
   return line_with(console, kWords);
 }
 
