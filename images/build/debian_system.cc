@@ -118,9 +118,10 @@ std::vector<std::string> mmdebstrap_command(const DebianRecipe& recipe, bool as_
                                    "--variant=minbase", "--architectures=amd64",
                                    "--include=" + joined(recipe.packages)};
   // Nobody reads manuals on a diskless node. The copyright notes stay: whoever passes an image on owes them.
+  // Of iPXE the small programs that a boot server serves, not the images of whole disks.
   for (const char* left_out :
-       {"/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*",
-        "/usr/share/lintian/*", "/usr/share/bash-completion/*"}) {
+       {"/usr/lib/ipxe/ipxe.*", "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*",
+        "/usr/share/locale/*", "/usr/share/lintian/*", "/usr/share/bash-completion/*"}) {
     argv.push_back(std::string("--dpkgopt=path-exclude=") + left_out);
   }
   argv.push_back("--dpkgopt=path-include=/usr/share/doc/*/copyright");

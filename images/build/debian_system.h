@@ -19,11 +19,10 @@ struct DebianRecipe {
   std::string id = "debian";
   std::string version = "12";
   std::string suite = "bookworm";
-  std::vector<std::string> packages = {
-      "busybox-static", "curl",           "dnsmasq-base",         "iproute2",
-      "kmod",           "lighttpd",       "lighttpd-mod-openssl", "media-types",
-      "nbdkit",         "openssh-client", "openssh-server",       "openssl",
-      "procps"};
+  std::vector<std::string> packages = {"busybox-static", "curl",   "dnsmasq-base",   "iproute2",
+                                       "ipxe",           "kmod",   "lighttpd",       "lighttpd-mod-openssl",
+                                       "media-types",    "nbdkit", "openssh-client", "openssh-server",
+                                       "openssl",        "procps"};
   std::string kernel =
       "linux-image-amd64";  // unpacked, not installed: installed, it wants an initramfs generator
 };

@@ -15,6 +15,14 @@ MACHINES = """
 # Large, and in every image: the C library, the shell, the package data base.
 FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/var/lib/dpkg/status", "/usr/bin/perl"]
 NICS = ["e1000", "e1000e", "rtl8139"]
+# The NIC's own ROM is taken out, so that it is OVMF that boots: by PXE, or, where it may not, by HTTP.
+NO_ROM = "'-global', 'virtio-net-pci.romfile='"
+NO_PXE = "'-fw_cfg', 'name=opt/org.tianocore/IPv4PXESupport,string=no'"
+UEFI = f"""
+  rom: {{role: client, backend: qemu, firmware: uefi}}
+  pxe: {{role: client, backend: qemu, firmware: uefi, qemu_args: [{NO_ROM}]}}
+  http: {{role: client, backend: qemu, firmware: uefi, qemu_args: [{NO_ROM}, {NO_PXE}]}}
+"""
 
 
 class Qemu(GuestTest):
@@ -69,6 +77,24 @@ class NicModels(GuestTest):
         for nic in NICS:
             driver = lab.shell(nic, "basename $(readlink /sys/class/net/eth*/device/driver | head -1)").strip()
             self.assertIn(driver, {nic, "8139cp", "8139too", "virtio_net"})
+        lab.down()
+
+
+class Uefi(GuestTest):
+    def setUp(self):
+        if not pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists():
+            self.skipTest("there is no UEFI firmware; install: ovmf")
+
+    def test_uefi_boots_by_its_nics_rom_by_pxe_and_by_http(self):
+        lab = self.session.lab("uefi", 0, UEFI)
+        report = lab.up(timeout=400)
+        self.assertEqual(report["failed"], [])
+        self.assertEqual(report["ready"], 3)
+        digests = lab.each("sha256sum", *FILES, timeout=120)
+        self.assertEqual(len({answer["stdout"] for answer in digests.values()}), 1, digests)
+        for name in ("rom", "pxe", "http"):
+            self.assertEqual(lab.shell(name, "ls -d /sys/firmware/efi").strip(), "/sys/firmware/efi")
+        self.assertIn("HTTP Boot", lab.console("http"))
         lab.down()
 
 

@@ -41,15 +41,20 @@ Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent&
     return std::string("echo Rookery: this image has no kernel for ${platform}\ngoto failed\n");
   }
   std::string digests = stage_two.sha256;
-  std::string modules;
+  std::string initrds = fmt::format("initrd ${{base}}/{} || goto failed\n", kStageTwo);
+  std::string names = fmt::format("initrd={}", kStageTwo);
   if (image.find(kModules) != nullptr) {
     auto found = component(image, kModules);
     if (!found) return tl::unexpected(found.error());
     digests += "," + (*found)->sha256;
-    modules = fmt::format("initrd ${{base}}/{} || goto failed\n", kModules);
+    initrds += fmt::format("initrd ${{base}}/{} || goto failed\n", kModules);
+    names += fmt::format(" initrd={}", kModules);
   }
-  return fmt::format("kernel ${{base}}/{} {} {} || goto failed\n", kKernel, kConsoles, arguments(digests)) +
-         fmt::format("initrd ${{base}}/{} || goto failed\n", kStageTwo) + modules + "boot || goto failed\n";
+  // Under UEFI the kernel's own loader fetches the initrds from iPXE, by these names.
+  return fmt::format("iseq ${{platform}} efi && set initrds {} ||\n", names) +
+         fmt::format("kernel ${{base}}/{} ${{initrds}} {} {} || goto failed\n", kKernel, kConsoles,
+                     arguments(digests)) +
+         initrds + "boot || goto failed\n";
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // The boot server's services and what starts them. DHCP, TFTP, DNS and router advertisements are dnsmasq's,
 // HTTP is lighttpd's, the share is nbdkit's; all come from the image, and all are told here what to do.
 //
-// Firmware without a script language (PXE: option 93 says 0 for BIOS, 7 or 9 for UEFI, 16 for UEFI HTTP boot,
-// RFC 4578 §2.1 and RFC 5970 §3.3) gets an address and no file yet: the image holds no iPXE. When it does,
-// its files go to kPublicFolder and their `dhcp-boot` lines beside the one in boot_lines().
+// Firmware without a script language (option 93 says 0 for BIOS, 7 or 9 for UEFI, 16 for UEFI HTTP boot: RFC
+// 4578 §2.1 and IANA's registry of processor architecture types) gets the image's iPXE first, which asks
+// again and says what it is.
 #include "vboot/roles/boot_server.h"
 
 #include <fmt/format.h>
@@ -39,9 +39,13 @@ std::string dhcp_lines(const LabPlan& plan) {
 std::string boot_lines(const LabPlan& plan) {
   std::string scripts;
   for (const VlanPlan& vlan : plan.vlans) {
-    scripts += fmt::format("dhcp-boot={0}tag:ipxe,http://{1}/{2},,{1}\n",
-                           plan.tagged ? "tag:" + vlan_interface(vlan) + "," : "", to_text(vlan.server),
-                           kBootScriptName);
+    scripts += fmt::format(
+        "dhcp-boot={0}tag:ipxe,http://{1}/{2},,{1}\n"
+        "dhcp-boot={0}tag:!ipxe,tag:bios,{3},,{1}\n"
+        "dhcp-boot={0}tag:!ipxe,tag:uefi,{4},,{1}\n"
+        "dhcp-boot={0}tag:!ipxe,tag:uefi-http,http://{1}/{4},,{1}\n",
+        plan.tagged ? "tag:" + vlan_interface(vlan) + "," : "", to_text(vlan.server), kBootScriptName,
+        kIpxeForBios, kIpxeForUefi);
   }
   return fmt::format(
       "# Network boot. iPXE and what speaks its language (option 77) get the script's URL, and are told not "
@@ -51,6 +55,12 @@ std::string boot_lines(const LabPlan& plan) {
       "# where the simplest firmware looks.\n"
       "dhcp-no-override\n"
       "dhcp-userclass=set:ipxe,iPXE\n"
+      "# Others get an iPXE for their architecture (option 93); UEFI's HTTP boot wants its own words back.\n"
+      "dhcp-match=set:bios,option:client-arch,0\n"
+      "dhcp-match=set:uefi,option:client-arch,7\n"
+      "dhcp-match=set:uefi,option:client-arch,9\n"
+      "dhcp-match=set:uefi-http,option:client-arch,16\n"
+      "dhcp-option-force=tag:uefi-http,60,HTTPClient\n"
       "{}"
       "dhcp-option-force=tag:ipxe,encap:175,176,1b\n"
       "enable-tftp\n"
@@ -149,6 +159,7 @@ std::string lighttpd_conf(const LabPlan& plan) {
       "server.port = 80\n"
       "server.document-root = \"{}\"\n"
       "alias.url = (\"/{}\" => \"{}/{}\",\n"
+      "             \"/{}\" => \"{}/{}\",\n"
       "             \"/cert.pem\" => \"{}/served/cert.pem\")\n"
       "mimetype.assign = (\"\" => \"application/octet-stream\")\n"
       "server.username = \"nobody\"\n"
@@ -164,7 +175,7 @@ std::string lighttpd_conf(const LabPlan& plan) {
       "server.stat-cache-engine = \"simple\"\n"
       "{}",
       plan.name, to_text(plan.vlans.front().server), kComponentFolder, kBootScriptName, kPublicFolder,
-      kBootScriptName, kSecureFolder, other_addresses);
+      kBootScriptName, kIpxeForUefi, kIpxeFolder, kIpxeForUefi, kSecureFolder, other_addresses);
 }
 
 }  // namespace

@@ -14,6 +14,10 @@ namespace rookery::vboot {
 inline constexpr std::string_view kRoleFolder = "/run/rookery/role";
 // What anybody on the network may fetch, by TFTP or HTTP.
 inline constexpr std::string_view kPublicFolder = "/run/rookery/role/public";
+// The image's iPXE, of Debian's package: for a BIOS whose NIC has no iPXE itself, and for any UEFI.
+inline constexpr std::string_view kIpxeFolder = "/usr/lib/ipxe";
+inline constexpr std::string_view kIpxeForBios = "undionly.kpxe";
+inline constexpr std::string_view kIpxeForUefi = "snponly.efi";
 // Where stage two has mounted the medium; its components lie here.
 inline constexpr std::string_view kComponentFolder = "/run/rookery/medium/rookery";
 // Keys and certificate, once /usr/lib/rookery/secure has been run.

@@ -110,10 +110,13 @@ umask 0
 : > /run/rookery/lighttpd.log
 umask 022
 lighttpd -f {4}/lighttpd.conf || fail "lighttpd did not start"
+# By TFTP, to firmware without one of its own.
+ln -s {6}/{7} {6}/{8} {9}/ || fail "cannot serve iPXE"
 dnsmasq --conf-file={4}/dnsmasq.conf ${{ra:+--conf-file="$ra"}}{5} || fail "dnsmasq did not start"
 )",
                      plan.tagged ? "0.0.0.0" : to_text(server.address), kNbdPort, kShareExport,
-                     kComponentFolder, kRoleFolder, plan.tagged ? "" : " --interface=\"$nic\"");
+                     kComponentFolder, kRoleFolder, plan.tagged ? "" : " --interface=\"$nic\"", kIpxeFolder,
+                     kIpxeForBios, kIpxeForUefi, kPublicFolder);
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(builds_without_root_unless_it_is_root) {
   BOOST_TEST(has(true, "--mode=root"));
   BOOST_TEST(has(false, "--aptopt=Acquire::http::Proxy \"http://proxy.example\";"));
   BOOST_TEST(has(false,
-                 "--include=busybox-static,curl,dnsmasq-base,iproute2,kmod,lighttpd,lighttpd-mod-openssl,"
+                 "--include=busybox-static,curl,dnsmasq-base,iproute2,ipxe,kmod,lighttpd,lighttpd-mod-openssl,"
                  "media-types,nbdkit,"
                  "openssh-client,openssh-server,openssl,procps"));
   const auto argv = mmdebstrap_command(recipe, false, {}, "sources", "destination");

@@ -89,6 +89,17 @@ ask 52:54:00:00:00:08
 expect ip=10.77.1.8
 ! grep -q '^boot_file=' /run/out/lease || fail "a client that is not iPXE got a script"
 
+# Option 93 as firmware without iPXE sends it: BIOS, UEFI, UEFI by HTTP.
+ask 52:54:00:00:00:08 -x 0x5d:0000
+expect boot_file=undionly.kpxe
+expect siaddr=10.77.0.1
+ask 52:54:00:00:00:08 -x 0x5d:0007
+expect boot_file=snponly.efi
+ask 52:54:00:00:00:08 -x 0x5d:0010
+expect boot_file=http://10.77.0.1/snponly.efi
+ask 52:54:00:00:00:08 -x 0x5d:0000 -x 0x4d:69505845
+expect boot_file=http://10.77.0.1/boot.ipxe
+
 # As n8: the script by HTTP and TFTP, a component, the names, the share, and an answer to a router solicitation.
 at_client ip address add 10.77.1.8/16 dev port
 at_client busybox wget -q -O /run/out/http http://10.77.0.1/boot.ipxe || fail "no script by HTTP"
