@@ -55,7 +55,9 @@ ScreenRow legend(const History& history) {
 void head(const LiveInput& input, std::size_t columns, Screen& screen) {
   const History& history = input.history;
   const std::string time = fmt::format("{:.1f} s ", seconds(input.now));
-  const std::string title = fitted(" " + input.title, columns - std::min(columns, time.size() + 1));
+  const std::string title =
+      fitted(fmt::format(" rookery  {}, {} machines", input.title, input.history.machines().size()),
+             columns - std::min(columns, time.size() + 1));
   screen.push_back(
       {{title, Paint::strong, std::nullopt, false}, {" " + time, Paint::strong, std::nullopt, false}});
   screen.push_back(bar(history, columns - 2));

@@ -128,7 +128,7 @@ Duration shown_end(const History& history) {
     last = std::max(last, fault.ended.value_or(fault.began));
   }
   for (const StepMark& step : history.steps()) last = std::max(last, step.at);
-  return std::min(last + last / 20, std::max(last, history.end()));
+  return last + last / 20;
 }
 
 std::vector<Tick> ticks(Duration end) {

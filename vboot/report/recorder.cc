@@ -10,7 +10,7 @@ Recorder::Recorder(EventLoop& loop, RunningLab& lab, Looks looks)
       lab_(lab),
       history_(lab.plan()),
       boot_server_(lab.find(lab.plan().boot_server().name)),
-      memory_before_(shared_memory_of_host()) {
+      memory_(lab.nodes().size()) {
   lab_.faults().listen(*this);
   // Not at once: the lab's own time begins when it starts.
   if (looks == Looks::between) timer_ = loop_.soon([this] { look_again(); });
@@ -29,6 +29,7 @@ void Recorder::stage_changed(const Node& node) {
   } else {
     history_.stage(machine, elapsed(), boot.stage);
   }
+  if (boot.stage == Stage::off || boot.stage >= Stage::root) weigh(node);
   look_if_due();
 }
 
@@ -45,11 +46,19 @@ void Recorder::fault_ended(const FaultSpec& fault, std::string_view why) {
   history_.fault_ended(elapsed(), fault.name, why);
 }
 
+void Recorder::weigh(const Node& node) {
+  const auto processes = node.processes();
+  Bytes& its = memory_[node.plan().index];
+  memory_of_all_.count -= its.count;
+  its = processes.empty() ? Bytes{} : shared_memory(processes.front());
+  memory_of_all_.count += its.count;
+}
+
 void Recorder::look() {
-  const Bytes memory = shared_memory_of_host();
+  weigh(*lab_.nodes()[next_weighed_]);
+  next_weighed_ = (next_weighed_ + 1) % memory_.size();
   const netsim::LinkCounters& sent = boot_server_->sent();
-  history_.sample(elapsed(), sent.bytes, sent.frames,
-                  Bytes{memory.count - std::min(memory.count, memory_before_.count)});
+  history_.sample(elapsed(), sent.bytes, sent.frames, memory_of_all_);
 }
 
 void Recorder::look_if_due() {

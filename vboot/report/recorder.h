@@ -30,13 +30,17 @@ class Recorder final : private FaultEvents {
   void fault_began(const FaultSpec& fault) override;
   void fault_ended(const FaultSpec& fault, std::string_view why) override;
   void look_if_due();
+  void weigh(const Node& node);
   void look_again();
 
   EventLoop& loop_;
   RunningLab& lab_;
   History history_;
   const Node* boot_server_ = nullptr;
-  Bytes memory_before_;
+  // Of each machine when it was last looked at: on its way often enough, afterwards one at each look.
+  std::vector<Bytes> memory_;
+  Bytes memory_of_all_;
+  std::size_t next_weighed_ = 0;
   EventId timer_;
 };
 

@@ -33,8 +33,8 @@ Bytes proportional_memory(const std::vector<pid_t>& processes) {
   return Bytes{kibibytes << 10};
 }
 
-Bytes shared_memory_of_host() {
-  return Bytes{kibibytes_in("/proc/meminfo", "\nShmem:") << 10};
+Bytes shared_memory(pid_t process) {
+  return Bytes{kibibytes_in("/proc/" + std::to_string(process) + "/status", "\nRssShmem:") << 10};
 }
 
 }  // namespace rookery::vboot

@@ -1,5 +1,4 @@
-// How much host memory is in use: by processes, each page counted once (their proportional set size), or by all
-// guests of the host together.
+// How much host memory processes take.
 #pragma once
 
 #include <sys/types.h>
@@ -15,8 +14,8 @@ namespace rookery::vboot {
 // there. Pages that others share with them count in part.
 Bytes proportional_memory(const std::vector<pid_t>& processes);
 
-// What lies in tmpfs and in memory shared between processes, on this host and of everybody (/proc/meminfo,
-// "Shmem"): all memory of guests does. Cheap enough to be looked at many times a second.
-Bytes shared_memory_of_host();
+// The shared memory that one process has touched (/proc/<pid>/status, "RssShmem"): of the first process of a
+// machine that is all memory of its guest. Cheap, unlike the above; 0 once it has ended.
+Bytes shared_memory(pid_t process);
 
 }  // namespace rookery::vboot
