@@ -13,6 +13,8 @@ bool begins_a_message(ByteView payload) {
   constexpr std::string_view kBeginnings[] = {"HTTP",
                                               "GET ",
                                               "HEAD",
+                                              "POST",
+                                              "PUT ",
                                               "NBDM",
                                               "IHAV",
                                               std::string_view("\x00\x03\xe8\x89", 4),

@@ -1,0 +1,218 @@
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "tests/unit/netsim/packets.h"
+#include "vboot/watch/boot_watch.h"
+#include "vboot/watch/why.h"
+
+namespace rookery::vboot {
+namespace {
+
+using namespace netsim;
+using std::chrono::milliseconds;
+using S = std::chrono::seconds;
+
+const MacAddress kMac = machine(7);
+
+// A machine without an agent, and what passes on its cable: a frame each 100 ms.
+struct Boot {
+  BootRecord record;
+  BootWatch watch{kMac};
+  Time now{};
+  std::uint64_t number = 0;
+
+  Boot() { record.power_on(now); }
+  Boot& sends(const ByteBuffer& frame) { return passes(Direction::outbound, frame); }
+  Boot& hears(const ByteBuffer& frame) { return passes(Direction::inbound, frame); }
+  Boot& passes(Direction direction, const ByteBuffer& frame) {
+    now = now + milliseconds(100);
+    watch.see(record, direction, Frame::copy(frame), now, ++number);
+    return *this;
+  }
+  Boot& has_address(std::string file = "http://10.0.0.1/boot.ipxe") {
+    return sends(dhcp_frame({.type = 1}))
+        .hears(dhcp_frame({.type = 2, .from_server = true, .your_address = kClient}))
+        .sends(dhcp_frame({.type = 3}))
+        .hears(dhcp_frame({.type = 5,
+                           .from_server = true,
+                           .your_address = kClient,
+                           .file = std::move(file),
+                           .options = {{54, std::string("\x0a\0\0\x01", 4)}}}));
+  }
+  Boot& connects(std::uint16_t port) {
+    return sends(tcp_frame(kClient, 4000, kServer, port, kSyn))
+        .hears(tcp_frame(kServer, port, kClient, 4000, kSyn | kAck));
+  }
+  Boot& gets(const std::string& path, const std::string& answer) {
+    connects(80).sends(tcp_frame(kClient, 4000, kServer, 80, kAck, "GET " + path + " HTTP/1.1\r\n\r\n"));
+    return answer.empty()
+               ? *this
+               : hears(tcp_frame(kServer, 80, kClient, 4000, kAck, "HTTP/1.1 " + answer + "\r\n\r\n"));
+  }
+  // Asked so long after the last frame.
+  Why why(Duration later = S(2), const Surroundings& around = {}) const {
+    return explain(record, around, now + later);
+  }
+};
+
+ByteBuffer nbd(bool from_server, ByteView payload) {
+  return from_server ? tcp_frame(kServer, 10809, kClient, 4000, kAck, as_text(payload))
+                     : tcp_frame(kClient, 4000, kServer, 10809, kAck, as_text(payload));
+}
+
+void check(const Why& why, Cause cause, const std::string& sentence) {
+  BOOST_TEST(to_string(why.cause) == to_string(cause));
+  BOOST_TEST(why.sentence == sentence);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(watch)
+
+BOOST_AUTO_TEST_CASE(finds_the_stages_of_a_machine_without_an_agent_on_its_cable) {
+  Boot boot;
+  boot.has_address().gets("/boot.ipxe", "200 OK");
+  BOOST_TEST(to_string(boot.record.stage) == "script");
+  boot.gets("/vmlinuz", "200 OK");
+  BOOST_TEST(to_string(boot.record.stage) == "kernel");
+  boot.gets("/boot.ipxe", "200 OK");
+  BOOST_TEST(to_string(boot.record.stage) == "kernel");
+  boot.connects(10809);
+  BOOST_TEST(to_string(boot.record.stage) == "root");
+  std::string chain;
+  for (const auto& reached : boot.record.chain) chain += fmt::format("{} ", to_string(reached.stage));
+  BOOST_TEST(chain == "firmware dhcp script kernel root ");
+  BOOST_TEST(boot.record.wire.of(WireStep::discover).frame == 1u);
+  BOOST_TEST(boot.record.wire.of(WireStep::ack).frame == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(leaves_what_follows_dhcp_to_the_agent_once_it_spoke) {
+  Boot boot;
+  boot.record.agent_spoke = true;
+  boot.has_address().gets("/boot.ipxe", "200 OK").connects(10809);
+  BOOST_TEST(to_string(boot.record.stage) == "dhcp");
+  BOOST_TEST(boot.record.wire.count(WireStep::http_answer) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(takes_no_note_of_what_is_not_its_own) {
+  Boot boot;
+  ByteBuffer of_another = dhcp_frame({.type = 2, .from_server = true});
+  of_another[14 + 20 + 8 + 28 + 5] = 9;  // chaddr of machine 9
+  boot.hears(of_another);
+  boot.hears(tcp_frame(kServer, 80, 0x0a000009, 4000, kAck, "HTTP/1.1 404 Not Found\r\n\r\n"));
+  for (const Sighting& sighting : boot.record.wire.steps) BOOST_TEST(sighting.count == 0u);
+  BOOST_TEST(boot.record.wire.heard == 2u);
+}
+
+// The cheap look must not miss what the dissector would find.
+BOOST_AUTO_TEST_CASE(looks_at_every_step_of_a_boot_and_at_no_bulk_data) {
+  Dissector dissector;
+  for (const ByteBuffer& frame : sample_frames()) {
+    const Summary summary = dissector.look(frame);
+    if (summary.ethertype == 0x86dd || !summary.is_boot_step()) continue;
+    BOOST_TEST(worth_a_look(frame), text(summary));
+    const Frame tagged = Frame::copy(frame).tagged(VlanTag{10});
+    BOOST_TEST(worth_a_look(tagged.bytes()), text(summary));
+  }
+  for (std::uint16_t port : {80, 10809}) {
+    BOOST_TEST(!worth_a_look(tcp_frame(kServer, port, kClient, 4000, kAck, std::string(1400, 'x'))));
+    BOOST_TEST(!worth_a_look(tcp_frame(kClient, 4000, kServer, port, kAck)));
+  }
+  for (const ByteBuffer& whole : sample_frames()) {
+    for (std::size_t size = 0; size < whole.size(); ++size) (void)worth_a_look(ByteView(whole).first(size));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(names_what_is_missing_of_dhcp) {
+  check(Boot().why(), Cause::no_frame, "it has sent nothing on its cable since its power-on at 0.000 s");
+  Boot asks;
+  for (int i = 0; i < 4; ++i) asks.sends(dhcp_frame({.type = 1}));
+  check(asks.why(), Cause::no_offer, "DHCP: 4 DISCOVER, no OFFER");
+  asks.hears(dhcp_frame({.type = 2, .from_server = true})).sends(dhcp_frame({.type = 3}));
+  check(asks.why(), Cause::no_ack, "DHCP: 4 DISCOVER, 1 OFFER, 1 REQUEST, no ACK");
+  asks.hears(dhcp_frame({.type = 6, .from_server = true, .options = {{56, "wrong network"}}}));
+  check(asks.why(), Cause::dhcp_refused,
+        "DHCP: 4 DISCOVER, 1 OFFER, 1 REQUEST, no ACK, 1 NAK (\"wrong network\")");
+  check(Boot().has_address("").why(), Cause::no_boot_file,
+        "DHCP: 10.0.0.7 was given by 10.0.0.1, and its answer names no boot file");
+}
+
+BOOST_AUTO_TEST_CASE(names_what_is_missing_of_files) {
+  check(Boot().has_address().gets("/boot.ipxe", "404 Not Found").why(), Cause::http_error,
+        "HTTP: 404 Not Found: http://10.0.0.1/boot.ipxe");
+  check(Boot().has_address().gets("/boot.ipxe", "").why(), Cause::no_answer,
+        "HTTP: GET http://10.0.0.1/boot.ipxe has no answer");
+  check(Boot().has_address().gets("/a", "200 OK").gets("/vmlinuz", "200 OK").why(), Cause::stalled,
+        "HTTP: /vmlinuz began to come, and nothing came after 1.200 s");
+  Boot tftp;
+  tftp.has_address("x.kpxe").sends(udp_frame(kClient, 2070, kServer, 69, tftp_read("x.kpxe")));
+  check(tftp.why(), Cause::no_answer, "TFTP: 1 requests for x.kpxe, no answer from 10.0.0.1");
+  tftp.hears(udp_frame(kServer, 4000, kClient, 2070,
+                       ByteWriter().be16(5).be16(1).text("File not found").u8(0).take()));
+  check(tftp.why(), Cause::tftp_error, "TFTP: 10.0.0.1 says of x.kpxe: File not found");
+}
+
+BOOST_AUTO_TEST_CASE(names_what_is_missing_of_the_root) {
+  Boot refused;
+  refused.has_address().connects(10809);
+  refused.sends(
+      nbd(false, ByteWriter().be32(3).text("IHAVEOPT").be32(7).be32(10).be32(4).text("root").take()));
+  refused.hears(nbd(true, ByteWriter().be64(0x0003e889045565a9).be32(7).be32(0x80000006).be32(0).take()));
+  check(refused.why(), Cause::export_refused, "NBD: 10.0.0.1 refuses the export 'root': no such export");
+  Boot silent;
+  silent.has_address().sends(tcp_frame(kClient, 4000, kServer, 3260, kSyn));
+  check(silent.why(), Cause::no_answer, "iSCSI: 1 attempt to connect to 10.0.0.1, no answer");
+  silent.hears(tcp_frame(kServer, 3260, kClient, 4000, kReset | kAck));
+  check(silent.why(), Cause::refused, "iSCSI: 10.0.0.1 refuses the connection: nobody listens there");
+}
+
+BOOST_AUTO_TEST_CASE(seeks_the_cause_of_silence_around_the_machine_and_not_that_of_an_answer) {
+  Surroundings around;
+  around.circumstances = {{Cause::link_down, "its link is down since 2.100 s (fault n7.down)"}};
+  Boot boot;
+  boot.sends(dhcp_frame({.type = 1}));
+  check(boot.why(S(2), around), Cause::link_down,
+        "DHCP: 1 DISCOVER, no OFFER; its link is down since 2.100 s (fault n7.down)");
+  check(Boot().has_address().gets("/boot.ipxe", "404 Not Found").why(S(2), around), Cause::http_error,
+        "HTTP: 404 Not Found: http://10.0.0.1/boot.ipxe");
+}
+
+BOOST_AUTO_TEST_CASE(says_nothing_is_wrong_while_nothing_is) {
+  Boot boot;
+  boot.sends(dhcp_frame({.type = 1}));
+  check(boot.why(milliseconds(100)), Cause::booting, "in the stage dhcp since 0.100 s");
+  boot.record.enter(Stage::ready, "", boot.now);
+  check(boot.why(), Cause::none, "ready since 0.100 s, 0.100 s after its power-on");
+}
+
+BOOST_AUTO_TEST_CASE(believes_the_console_before_the_wire) {
+  Surroundings around;
+  around.memory = mebibytes(24);
+  const std::vector<std::string> console{"<0>Kernel panic - not syncing: VFS", "hello"};
+  around.panic = panic_line(console);
+  Boot boot;
+  boot.sends(dhcp_frame({.type = 1}));
+  boot.record.fail("it died, killed by signal 6", FailedBy::its_end, boot.now);
+  check(boot.why(S(0), around), Cause::panic,
+        "it died, killed by signal 6; its kernel panicked: Kernel panic - not syncing: VFS");
+  around.out_of_memory = out_of_memory_line({"Out of memory: Killed process 7 (wget)"});
+  check(boot.why(S(0), around), Cause::out_of_memory,
+        "it died, killed by signal 6; out of memory: it has 24 MiB (console: Out of memory: Killed process 7 "
+        "(wget))");
+}
+
+BOOST_AUTO_TEST_CASE(the_documentation_lists_every_cause_with_its_meaning) {
+  const auto text = read_file("docs/why.md", mebibytes(1));
+  BOOST_REQUIRE(text.has_value());
+  std::size_t last = 0;
+  for (const CauseText& one : causes()) {
+    const std::size_t at = text->find(fmt::format("| `{}` | {} |", one.word, one.meaning));
+    BOOST_TEST(at != std::string::npos, one.word << " | " << one.meaning);
+    BOOST_TEST(at >= last, one.word);
+    last = at;
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace rookery::vboot
