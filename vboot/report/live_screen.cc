@@ -44,7 +44,7 @@ ScreenRow legend(const History& history) {
   for (const Stage stage : kStages) {
     const std::size_t count = history.count(stage);
     if (stage == Stage::failed && count == 0) continue;
-    row.push_back({fmt::format(" {} ", look_of(stage).letter), Paint::plain, stage, false});
+    row.push_back({std::string(1, look_of(stage).letter), Paint::plain, stage, false});
     row.push_back(
         {fmt::format(" {} ", to_string(stage)), count > 0 ? Paint::plain : Paint::soft, std::nullopt, false});
     row.push_back({count > 0 ? fmt::format("{}  ", count) : " ", Paint::strong, std::nullopt, false});
@@ -69,7 +69,7 @@ void head(const LiveInput& input, std::size_t columns, Screen& screen) {
     state.push_back({fmt::format("  about {:.0f} s left", std::max(1.0, seconds(*left))), Paint::plain,
                      std::nullopt, false});
   constexpr Duration kLately = std::chrono::seconds(1);
-  state.push_back({fmt::format("   server {:.1f} MB/s  {:.0f} frames/s  {:.0f} MB sent   guests {:.0f} MiB",
+  state.push_back({fmt::format("  {:.1f} MB/s  {:.0f} frames/s  {:.0f} MB sent  {:.0f} MiB",
                                history.bytes().rate(kLately) / 1e6, history.frames().rate(kLately),
                                static_cast<double>(history.bytes().last()) / 1e6,
                                static_cast<double>(history.memory().last()) / 1048576),
@@ -261,9 +261,9 @@ Screen compose(const LiveInput& input, ViewState& view, std::size_t columns, std
     if (rows > screen.size() + kFoot) foot(input, std::min(below, rows - screen.size() - kFoot), screen);
   }
   screen.resize(rows > 0 ? rows - 1 : 0);
-  std::string keys = view.inside ? " ←→ others   Esc back   f next that failed   q leave the view"
-                                 : " arrows and Enter look into one   f next that failed   q leave the view  "
-                                   " Ctrl-C take the lab down";
+  std::string keys =
+      view.inside ? " ←→ others   Esc: back   f: next that failed   q: leave the view"
+                  : " arrows, Enter: look into one   f: next that failed   q: leave   Ctrl-C: take down";
   if (view.grid.per_cell > 1 && !view.inside)
     keys = fmt::format(" each cell is {} machines  {}", view.grid.per_cell, keys);
   screen.push_back({{keys, Paint::soft, std::nullopt, false}});

@@ -49,8 +49,7 @@ std::string tiles(const PageSource& source) {
   std::string text;
   const double until =
       number_of(source.report, source.report.find("seconds") ? "seconds" : "seconds_to_ready");
-  text +=
-      tile("until all were ready or had failed", fmt::format("{:.2f} s", until), "from the first power-on");
+  text += tile("until all were up", fmt::format("{:.2f} s", until), "from the first power-on");
   if (!times.empty()) {
     const auto& [longest, who] = times.back();
     text += tile("boot of a client, median", fmt::format("{:.2f} s", seconds(times[times.size() / 2].first)),
@@ -243,10 +242,12 @@ std::string timeline(const PageSource& source, Duration end) {
   text += "<div class=\"side\"></div><div id=\"axis\"></div>";
   const Area traffic = rate_area(history.bytes()), memory = level_area(history.memory());
   text += fmt::format(
-      "<div class=\"side\">{:.0f} MB/s</div><div class=\"chart\"><span>the boot server sends</span>{}</div>",
+      "<div class=\"side most\">{:.0f} MB/s</div><div class=\"chart\"><span>the boot server "
+      "sends</span>{}</div>",
       traffic.most / 1e6, plot("traffic", 64, 1, end, traffic.shape));
   text += fmt::format(
-      "<div class=\"side\">{:.0f} MiB</div><div class=\"chart\"><span>memory of all guests</span>{}</div>",
+      "<div class=\"side most\">{:.0f} MiB</div><div class=\"chart\"><span>memory of all "
+      "guests</span>{}</div>",
       memory.most / 1048576, plot("memory", 64, 1, end, memory.shape));
   return text +
          "</div><div id=\"one\"></div><noscript>Without its script this page shows the picture, and no names "

@@ -32,7 +32,7 @@
   function stack() {
     const words = get("filter").value.split(/[\s,]+/).filter(Boolean);
     const chosen = run.machines.map((_, i) => i).filter((i) => fits(run.machines[i], words)).sort(orders[get("order").value]);
-    const few = Math.min(18, Math.floor(900 / Math.max(chosen.length, 1)));
+    const few = Math.min(18, Math.floor(560 / Math.max(chosen.length, 1)));
     let y = 0, free = 0;
     names.replaceChildren();
     shown = [];
@@ -43,11 +43,11 @@
       groups[i].setAttribute("transform", `translate(0 ${y}) scale(1 ${height})`);
       groups[i].classList.toggle("pinned", i === pinned);
       shown.push({ machine: i, y, height });
-      if (y >= free || i === pinned) {
+      if (y >= free + (height >= 11 ? 0 : 8) || i === pinned) {
         const name = make("span", run.machines[i].name, i === pinned ? "pinned" : last(run.machines[i]) === "failed" ? "bad" : "");
         name.style.top = y + (height >= 11 ? height / 2 : 5) + "px";
         names.append(name);
-        free = y + Math.max(height >= 11 ? 11 : 36, Math.min(height, 11));
+        free = y + (height >= 11 ? 11 : 28);
       }
       y += height;
     }

@@ -51,7 +51,7 @@ std::size_t character(std::string_view text) {
 }
 
 double lane_height(std::size_t lanes) {
-  constexpr double kAll = 900, kMost = 18, kLeast = 1;
+  constexpr double kAll = 560, kMost = 18, kLeast = 1;
   return std::clamp(std::floor(kAll / static_cast<double>(std::max<std::size_t>(lanes, 1))), kLeast, kMost);
 }
 
@@ -244,7 +244,7 @@ std::string style_of_stages() {
 
 namespace {
 
-constexpr double kWidth = 1120, kGutter = 84, kRight = 20, kChart = 62;
+constexpr double kWidth = 1120, kGutter = 84, kRight = 20, kChart = 54;
 constexpr double kPlot = kWidth - kGutter - kRight;
 
 // A place for shapes whose x is in milliseconds, stretched to the plot's width.
@@ -267,11 +267,11 @@ std::string names(const History& history, const std::vector<Lane>& lanes, double
   double free_from = 0;
   for (const Lane& lane : lanes) {
     const bool roomy = lane.height >= kNamedLane;
-    if (lane.y < free_from) continue;
+    if (lane.y < free_from + (roomy ? 0 : 8)) continue;
     const MachineHistory& machine = history.machines()[lane.machine];
     texts += text(kGutter - 8, top + lane.y + (roomy ? lane.height / 2 : 0) + 4,
                   machine.stage() == Stage::failed ? "name bad" : "name", machine.name);
-    free_from = lane.y + (roomy ? kNamedLane : 36);
+    free_from = lane.y + (roomy ? kNamedLane : 28);
   }
   return texts;
 }
@@ -294,8 +294,8 @@ std::string chart(const Area& data, std::string_view what, const std::string& mo
   std::string shapes = fmt::format("<path class=\"axis\" d=\"M{} {}H{}\"/>", number(kGutter),
                                    number(y + kChart), number(kWidth - kRight));
   shapes += plot(y, kChart, end, 1, data.shape);
-  shapes += text(kGutter - 8, y + 12, "name", most);
-  return shapes + text(kGutter + 6, y + 12, "legend", what);
+  shapes += text(kGutter - 8, y + 10, "name", most);
+  return shapes + text(kGutter, y - 6, "legend", what);
 }
 
 constexpr std::string_view kStyle =
@@ -336,7 +336,7 @@ std::string to_svg(const History& history, std::string_view title, std::string_v
     y += 20;
   }
   if (!rows.empty()) body += text(kGutter - 8, y - 8, "name", "faults");
-  const double height = height_of(lanes), bottom = y + height + 30 + 2 * (kChart + 16);
+  const double height = height_of(lanes), bottom = y + height + 44 + 2 * (kChart + 28);
   body += fmt::format("<rect class=\"lanes\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>", number(kGutter),
                       number(y), number(kPlot), number(height));
   body += plot(y, height, end, height, lane_shapes(history, lanes) + band_shapes(history, height));
@@ -344,14 +344,14 @@ std::string to_svg(const History& history, std::string_view title, std::string_v
   std::string grid;
   for (const Tick& tick : ticks(end)) {
     const double x = kGutter + kPlot * (milliseconds(tick.at) / milliseconds(end));
-    grid += fmt::format("M{} {}V{}", number(x), number(y), number(bottom - 8));
+    grid += fmt::format("M{} {}V{}", number(x), number(y), number(bottom - 28));
     body += text(x, y + height + 17, "tick", tick.label);
   }
   body += fmt::format("<path class=\"grid\" d=\"{}\"/>", grid);
-  y += height + 30;
+  y += height + 44;
   const Area traffic = rate_area(history.bytes()), memory = level_area(history.memory());
   body += chart(traffic, "the boot server sends", fmt::format("{:.0f} MB/s", traffic.most / 1e6), y, end);
-  y += kChart + 16;
+  y += kChart + 28;
   body += chart(memory, "memory of all guests", fmt::format("{:.0f} MiB", memory.most / 1048576), y, end);
   return fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" "
