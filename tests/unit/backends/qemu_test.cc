@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "backends/qemu/accelerator.h"
+#include "backends/qemu/qemu_backend.h"
 #include "base/file.h"
 
 namespace rookery::backends {
@@ -86,6 +87,63 @@ BOOST_AUTO_TEST_CASE(the_version_is_read_or_what_was_said_instead_is_shown) {
     BOOST_TEST(!parse_qemu_version(text).has_value());
   BOOST_TEST(parse_qemu_version("bochs 3\nx").error().message ==
              "this is no QEMU: it calls itself 'bochs 3'");
+}
+
+BOOST_AUTO_TEST_CASE(a_qemu_that_is_missing_or_too_old_or_none_says_so) {
+  const auto folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  const auto program = folder.path() / "qemu";
+  EventLoop loop(std::make_unique<VirtualPacer>());
+  QemuFiles files;
+  files.program = program;
+  const auto why = [&] { return QemuBackend(loop, Accelerator::tcg, files).probe().error().message; };
+  BOOST_TEST(why() == "there is no " + program.string() + "; install: qemu-system-x86");
+  const auto says = [&](const std::string& words) {
+    BOOST_REQUIRE(write_file(program, "#!/bin/sh\necho '" + words + "'\n", 0755).has_value());
+  };
+  says("QEMU emulator version 6.2.0 (Debian)");
+  BOOST_TEST(why() == "QEMU 6.2 is too old: '-netdev stream' came with 7.2");
+  says("Bochs");
+  BOOST_TEST(why() == "this is no QEMU: it calls itself 'Bochs'");
+  says("QEMU emulator version 8.0.0");
+  const auto able = QemuBackend(loop, Accelerator::tcg, files).probe();
+  BOOST_REQUIRE(able.has_value());
+  BOOST_TEST((able->wire == NicWire::stream));
+}
+
+struct LastChange final : MachineEvents {
+  std::string reason;
+  MachineState state = MachineState::running;
+  void state_changed(Machine&, MachineState now, const std::string& why) override {
+    state = now;
+    reason = why;
+  }
+  void console_output(Machine&, std::string_view) override {}
+};
+
+BOOST_AUTO_TEST_CASE(what_qemu_says_when_it_refuses_or_dies_is_in_the_reason) {
+  const auto folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  EventLoop loop(std::make_unique<WallPacer>());
+  const auto end_of = [&](const std::string& script) {
+    QemuFiles files;
+    files.program = folder.path() / "qemu";
+    // Its first words are those of a QEMU; what it is started for comes with more arguments than one.
+    const std::string text = "#!/bin/sh\n[ $# -gt 1 ] || exec echo QEMU emulator version 7.2\n" + script;
+    BOOST_REQUIRE(write_file(files.program, text, 0755).has_value());
+    MachineSpec spec;
+    spec.name = "m";
+    spec.memory = mebibytes(16);
+    spec.folder = folder.path();
+    LastChange events;
+    auto machine = QemuBackend(loop, Accelerator::tcg, files).create(spec, events).value();
+    BOOST_REQUIRE(machine->start().has_value());
+    BOOST_REQUIRE(
+        loop.run_until([&] { return events.state != MachineState::running; }, std::chrono::seconds(20)));
+    BOOST_TEST((events.state == MachineState::failed));
+    return events.reason;
+  };
+  BOOST_TEST(end_of("echo 'qemu: -nosuch: invalid option' >&2; exit 1") ==
+             "QEMU: exit code 1: qemu: -nosuch: invalid option");
+  BOOST_TEST(end_of("kill -ABRT $$") == "QEMU: killed by signal 6 (Aborted)");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
