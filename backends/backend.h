@@ -83,6 +83,9 @@ struct MachineSpec {
 
 class Machine;
 
+// The reason of a machine that went off because its guest asked for a reset (or could do nothing else).
+inline constexpr std::string_view kResetByGuest = "reset by the guest";
+
 // Told of what happens to machines; from the loop, never from within a call to the machine.
 class MachineEvents {
  public:

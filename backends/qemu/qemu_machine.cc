@@ -32,6 +32,21 @@ struct Pipe {
   }
 };
 
+// The files that a user's own arguments name: '-drive', 'file=/home/me/disk,if=virtio'.
+std::vector<fs::path> files_named_in(const std::vector<std::string>& arguments) {
+  std::vector<fs::path> files;
+  for (const std::string& argument : arguments) {
+    for (std::size_t start = 0; start < argument.size();) {
+      const std::size_t end = std::min(argument.find_first_of(",=:", start), argument.size());
+      const fs::path piece(argument.substr(start, end - start));
+      std::error_code error;
+      if (piece.is_absolute() && fs::exists(piece, error)) files.push_back(piece);
+      start = end + 1;
+    }
+  }
+  return files;
+}
+
 class QemuMachine final : public Machine {
  public:
   QemuMachine(EventLoop& loop, MachineSpec spec, MachineEvents& events, std::vector<std::string> arguments,
@@ -114,6 +129,8 @@ Status QemuMachine::start() {
   process.confinement.read_only = {
       "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/proc", "/sys/devices/system", "/dev/urandom"};
   process.confinement.read_write = {spec_.folder, "/dev/null", "/dev/kvm"};
+  for (fs::path& file : files_named_in(spec_.hardware.more_arguments))
+    process.confinement.read_write.push_back(std::move(file));
   for (const fs::path& file : {spec_.kernel, spec_.initramfs}) {
     if (!file.empty()) process.confinement.read_only.push_back(fs::weakly_canonical(file));
   }
@@ -187,7 +204,7 @@ std::string QemuMachine::reason_of(ExitStatus status, bool& expected) const {
     expected = false;
     return "the guest panicked";
   }
-  if (status.clean()) return shutdown_ == "guest-reset" ? "reset by the guest" : "powered off";
+  if (status.clean()) return std::string(shutdown_ == "guest-reset" ? kResetByGuest : "powered off");
   expected = false;
   // isa-debug-exit ends QEMU by 2 n + 1 (hw/misc/debugexit.c); 1 is QEMU's own, unless it had no complaint.
   const bool has_debug_exit =

@@ -62,7 +62,14 @@ class Qemu(GuestTest):
         self.lab.wait_for("q", "ready", seconds=240)
         self.assertNotEqual(self.lab.run("q", "cat", "/proc/sys/kernel/random/boot_id"), before)
 
-    def test_06_nothing_is_left_of_them(self):
+    def test_06_a_system_that_restarts_itself_comes_back(self):
+        before = self.lab.run("q", "cat", "/proc/sys/kernel/random/boot_id")
+        self.lab.shell("q", "echo b > /proc/sysrq-trigger", code=None)
+        self.lab.wait_for("q", "firmware", "dhcp", "script", "kernel", "root", seconds=30)
+        self.lab.wait_for("q", "ready", seconds=240)
+        self.assertNotEqual(self.lab.run("q", "cat", "/proc/sys/kernel/random/boot_id"), before)
+
+    def test_07_nothing_is_left_of_them(self):
         self.lab.down()
         self.assert_nothing_left(self.lab)
 

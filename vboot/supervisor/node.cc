@@ -241,6 +241,8 @@ void Node::state_changed(backends::Machine&, backends::MachineState state, const
   } else if (!boot_.settled() && reason != "power cut" && reason != "reset") {
     fail("it went off before it was ready: " + reason, FailedBy::its_end);
   }
+  // A system that restarts itself once it was ready wants to come back, as on any machine.
+  on_again_ = on_again_ || (boot_.stage == Stage::ready && reason == backends::kResetByGuest);
   loop_.cancel(deadline_);
   if (boot_.stage != Stage::failed) {  // of which everybody has been told
     boot_ = BootRecord();

@@ -1,7 +1,7 @@
+#include <qmp/qmp.h>
+
 #include <algorithm>
 #include <vector>
-
-#include <qmp/qmp.h>
 
 namespace qmp {
 namespace {

@@ -1,5 +1,4 @@
 #include <json-c/json.h>
-
 #include <qmp/qmp.h>
 
 namespace qmp {

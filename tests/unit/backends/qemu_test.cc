@@ -5,6 +5,7 @@
 #include "backends/qemu/accelerator.h"
 #include "backends/qemu/qemu_backend.h"
 #include "base/file.h"
+#include "base/process.h"
 
 namespace rookery::backends {
 namespace {
@@ -122,6 +123,10 @@ struct LastChange final : MachineEvents {
 
 BOOST_AUTO_TEST_CASE(what_qemu_says_when_it_refuses_or_dies_is_in_the_reason) {
   const auto folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  const auto other = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  const std::filesystem::path theirs = other.path() / "disk", secret = other.path() / "secret";
+  for (const auto& file : {theirs, secret})
+    BOOST_REQUIRE(write_file(file, file.filename().string()).has_value());
   EventLoop loop(std::make_unique<WallPacer>());
   const auto end_of = [&](const std::string& script) {
     QemuFiles files;
@@ -133,6 +138,7 @@ BOOST_AUTO_TEST_CASE(what_qemu_says_when_it_refuses_or_dies_is_in_the_reason) {
     spec.name = "m";
     spec.memory = mebibytes(16);
     spec.folder = folder.path();
+    spec.hardware.more_arguments = {"-drive", "file=" + theirs.string() + ",if=none"};
     LastChange events;
     auto machine = QemuBackend(loop, Accelerator::tcg, files).create(spec, events).value();
     BOOST_REQUIRE(machine->start().has_value());
@@ -143,6 +149,11 @@ BOOST_AUTO_TEST_CASE(what_qemu_says_when_it_refuses_or_dies_is_in_the_reason) {
   };
   BOOST_TEST(end_of("echo 'qemu: -nosuch: invalid option' >&2; exit 1") ==
              "QEMU: exit code 1: qemu: -nosuch: invalid option");
+  // It reaches the files that its arguments name, and no others of the user's.
+  BOOST_TEST(end_of("/usr/bin/cat " + theirs.string() + " >&2; exit 1") == "QEMU: exit code 1: disk");
+  if (confinement_available())
+    BOOST_TEST(end_of("/usr/bin/cat " + secret.string() + " >&2; exit 1").find("Permission denied") !=
+               std::string::npos);
   BOOST_TEST(end_of("kill -ABRT $$") == "QEMU: killed by signal 6 (Aborted)");
 }
 

@@ -2,6 +2,7 @@
 // -qmp unix:SOCKET,server=on,wait=off) and prints the answer, and the events that came before it. Shows all
 // that a program needs around libqmp: a socket, a clock, and one loop.
 #include <poll.h>
+#include <qmp/qmp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -9,8 +10,6 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
-
-#include <qmp/qmp.h>
 
 int main(int argc, char** argv) {
   const auto arguments = qmp::Value::parse(argc > 3 ? argv[3] : "{}");
