@@ -87,6 +87,9 @@ Result<int> run_down(const LabChoice& lab);
 // action: show, set or clear.
 Result<int> run_fault(const LabChoice& lab, const std::string& action, const std::vector<std::string>& words);
 
+// accelerator: what QEMU uses here and why, as measured.
+Result<int> run_doctor(bool json, const std::function<Result<std::string>()>& accelerator);
+
 struct ImageBuildOptions {
   std::string name = "debian-12";
   bool force = false;

@@ -8,8 +8,10 @@
 #include <cstdio>
 #include <exception>
 
+#include "backends/qemu/accelerator.h"
 #include "backends/qemu/qemu_backend.h"
 #include "backends/uml/uml_backend.h"
+#include "vboot/cli/command_words.h"
 #include "vboot/cli/commands.h"
 
 namespace {
@@ -201,6 +203,44 @@ void add_images(CLI::App& app, Deed& deed) {
   show->callback([=, &deed] { deed = [=] { return run_image_show(*name, *json); }; });
 }
 
+// What the program says of its host and of itself.
+void add_helpers(CLI::App& app, Deed& deed) {
+  auto json = std::make_shared<bool>(false);
+  CLI::App* doctor =
+      app.add_subcommand("doctor", "Whether this host can do what Rookery does, tried and measured");
+  doctor->add_flag("--json", *json, "JSON on standard output");
+  doctor->callback([=, &deed] {
+    deed = [=] {
+      return run_doctor(*json, []() -> Result<std::string> {
+        return backends::choose_accelerator({}).map([](const auto& choice) { return choice.why; });
+      });
+    };
+  });
+
+  auto shell = std::make_shared<std::string>();
+  CLI::App* completion =
+      app.add_subcommand("completion", "Completion for a shell: source <(rookery completion bash)");
+  completion->add_option("shell", *shell, "bash or zsh")->required()->check(CLI::IsMember({"bash", "zsh"}));
+  completion->callback([=, &app, &deed] {
+    deed = [=, &app]() -> Result<int> {
+      fmt::print("{}", *shell == "bash" ? bash_completion(app) : zsh_completion(app));
+      return 0;
+    };
+  });
+
+  auto man = std::make_shared<bool>(false);
+  CLI::App* help =
+      app.add_subcommand("help", "These words, or the manual page: rookery help --man | man -l -");
+  help->add_flag("--man", *man, "As a manual page");
+  help->callback([=, &app, &deed] {
+    deed = [=, &app]() -> Result<int> {
+      fmt::print("{}", *man ? man_page(app, ROOKERY_VERSION)
+                            : app.get_formatter()->make_help(&app, "rookery", CLI::AppFormatMode::Normal));
+      return 0;
+    };
+  });
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Rookery: a cluster of real kernels on one host, booted over a simulated network");
   app.set_version_flag("--version", std::string("rookery ") + ROOKERY_VERSION);
@@ -214,6 +254,7 @@ int run(int argc, char** argv) {
   add_scenarios(app, deed);
   add_clients(app, deed, program);
   add_images(app, deed);
+  add_helpers(app, deed);
   try {
     app.parse(static_cast<int>(dashes - words.begin()), argv);
   } catch (const CLI::ParseError& error) {

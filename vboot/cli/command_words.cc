@@ -1,0 +1,190 @@
+#include "vboot/cli/command_words.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+namespace rookery::vboot {
+namespace {
+
+// Of a running lab, by the program itself.
+constexpr const char* kMachines = "$(rookery ps 2>/dev/null | tail -n +2 | cut -d' ' -f1)";
+
+struct Choice {
+  std::string word, text;
+};
+struct Command {
+  std::string path;  // "fault set"; empty: the program
+  std::string text;
+  std::vector<Choice> choices;  // commands below it, and options
+  bool takes_machines = false;
+};
+
+bool is_of_machines(const CLI::Option& option) {
+  return option.get_positional() && option.get_name().starts_with("machine");
+}
+
+void collect(const CLI::App& app, const std::string& path, std::vector<Command>& commands) {
+  Command command{path, app.get_description(), {}, false};
+  const auto below = app.get_subcommands([](const CLI::App*) { return true; });
+  for (const CLI::App* one : below) command.choices.push_back({one->get_name(), one->get_description()});
+  for (const CLI::Option* option : app.get_options()) {
+    command.takes_machines |= is_of_machines(*option);
+    for (const std::string& name : option->get_lnames())
+      command.choices.push_back({"--" + name, option->get_description()});
+  }
+  commands.push_back(std::move(command));
+  for (const CLI::App* one : below)
+    collect(*one, path.empty() ? one->get_name() : path + " " + one->get_name(), commands);
+}
+
+std::vector<Command> commands_of(const CLI::App& app) {
+  std::vector<Command> commands;
+  collect(app, "", commands);
+  return commands;
+}
+
+// The case that finds out which command the words so far are.
+std::string path_cases(const std::vector<Command>& commands) {
+  std::string text;
+  for (const Command& one : commands) {
+    if (one.path.empty()) continue;
+    const std::size_t last = one.path.rfind(' ');
+    const std::string before = last == std::string::npos ? "" : one.path.substr(0, last);
+    const std::string word = one.path.substr(last == std::string::npos ? 0 : last + 1);
+    text += fmt::format("      \"{} {}\") at=\"{}\" ;;\n", before, word, one.path);
+  }
+  return text;
+}
+
+std::string in_quotes(std::string_view text) {
+  std::string out = "'";
+  for (char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+// groff_man(7): a dot or quote at the start of a line, and each backslash and hyphen, mean something.
+std::string troff(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '\\') {
+      out += "\\e";
+    } else if (c == '-') {
+      out += "\\-";
+    } else {
+      out += c;
+    }
+  }
+  if (out.starts_with('.') || out.starts_with('\'')) out.insert(0, "\\&");
+  return out;
+}
+
+std::string option_words(const CLI::Option& option) {
+  std::string words;
+  for (const std::string& name : option.get_snames()) words += fmt::format("\\fB\\-{}\\fR, ", troff(name));
+  for (const std::string& name : option.get_lnames()) words += fmt::format("\\fB\\-\\-{}\\fR, ", troff(name));
+  words.resize(words.size() - std::min<std::size_t>(words.size(), 2));
+  if (words.empty()) return fmt::format("\\fI{}\\fR", troff(option.get_name()));
+  return option.get_expected_min() > 0 ? words + " \\fIVALUE\\fR" : words;
+}
+
+std::string synopsis(const CLI::App& app, const std::string& path) {
+  std::string text = fmt::format("\\fBrookery {}\\fR", troff(path));
+  bool options = false;
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->get_positional()) {
+      options = true;
+      continue;
+    }
+    const bool several = option->get_expected_max() > 1;
+    const std::string name = fmt::format("\\fI{}\\fR{}", troff(option->get_name()), several ? "..." : "");
+    text += option->get_required() ? " " + name : " [" + name + "]";
+  }
+  return options ? text + " [options]" : text;
+}
+
+void describe(const CLI::App& app, const std::string& path, std::string& text) {
+  const auto below = app.get_subcommands([](const CLI::App*) { return true; });
+  if (!path.empty()) {
+    text += fmt::format(".SS {}\n{}\n", synopsis(app, path), ".PP\n" + troff(app.get_description()) + ".");
+    for (const CLI::Option* option : app.get_options()) {
+      if (option->get_name() == "--help") continue;
+      text += fmt::format(".TP\n{}\n{}\n", option_words(*option), troff(option->get_description()));
+    }
+  }
+  for (const CLI::App* one : below)
+    describe(*one, path.empty() ? one->get_name() : path + " " + one->get_name(), text);
+}
+
+}  // namespace
+
+std::string bash_completion(const CLI::App& app) {
+  const auto commands = commands_of(app);
+  std::string cases;
+  for (const Command& one : commands) {
+    std::string words;
+    for (const Choice& choice : one.choices) words += choice.word + " ";
+    cases +=
+        fmt::format("    \"{}\") words=\"{}{}\" ;;\n", one.path, words, one.takes_machines ? kMachines : "");
+  }
+  return fmt::format(
+      "# Completion of rookery for bash: source <(rookery completion bash)\n"
+      "_rookery() {{\n"
+      "  local at= word words=\n"
+      "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
+      "    case \"$at $word\" in\n{}    esac\n"
+      "  done\n"
+      "  case \"$at\" in\n{}  esac\n"
+      "  COMPREPLY=($(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n"
+      "}}\n"
+      "complete -o default -F _rookery rookery\n",
+      path_cases(commands), cases);
+}
+
+std::string zsh_completion(const CLI::App& app) {
+  const auto commands = commands_of(app);
+  std::string cases;
+  for (const Command& one : commands) {
+    std::string words;
+    for (const Choice& choice : one.choices) words += " " + in_quotes(choice.word + ":" + choice.text);
+    cases += fmt::format("    \"{}\") choices=({}{}) ;;\n", one.path, words,
+                         one.takes_machines ? fmt::format(" ${{(f)\"{}\"}}", kMachines) : "");
+  }
+  return fmt::format(
+      "#compdef rookery\n"
+      "# Completion of rookery for zsh: rookery completion zsh >~/.zfunc/_rookery, with ~/.zfunc in fpath\n"
+      "_rookery() {{\n"
+      "  local at= word\n"
+      "  local -a choices\n"
+      "  for word in \"${{(@)words[2,CURRENT-1]}}\"; do\n"
+      "    case \"$at $word\" in\n{}    esac\n"
+      "  done\n"
+      "  case \"$at\" in\n{}  esac\n"
+      "  _describe rookery choices || _files\n"
+      "}}\n"
+      "compdef _rookery rookery\n",
+      path_cases(commands), cases);
+}
+
+std::string man_page(const CLI::App& app, const std::string& version) {
+  std::string commands;
+  describe(app, "", commands);
+  return fmt::format(
+      ".TH ROOKERY 1 \"\" \"rookery {}\" \"User Commands\"\n"
+      ".SH NAME\nrookery \\- a cluster of real kernels on one host, booted over a simulated network\n"
+      ".SH SYNOPSIS\n\\fBrookery\\fR \\fIcommand\\fR [options]\n"
+      ".SH DESCRIPTION\n{}.\n"
+      ".SH COMMANDS\n{}"
+      ".SH EXIT STATUS\n"
+      ".TP\n0\nIt went as asked.\n"
+      ".TP\n1\nIt was tried and did not come true.\n"
+      ".TP\n2\nThe words or a file given are wrong, or there is no lab to talk to.\n"
+      ".TP\n3\nIt did not happen in time.\n"
+      ".TP\n4\nThe host lacks something, or a file is damaged.\n"
+      ".TP\n5\nTwo runs that had to be the same were not.\n",
+      troff(version), troff(app.get_description()), commands);
+}
+
+}  // namespace rookery::vboot

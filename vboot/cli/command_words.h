@@ -1,0 +1,14 @@
+// The program's words from their one source, the parser that also writes --help: completion for shells, and
+// the manual page. Pure texts.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace rookery::vboot {
+
+std::string bash_completion(const CLI::App& app);
+std::string zsh_completion(const CLI::App& app);
+std::string man_page(const CLI::App& app, const std::string& version);
+
+}  // namespace rookery::vboot

@@ -1,0 +1,166 @@
+// `rookery doctor`: whether this host can do what Rookery does, tried and measured where that is possible.
+// Each line says what was found, and if it is not enough, what to do.
+#include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/command.h"
+#include "base/file.h"
+#include "images/store.h"
+#include "vboot/cli/commands.h"
+#include "vboot/cli/lab_client.h"
+#include "vboot/supervisor/booted_image.h"
+#include "vboot/supervisor/resources.h"
+
+namespace rookery::vboot {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kImage = "debian-12";
+// For a hundred clients, each 18 MiB of memory, 16 descriptors and 12 processes
+// (docs/internals/resources.md).
+constexpr std::uint64_t kClients = 100;
+constexpr Bytes kMemory = mebibytes(18 * kClients + 640);
+constexpr std::uint64_t kDescriptors = 16 * kClients + 128, kProcesses = 12 * kClients + 64;
+
+enum class Found : std::uint8_t { good, less, bad };  // less: something cannot be done, or not as quickly
+
+struct Finding {
+  std::string what;
+  Found found = Found::good;
+  std::string text;
+};
+
+// A kernel without a root device says so when it has come to the end of what it can do: so it runs here.
+Finding user_mode_linux(const fs::path& kernel) {
+  Finding finding{"User-Mode Linux", Found::bad, {}};
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-doctor-");
+  if (!folder) {
+    finding.text = folder.error().message;
+    return finding;
+  }
+  Command command;
+  command.argv = {"timeout",        "-k",           "1",        "20",
+                  kernel.string(),  "mem=32M",      "panic=-1", "con=null",
+                  "con0=fd:0,fd:1", "seccomp=auto", "uml_dir=."};
+  command.folder = folder->path();
+  const auto ran = run_command(command);
+  if (!ran) {
+    finding.text = ran.error().message;
+    return finding;
+  }
+  const std::string said = ran->errors + ran->output;
+  if (said.find("Cannot open root device") == std::string::npos) {
+    const std::string last = said.substr(0, said.find_last_not_of('\n') + 1);
+    finding.text = "its kernel does not come up here: " + last.substr(last.rfind('\n') + 1);
+    return finding;
+  }
+  const bool seccomp = said.find("seccomp filters can be installed...OK") != std::string::npos;
+  finding.found = seccomp ? Found::good : Found::less;
+  finding.text =
+      seccomp ? "a kernel boots, its processes held by seccomp"
+              : "a kernel boots, but by ptrace, which is several times slower: seccomp filters cannot be "
+                "installed here (in a container: its profile forbids them)";
+  return finding;
+}
+
+// The image, and with it the kernel that can be tried.
+void look_at_image(std::vector<Finding>& findings) {
+  const auto store = images::Store::open();
+  const auto image = store ? open_booted_image(kImage, *store) : tl::unexpected<Error>(store.error());
+  if (!image) {
+    findings.push_back({"image", Found::bad, image.error().message});
+    findings.push_back({"User-Mode Linux", Found::less, "not tried: its kernel comes with the image"});
+    return;
+  }
+  findings.push_back({"image", Found::good, fmt::format("{}, whole", kImage)});
+  findings.push_back(user_mode_linux(image->client.kernel));
+}
+
+void look_at_limits(std::vector<Finding>& findings) {
+  const auto host = measure_host("/dev/shm");
+  if (!host) {
+    findings.push_back({"limits", Found::bad, host.error().message});
+    return;
+  }
+  const auto add = [&](std::string what, std::uint64_t there, std::uint64_t wanted, const std::string& unit,
+                       const std::string& remedy) {
+    const bool enough = there >= wanted;
+    findings.push_back(
+        {std::move(what), enough ? Found::good : Found::less,
+         fmt::format("{}{}{}", there, unit,
+                     enough ? "" : fmt::format("; {} clients need {}: {}", kClients, wanted, remedy))});
+  };
+  add("memory", host->memory_available.count >> 20, kMemory.count >> 20, " MiB available", "start fewer");
+  add("/dev/shm", host->memory_files_free.count >> 20, kMemory.count >> 20, " MiB free",
+      "mount -o remount,size=80% /dev/shm (in a container: --shm-size)");
+  add("open files", host->descriptors, kDescriptors, " (hard limit)",
+      "ulimit -Hn, or nofile in limits.conf(5)");
+  add("processes", host->processes, kProcesses, " (nproc, pid_max)",
+      "nproc in limits.conf(5), or sysctl kernel.pid_max=4194304");
+}
+
+// For building images as an ordinary user: mmdebstrap maps a range of ids.
+Finding subordinate_ids() {
+  Finding finding{"subordinate ids", Found::good, "not needed by root"};
+  if (::geteuid() == 0) return finding;
+  const passwd* user = ::getpwuid(::geteuid());
+  const std::string name = user != nullptr ? user->pw_name : "";
+  for (const char* file : {"/etc/subuid", "/etc/subgid"}) {
+    const auto text = read_file(file);
+    if (!name.empty() && text && ("\n" + *text).find("\n" + name + ":") != std::string::npos) continue;
+    return {"subordinate ids", Found::less,
+            fmt::format(
+                "{} has no line for {}; only building an image needs it: usermod --add-subuids 100000-165535 "
+                "--add-subgids 100000-165535 {}",
+                file, name, name)};
+  }
+  finding.text = "there";
+  return finding;
+}
+
+void look_at_programs(std::vector<Finding>& findings) {
+  struct Program {
+    const char *name, *package, *use;
+  };
+  for (const Program& one : {Program{"mmdebstrap", "mmdebstrap", "building an image"},
+                             Program{"mksquashfs", "squashfs-tools", "building an image"},
+                             Program{"xorriso", "xorriso", "building an image"},
+                             Program{"newuidmap", "uidmap", "building an image as an ordinary user"},
+                             Program{"tshark", "tshark", "reading captures (or Wireshark)"}}) {
+    const auto found = find_program(one.name, one.package);
+    findings.push_back(
+        {one.name, found ? Found::good : Found::less,
+         found ? found->string() : fmt::format("apt-get install {}: for {}", one.package, one.use)});
+  }
+}
+
+}  // namespace
+
+Result<int> run_doctor(bool json, const std::function<Result<std::string>()>& accelerator) {
+  std::vector<Finding> findings;
+  look_at_image(findings);
+  const auto chosen = accelerator();
+  findings.push_back({"QEMU", chosen ? Found::good : Found::less,
+                      chosen ? *chosen : "not measured: " + chosen.error().message});
+  look_at_limits(findings);
+  findings.push_back(subordinate_ids());
+  look_at_programs(findings);
+
+  constexpr std::string_view kWords[] = {"good", "less", "bad"};
+  bool bad = false;
+  Json list = Json::array();
+  for (const Finding& one : findings) {
+    const std::string_view word = kWords[static_cast<std::size_t>(one.found)];
+    bad |= one.found == Found::bad;
+    if (!json) fmt::print("{:<5} {:<16} {}\n", word, one.what, one.text);
+    list.add(Json::object().set("what", one.what).set("found", word).set("text", one.text));
+  }
+  if (json) print_json(Json::object().set("findings", std::move(list)));
+  return bad ? static_cast<int>(ErrorKind::infrastructure) : 0;
+}
+
+}  // namespace rookery::vboot
