@@ -14,7 +14,11 @@ using backends::PowerAction;
 
 constexpr Duration kLimit = std::chrono::seconds(60);
 
-const std::vector<std::string> kSubjects{"fake", "uml", "qemu", "qemu-kvm"};
+const std::vector<std::string> kSubjects = [] {
+  std::vector<std::string> names{"fake", "uml", "qemu"};
+  if (host_has_kvm()) names.push_back("qemu-kvm");
+  return names;
+}();
 
 std::unique_ptr<Subject> subject_named(const std::string& name) {
   auto subject = name == "fake"  ? make_fake_subject()

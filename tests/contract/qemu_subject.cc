@@ -117,9 +117,6 @@ class QemuSubject final : public Subject {
   }
 
   std::optional<std::string> unavailable() override {
-    if (accelerator_ == backends::Accelerator::kvm) {
-      if (const auto opens = backends::kvm_opens(); !opens) return opens.error().message;
-    }
     if (const auto able = backend_.probe(); !able) return able.error().message;
     for (const char* tool : {"as", "ld"}) {
       if (const auto found = find_program(tool, "binutils"); !found) return found.error().message;
@@ -171,6 +168,10 @@ class QemuSubject final : public Subject {
 };
 
 }  // namespace
+
+bool host_has_kvm() {
+  return backends::kvm_opens().has_value();
+}
 
 std::unique_ptr<Subject> make_qemu_subject(bool kvm) {
   return std::make_unique<QemuSubject>(kvm ? backends::Accelerator::kvm : backends::Accelerator::tcg);
