@@ -250,9 +250,14 @@ Screen compose(const LiveInput& input, ViewState& view, std::size_t columns, std
   for (const MachineHistory& machine : input.history.machines())
     longest = std::max(longest, machine.name.size());
   const std::size_t room = rows > kHead + kFoot + 1 ? rows - kHead - kFoot : 1;
-  const std::size_t below = room > 8 ? kFailuresMost : 1;
-  view.grid =
-      grid_for(input.history.machines().size(), longest, columns, room > below + 1 ? room - below - 1 : 1);
+  // Failures get their rows, unless a cell for each machine is then out of reach.
+  std::size_t below = room > 8 ? kFailuresMost : 1;
+  const auto grid_above = [&](std::size_t rows_below) {
+    return grid_for(input.history.machines().size(), longest, columns,
+                    room > rows_below + 1 ? room - rows_below - 1 : 1);
+  };
+  view.grid = grid_above(below);
+  if (view.grid.per_cell > 1) view.grid = grid_above(below = 1);
   if (view.inside && view.chosen) {
     inside_rows(input, view, room, screen);
   } else {

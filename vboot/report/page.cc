@@ -238,7 +238,7 @@ std::string timeline(const PageSource& source, Duration end) {
   }
   const double height = height_of(lanes);
   text += "<div class=\"side\" id=\"names\"></div>" +
-          plot("lanes", height, height, end, lane_shapes(history, lanes) + band_shapes(history, height));
+          plot("lanes", height, height, end, lane_shapes(history, lanes));
   text += "<div class=\"side\"></div><div id=\"axis\"></div>";
   const Area traffic = rate_area(history.bytes()), memory = level_area(history.memory());
   text += fmt::format(

@@ -147,8 +147,30 @@ std::vector<Tick> ticks(Duration end) {
   return list;
 }
 
+namespace {
+
+// Behind the lanes a colour, before them only where it begins and ends: what machines do stays to be seen.
+struct Bands {
+  std::string behind, before;
+};
+Bands bands(const History& history, double height) {
+  Bands shapes;
+  for (const FaultSpan& fault : history.faults()) {
+    const double from = milliseconds(fault.began);
+    const double to = milliseconds(fault.ended.value_or(std::max(history.end(), fault.began)));
+    shapes.behind += fmt::format("<rect class=\"band\" x=\"{}\" width=\"{}\" height=\"{}\"/>", number(from),
+                                 number(to - from), number(height));
+    shapes.before += fmt::format("<path class=\"edge\" d=\"M{} 0V{}\"/>", number(from), number(height));
+    shapes.before += fmt::format("<path class=\"edge\" d=\"M{} 0V{}\"/>", number(to), number(height));
+  }
+  return shapes;
+}
+
+}  // namespace
+
 std::string lane_shapes(const History& history, const std::vector<Lane>& lanes) {
-  std::string shapes;
+  const Bands faults = bands(history, height_of(lanes));
+  std::string shapes = faults.behind;
   const double end = milliseconds(std::max(shown_end(history), history.end()));
   for (const Lane& lane : lanes) {
     const MachineHistory& machine = history.machines()[lane.machine];
@@ -167,20 +189,7 @@ std::string lane_shapes(const History& history, const std::vector<Lane>& lanes) 
     }
     shapes += "</g>";
   }
-  return shapes;
-}
-
-std::string band_shapes(const History& history, double height) {
-  std::string shapes;
-  for (const FaultSpan& fault : history.faults()) {
-    const double from = milliseconds(fault.began);
-    const double to = milliseconds(fault.ended.value_or(std::max(history.end(), fault.began)));
-    shapes += fmt::format("<rect class=\"band\" x=\"{}\" width=\"{}\" height=\"{}\"/>", number(from),
-                          number(to - from), number(height));
-    shapes += fmt::format("<path class=\"edge\" d=\"M{0} 0V{1}M{2} 0V{1}\"/>", number(from), number(height),
-                          number(to));
-  }
-  return shapes;
+  return shapes + faults.before;
 }
 
 namespace {
@@ -339,7 +348,7 @@ std::string to_svg(const History& history, std::string_view title, std::string_v
   const double height = height_of(lanes), bottom = y + height + 44 + 2 * (kChart + 28);
   body += fmt::format("<rect class=\"lanes\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>", number(kGutter),
                       number(y), number(kPlot), number(height));
-  body += plot(y, height, end, height, lane_shapes(history, lanes) + band_shapes(history, height));
+  body += plot(y, height, end, height, lane_shapes(history, lanes));
   body += names(history, lanes, y);
   std::string grid;
   for (const Tick& tick : ticks(end)) {

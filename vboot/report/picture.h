@@ -49,10 +49,9 @@ struct Tick {
 };
 std::vector<Tick> ticks(Duration end);
 
-// Of lanes: one group "m<i>" for each machine; of faults: bands over all lanes; of series: an area whose
-// height is 1. x is in milliseconds everywhere.
+// Of lanes: one group "m<i>" for each machine, behind them bands while faults are in force; of series: an
+// area whose height is 1. x is in milliseconds everywhere.
 std::string lane_shapes(const History& history, const std::vector<Lane>& lanes);
-std::string band_shapes(const History& history, double height);
 struct Area {
   std::string shape;
   double most = 0;  // what its height stands for

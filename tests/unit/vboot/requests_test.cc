@@ -31,6 +31,7 @@ BOOST_AUTO_TEST_CASE(every_request_reads_back_as_it_was) {
       WhyRequest{"n7"},
       CaptureRequest{{true, {}}, "/tmp/all.pcapng", std::nullopt},
       CaptureRequest{{false, {"n7"}}, "/tmp/n7.pcapng", std::chrono::seconds(10)},
+      ReportRequest{"/tmp/run.html"},
   };
   std::int64_t id = 0;
   for (const RequestBody& body : bodies) {
@@ -56,7 +57,7 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_verb_action_and_key) {
   BOOST_TEST(why(R"({"id":1,"verb":"powr"})") == "unknown verb 'powr'; did you mean 'power'?");
   BOOST_TEST(why(R"({"id":1,"verb":"frobnicate"})") ==
              "unknown verb 'frobnicate'; verbs are: ps, exec, power, down, console, input, wait, fault, "
-             "why, capture");
+             "why, capture, report");
   BOOST_TEST(why(R"({"id":1,"verb":"capture","all":true,"file":"n7.pcapng"})") ==
              "capture: expected an absolute path in 'file'");
   BOOST_TEST(why(R"({"id":1,"verb":"power","action":"off","all":true})") ==
