@@ -55,6 +55,7 @@ libfmt-dev            text formatting
 libcli11-dev          the command line
 libyaml-cpp-dev       lab files
 libexpected-dev       errors as values
+libncurses-dev        the live view
 libjson-c-dev         JSON
 libtins-dev           names what a network frame holds
 libpcap-dev           which frames a fault is about; needed by libtins
