@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/host_clock.h"
 
 namespace rookery::vboot {
 namespace {
@@ -65,7 +66,9 @@ Status write_reports(const std::vector<std::string>& files, RunningLab& lab, Rec
   PageSource source{recorder.history(), report, texts.command, "", facts(image), texts.files, {}};
   // In virtual time no time of day belongs to the run.
   if (!texts.virtual_time)
-    source.made_at = fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(std::chrono::system_clock::now()));
+    source.made_at = fmt::format(
+        "{:%Y-%m-%d %H:%M:%S} UTC",
+        fmt::gmtime(std::chrono::duration_cast<std::chrono::seconds>(host_clock::time_of_day()).count()));
   for (const auto& node : lab.nodes()) {
     if (node->boot().stage != Stage::failed || source.consoles.size() == kConsoles) continue;
     source.consoles.push_back({node->plan().name, node->console().last_lines(kConsoleLines)});

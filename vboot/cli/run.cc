@@ -13,6 +13,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/host_clock.h"
 #include "images/store.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
@@ -83,7 +84,7 @@ class Runner final : private RunWatcher {
   const BackendFactory& factory_;
   Progress& progress_;
   bool virtual_time_;
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();  // for the report alone
+  Duration began_ = host_clock::monotonic();  // for the report alone
   std::optional<ScenarioPlan> plan_;
   std::optional<images::Store> store_;
   std::optional<BootedImage> image_;
@@ -205,8 +206,7 @@ Status Runner::prepare(RunPlace& place) {
   if (options_.capture.empty()) return {};
   // In virtual time the capture begins in 1970, so that two runs agree.
   netsim::CaptureRules rules;
-  if (!virtual_time_)
-    rules.started_at = std::chrono::system_clock::now().time_since_epoch() - loop_->now().since_start;
+  if (!virtual_time_) rules.started_at = host_clock::time_of_day() - loop_->now().since_start;
   auto capture = netsim::CaptureFile::create(options_.capture, rules);
   if (!capture) return tl::unexpected<Error>(capture.error());
   capture_ = *capture;
@@ -234,7 +234,7 @@ Result<Json> Runner::finish(RunOutcome outcome) {
   RunFigures figures;
   figures.trace = *summary;
   figures.grade = grade_of(plan_->lab, virtual_time_, outcome.dangers);
-  figures.host_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+  figures.host_seconds = seconds(host_clock::monotonic() - began_);
   figures.trace_file = options_.trace;
   figures.replay = replay_command(options_, plan_->lab.seed);
   Json report = run_report(*plan_, scenario_->lab(), outcome, figures);

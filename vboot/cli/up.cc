@@ -16,6 +16,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/host_clock.h"
 #include "base/process.h"
 #include "base/unix_socket.h"
 #include "images/store.h"
@@ -67,7 +68,7 @@ class Supervisor final : private LabEvents {
   Status make_folders();
   backends::Backend* backend(std::string_view name);
   // When the loop's time was zero, since 1970.
-  Duration began() { return std::chrono::system_clock::now().time_since_epoch() - loop_.now().since_start; }
+  Duration began() { return host_clock::time_of_day() - loop_.now().since_start; }
   void take_down();
 
   const UpOptions& options_;

@@ -1,0 +1,21 @@
+// The host's clocks, for what a person or a capture file is told of a run and for nothing that decides
+// anything in one: events have the run's Time (units.h).
+#pragma once
+
+#include <chrono>
+
+#include "base/units.h"
+
+namespace rookery::host_clock {
+
+// Since some beginning that does not change while the host is up.
+inline Duration monotonic() {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
+
+// Since 1970-01-01 00:00 UTC.
+inline Duration time_of_day() {
+  return std::chrono::system_clock::now().time_since_epoch();
+}
+
+}  // namespace rookery::host_clock
