@@ -12,11 +12,11 @@ constexpr unsigned kIcmp = 1, kTcp = 6, kUdp = 17;
 bool begins_a_message(ByteView payload) {
   constexpr std::string_view kBeginnings[] = {
       "HTTP", "GET ", "HEAD", "POST", "PUT ", "NBDM", "IHAV", std::string_view("\x00\x03\xe8\x89", 4)};
-  if (payload.size() < 8) return false;
+  if (payload.size() < 4) return false;
   const std::string_view first = as_text(payload.first(4));
   return std::any_of(std::begin(kBeginnings), std::end(kBeginnings),
                      [&](std::string_view one) { return one == first; }) ||
-         as_text(payload.subspan(4, 4)) == "IHAV";  // behind an NBD client's flags
+         as_text(payload.subspan(4)).starts_with("IHAV");  // behind an NBD client's flags
 }
 
 // The last part of a URL or path: how a script names what DHCP named in full, or the other way round.

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""From a machine that does not boot to the reason in one command; and the commands that look into a running lab."""
+import contextlib
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
+from lab_test import GuestTest, main, program, wait_until  # noqa: E402
+
+
+@contextlib.contextmanager
+def running(words, environment, **pipes):
+    """A command that goes on until it is ended."""
+    with subprocess.Popen(words, env=environment, text=True, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+class Why(GuestTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.lab = cls.session.lab("why", 3)
+        cls.lab.up()
+
+    def why(self, name):
+        return self.lab.rookery("why", name, "--json").json()
+
+    def test_a_machine_that_is_ready(self):
+        answer = self.why("n1")
+        self.assertEqual((answer["cause"], answer["stage"]), ("ready", "ready"))
+        self.assertEqual([reached["stage"] for reached in answer["chain"]],
+                         ["firmware", "dhcp", "script", "kernel", "root", "ready"])
+        self.assertEqual(self.lab.rookery("why").out, f"{self.lab.name}: 4 of 4 machines ready\n")
+
+    def test_a_pulled_cable_with_the_frames_that_show_it(self):
+        capture = self.session.folder / "n2.pcapng"
+        words = [program(), "capture", "--lab", self.lab.name, "n2", "-o", str(capture)]
+        with running(words, self.session.environment, stderr=subprocess.PIPE) as capturing:
+            self.assertIn("capturing to", capturing.stderr.readline())
+            self.assertIn("captured already", self.lab.rookery("capture", "n2", "-o", capture, code=2).err)
+            self.lab.rookery("link", "n2", "down")
+            self.lab.reset("n2")
+            wait_until(lambda: "no OFFER" in self.why("n2")["sentence"], 30, "it has asked in vain")
+            answer = self.why("n2")
+            self.assertEqual(answer["cause"], "link-down")
+            self.assertRegex(answer["sentence"], r"DHCP: \d+ DISCOVER, no OFFER; its link is down since .*\(fault n2.down\)")
+            shown = next(step for step in answer["wire"] if step["what"] == "DHCP DISCOVER")
+            self.lab.rookery("link", "n2", "up")
+            self.lab.wait_for("n2", "ready")
+        wait_until(lambda: not self.lab.rookery("capture", "n2", "-o", self.session.folder / "x", "--for", "1 ms", code=None).code,
+                   10, "the capture has ended with its asker")
+        look = subprocess.run(["tshark", "-r", str(capture), "-Y", f"frame.number=={shown['frame']}"], capture_output=True, text=True)
+        if look.returncode == 0:
+            self.assertIn("DHCP Discover", look.stdout)
+
+    def test_the_boot_server_is_asked_what_it_says(self):
+        command = self.lab.shell("server", "tr '\\0' ' ' </proc/$(pidof dnsmasq | cut -d' ' -f1)/cmdline")
+        self.lab.shell("server", "kill $(pidof dnsmasq); while pidof dnsmasq >/dev/null; do :; done")
+        self.lab.reset("n3")
+        wait_until(lambda: self.why("n3")["cause"] == "no-offer", 30, "why names the silence")
+        self.assert_has(self.lab.rookery("why", "n3").out, "says:\ndnsmasq does not run\n", "no-offer: ", "no OFFER")
+        self.assert_has(self.lab.rookery("why").out, "3 of 4 machines ready", "1 no-offer in the stage dhcp: n3")
+        self.lab.shell("server", command)
+        self.lab.wait_for("n3", "ready")
+
+    def test_logs_show_the_console_and_follow_it(self):
+        self.lab.run("n1", "sh", "-c", "echo a word >/dev/console")
+        self.lab.wait_for_console("n1", "a word")
+        words = [program(), "logs", "--lab", self.lab.name, "-f", "n1"]
+        with running(words, self.session.environment, stdout=subprocess.PIPE) as following:
+            self.lab.run("n1", "sh", "-c", "echo another >/dev/console")
+            for line in following.stdout:
+                if "another" in line:
+                    break
+
+    def test_wrong_words(self):
+        self.assertIn("n99", self.lab.rookery("why", "n99", code=2).err)
+        self.assertIn("n99", self.lab.rookery("link", "n99", "down", code=2).err)
+        self.assertIn("sideways", self.lab.rookery("link", "n1", "sideways", code=2).err)
+        self.assertIn("--for", self.lab.rookery("capture", "n1", "-o", "x", "--for", "soon", code=2).err)
+
+
+class Helpers(GuestTest):
+    def test_the_doctor_boots_a_kernel(self):
+        found = {one["what"]: one for one in self.session.rookery("doctor", "--json").json()["findings"]}
+        self.assertIn("a kernel boots", found["User-Mode Linux"]["text"])
+        self.assertEqual(found["image"]["found"], "good")
+
+    def test_completion_knows_every_command(self):
+        script = self.session.folder / "completion"
+        script.write_text(self.session.rookery("completion", "bash").out)
+        ask = f". {script}; COMP_WORDS=(rookery fault s); COMP_CWORD=2; _rookery; echo ${{COMPREPLY[*]}}"
+        self.assertEqual(subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True).stdout, "show set\n")
+        zsh = self.session.rookery("completion", "zsh").out
+        manual = self.session.rookery("help", "--man").out
+        for command in ("up", "why", "capture", "doctor", "image"):
+            self.assertIn(f"'{command}:", zsh)
+            self.assertIn(f".SS \\fBrookery {command}", manual)
+
+
+if __name__ == "__main__":
+    main()
