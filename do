@@ -356,6 +356,8 @@ bench() {
   tests/bench/switch.sh </dev/null || failed=1
   say "labs${1:+ ($1)}"
   tests/bench/labs.sh "$@" </dev/null || failed=1
+  say "to be watched"
+  tests/bench/faces.py </dev/null || failed=1
   say "virtual time${1:+ ($1)}"
   tests/bench/virtual_time.sh "$@" </dev/null || failed=1
   return "$failed"

@@ -34,6 +34,10 @@ bool went_well(JsonView report) {
   return result.empty() ? list_of(report, "failed").size() == 0 : result == "pass";
 }
 
+std::string in_words(double seconds) {
+  return seconds < 0.1 ? fmt::format("{:.1f} ms", seconds * 1000) : fmt::format("{:.2f} s", seconds);
+}
+
 std::string tile(std::string_view what, std::string_view value, std::string_view more) {
   return fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span><small>{}</small></div>", escaped(value),
                      escaped(what), escaped(more));
@@ -49,11 +53,11 @@ std::string tiles(const PageSource& source) {
   std::string text;
   const double until =
       number_of(source.report, source.report.find("seconds") ? "seconds" : "seconds_to_ready");
-  text += tile("until all were up", fmt::format("{:.2f} s", until), "from the first power-on");
+  text += tile("until all were up", in_words(until), "from the first power-on");
   if (!times.empty()) {
     const auto& [longest, who] = times.back();
-    text += tile("boot of a client, median", fmt::format("{:.2f} s", seconds(times[times.size() / 2].first)),
-                 fmt::format("longest {:.2f} s ({})", seconds(longest), who->name));
+    text += tile("boot of a client, median", in_words(seconds(times[times.size() / 2].first)),
+                 fmt::format("longest {} ({})", in_words(seconds(longest)), who->name));
   }
   const double bytes = static_cast<double>(source.history.bytes().last());
   text += tile(
@@ -240,7 +244,7 @@ std::string timeline(const PageSource& source, Duration end) {
   text += "<div class=\"side\" id=\"names\"></div>" +
           plot("lanes", height, height, end, lane_shapes(history, lanes));
   text += "<div class=\"side\"></div><div id=\"axis\"></div>";
-  const Area traffic = rate_area(history.bytes()), memory = level_area(history.memory());
+  const Area traffic = rate_area(history.bytes()), memory = level_area(history.memory(), end);
   text += fmt::format(
       "<div class=\"side most\">{:.0f} MB/s</div><div class=\"chart\"><span>the boot server "
       "sends</span>{}</div>",

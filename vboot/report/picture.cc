@@ -220,8 +220,9 @@ Area rate_area(const Series& counter) {
   return area(points, values);
 }
 
-Area level_area(const Series& level) {
-  const auto points = level.points();
+Area level_area(const Series& level, Duration until) {
+  auto points = level.points();
+  if (!points.empty()) points.push_back({std::max(until, points.back().at), points.back().value});
   std::vector<double> values;
   for (const auto& point : points) values.push_back(static_cast<double>(point.value));
   return area(points, values);
@@ -358,7 +359,7 @@ std::string to_svg(const History& history, std::string_view title, std::string_v
   }
   body += fmt::format("<path class=\"grid\" d=\"{}\"/>", grid);
   y += height + 44;
-  const Area traffic = rate_area(history.bytes()), memory = level_area(history.memory());
+  const Area traffic = rate_area(history.bytes()), memory = level_area(history.memory(), end);
   body += chart(traffic, "the boot server sends", fmt::format("{:.0f} MB/s", traffic.most / 1e6), y, end);
   y += kChart + 28;
   body += chart(memory, "memory of all guests", fmt::format("{:.0f} MiB", memory.most / 1048576), y, end);

@@ -56,8 +56,8 @@ struct Area {
   std::string shape;
   double most = 0;  // what its height stands for
 };
-Area rate_area(const Series& counter);  // what it grows by in a second
-Area level_area(const Series& level);
+Area rate_area(const Series& counter);                 // what it grows by in a second
+Area level_area(const Series& level, Duration until);  // it stays what it was last
 // The faults that get a line of their own, by that line; the rest has only bands.
 inline constexpr std::size_t kFaultRows = 8;
 std::vector<std::vector<const FaultSpan*>> fault_rows(const History& history);
