@@ -13,6 +13,10 @@ namespace rookery::vboot {
 namespace {
 
 constexpr std::size_t kNamesShown = 8;
+// Whether it runs, and what it wrote of a MAC; with quiet-dhcp it writes of problems only.
+constexpr const char* kAskDnsmasq =
+    "pidof dnsmasq >/dev/null || echo dnsmasq does not run; "
+    "grep -i -e \"$1\" /run/rookery/dnsmasq.log | tail -n 3";
 constexpr Duration kServerPatience = std::chrono::seconds(5);
 
 double number_of(JsonView object, std::string_view key) {
@@ -76,10 +80,7 @@ std::string server_words(ControlClient& client, JsonView report) {
   if (std::find(std::begin(kCauses), std::end(kCauses), cause) == std::end(kCauses)) return {};
   ExecRequest request;
   request.machines.names = {text_of(report, "boot_server")};
-  request.argv = {"sh", "-c",
-                  "pidof dnsmasq >/dev/null || echo dnsmasq does not run; "
-                  "grep -i -e \"$1\" /run/rookery/dnsmasq.log | tail -n 3",
-                  "sh", text_of(report, "mac")};
+  request.argv = {"sh", "-c", kAskDnsmasq, "sh", text_of(report, "mac")};
   request.timeout = kServerPatience;
   std::string said;
   const auto asked = client.stream(request, [&](const ControlEvent& event) -> Status {
