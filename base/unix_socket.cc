@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -82,6 +83,25 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog) {
 
 UniqueFd accept_unix(int listener) {
   return UniqueFd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
+bool send_with_files(int socket, ByteView message, std::span<const int> files, int flags) {
+  if (files.size() > kFilesPerMessage) bug("more descriptors than a message carries");
+  iovec part{const_cast<std::uint8_t*>(message.data()), message.size()};  // not written to
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kFilesPerMessage * sizeof(int))> control{};
+  if (!files.empty()) {
+    header.msg_control = control.data();
+    header.msg_controllen = CMSG_SPACE(files.size_bytes());
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(files.size_bytes());
+    std::memcpy(CMSG_DATA(rights), files.data(), files.size_bytes());
+  }
+  return ::sendmsg(socket, &header, flags | MSG_NOSIGNAL) == static_cast<ssize_t>(message.size());
 }
 
 }  // namespace rookery

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -17,5 +19,10 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog = 12
 Result<UniqueFd> connect_unix(const std::filesystem::path& path);
 // The next peer, non-blocking; an empty descriptor if nobody waits.
 UniqueFd accept_unix(int listener);
+
+// Sends a message in one piece, with descriptors that the peer gets copies of (at most kFilesPerMessage).
+// False, with errno, if it could not be sent whole. `flags` as send(2)'s, beside MSG_NOSIGNAL.
+inline constexpr std::size_t kFilesPerMessage = 8;
+bool send_with_files(int socket, ByteView message, std::span<const int> files, int flags = 0);
 
 }  // namespace rookery

@@ -165,23 +165,9 @@ class Driver final : public Cable {
     ask(vhost_user::Request::vring_kick, ByteWriter().le32(queue).le32(0).take());
   }
   void ask(vhost_user::Request request, const ByteBuffer& payload, int fd = -1) {
-    ByteBuffer message = vhost_user::encode(static_cast<std::uint32_t>(request), 0, payload);
-    iovec part{message.data(), message.size()};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-    if (fd >= 0) {
-      header.msg_control = control;
-      header.msg_controllen = sizeof control;
-      cmsghdr* rights = CMSG_FIRSTHDR(&header);
-      rights->cmsg_level = SOL_SOCKET;
-      rights->cmsg_type = SCM_RIGHTS;
-      rights->cmsg_len = CMSG_LEN(sizeof fd);
-      std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-    }
-    if (::sendmsg(socket_.get(), &header, MSG_NOSIGNAL) != static_cast<ssize_t>(message.size()))
-      give_up("our switch does not listen any more");
+    const ByteBuffer message = vhost_user::encode(static_cast<std::uint32_t>(request), 0, payload);
+    const std::span<const int> files(&fd, fd >= 0 ? 1 : 0);
+    if (!send_with_files(socket_.get(), message, files)) give_up("our switch does not listen any more");
   }
 
   UniqueFd socket_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -112,7 +113,6 @@ void Controller::handle(const Message& message) {
   }
 }
 
-// The acknowledgement carries the segment and a file for the guest's log, which it closes.
 Status Controller::start(std::uint32_t sequence) {
   if (segment_ != nullptr) ::munmap(std::exchange(segment_, nullptr), shared::kSize);
   const UniqueFd file(::memfd_create("rookery-time", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -154,24 +154,12 @@ void Controller::run(Time now) {
 }
 
 void Controller::send(const Message& message, const UniqueFd* segment) {
-  ByteBuffer bytes = encode(message);
-  iovec part{bytes.data(), bytes.size()};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
-  if (segment != nullptr) {
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(2 * sizeof(int));
-    const std::array<int, 2> files{segment->get(), segment->get()};
-    std::memcpy(CMSG_DATA(rights), files.data(), sizeof files);
-  }
+  // The acknowledgement of a start carries the segment, and a file for the guest's log, which it closes.
+  std::array<int, 2> files{};
+  if (segment != nullptr) files.fill(segment->get());
   // Lost only if the guest is gone, which its process tells.
-  (void)!::sendmsg(connection_.get(), &header, MSG_NOSIGNAL);
+  (void)send_with_files(connection_.get(), encode(message),
+                        std::span(files).first(segment != nullptr ? 2 : 0));
 }
 
 }  // namespace rookery::backends::time_travel

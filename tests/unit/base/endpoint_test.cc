@@ -37,21 +37,8 @@ struct Driver {
 
   void send(std::uint32_t request, ByteView payload, int fd = -1, std::uint32_t flags = 0) {
     const ByteBuffer message = encode(request, flags, payload);
-    iovec part{const_cast<std::uint8_t*>(message.data()), message.size()};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-    if (fd >= 0) {
-      header.msg_control = control;
-      header.msg_controllen = sizeof control;
-      cmsghdr* rights = CMSG_FIRSTHDR(&header);
-      rights->cmsg_level = SOL_SOCKET;
-      rights->cmsg_type = SCM_RIGHTS;
-      rights->cmsg_len = CMSG_LEN(sizeof fd);
-      std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-    }
-    BOOST_REQUIRE(::sendmsg(socket.get(), &header, MSG_NOSIGNAL) == static_cast<ssize_t>(message.size()));
+    const std::span<const int> files(&fd, fd >= 0 ? 1 : 0);
+    BOOST_REQUIRE(send_with_files(socket.get(), message, files));
   }
   void send(Request request, ByteView payload = {}, int fd = -1, std::uint32_t flags = 0) {
     send(static_cast<std::uint32_t>(request), payload, fd, flags);

@@ -57,21 +57,8 @@ struct Guest {
 
   void ask(Request request, const ByteBuffer& payload, int fd = -1) {
     const ByteBuffer message = vhost_user::encode(static_cast<std::uint32_t>(request), 0, payload);
-    iovec part{const_cast<std::uint8_t*>(message.data()), message.size()};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-    if (fd >= 0) {
-      header.msg_control = control;
-      header.msg_controllen = sizeof control;
-      cmsghdr* rights = CMSG_FIRSTHDR(&header);
-      rights->cmsg_level = SOL_SOCKET;
-      rights->cmsg_type = SCM_RIGHTS;
-      rights->cmsg_len = CMSG_LEN(sizeof fd);
-      std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-    }
-    BOOST_REQUIRE(::sendmsg(socket.get(), &header, MSG_NOSIGNAL) == static_cast<ssize_t>(message.size()));
+    const std::span<const int> files(&fd, fd >= 0 ? 1 : 0);
+    BOOST_REQUIRE(send_with_files(socket.get(), message, files));
   }
   // Tells the device, and lets it work until it has answered (which it does in order).
   void kick(std::uint32_t queue) {
