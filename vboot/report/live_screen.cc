@@ -66,8 +66,8 @@ void head(const LiveInput& input, std::size_t columns, Screen& screen) {
                    ready == history.clients() ? Paint::good : Paint::strong, std::nullopt, false}};
   if (failed > 0) state.push_back({fmt::format("  {} failed", failed), Paint::bad, std::nullopt, false});
   if (const auto left = history.time_left(input.now))
-    state.push_back({fmt::format("  ~{:.0f} s left", std::max(1.0, seconds(*left))), Paint::plain,
-                     std::nullopt, false});
+    state.push_back(
+        {fmt::format("  ~{:.0f} s left", std::max(1.0, seconds(*left))), Paint::plain, std::nullopt, false});
   constexpr Duration kLately = std::chrono::seconds(1);
   state.push_back({fmt::format("  {:.1f} MB/s  {:.0f} frames/s  {:.0f} MB sent  {:.0f} MiB",
                                history.bytes().rate(kLately) / 1e6, history.frames().rate(kLately),
@@ -266,9 +266,9 @@ Screen compose(const LiveInput& input, ViewState& view, std::size_t columns, std
     if (rows > screen.size() + kFoot) foot(input, std::min(below, rows - screen.size() - kFoot), screen);
   }
   screen.resize(rows > 0 ? rows - 1 : 0);
-  std::string keys =
-      view.inside ? " ←→ others   Esc: back   f: next that failed   q: leave the view"
-                  : " arrows, Enter: look into one   f: next that failed   q: leave   Ctrl-C: down";
+  std::string keys = view.inside
+                         ? " ←→ others   Esc: back   f: next that failed   q: leave the view"
+                         : " arrows, Enter: look into one   f: next that failed   q: leave   Ctrl-C: down";
   if (view.grid.per_cell > 1 && !view.inside)
     keys = fmt::format(" each cell is {} machines  {}", view.grid.per_cell, keys);
   screen.push_back({{keys, Paint::soft, std::nullopt, false}});
