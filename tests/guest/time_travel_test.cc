@@ -77,6 +77,17 @@ class Run final : private LabEvents {
     BOOST_TEST((ended->has_value() && **ended == 0), script << ": " << said);
     return said;
   }
+  // Five seconds without any time for it; then it goes on.
+  void freeze_and_thaw(std::string_view machine) {
+    backends::Pausing& pausing = *lab_->find(machine)->machine().pausing();
+    BOOST_REQUIRE(pausing.freeze().has_value());
+    loop_.run_until([] { return false; }, std::chrono::seconds(5));
+    BOOST_REQUIRE(pausing.thaw().has_value());
+  }
+  void slow(std::string_view machine, Duration gap) {
+    BOOST_REQUIRE(lab_->find(machine)->machine().pausing()->slow(gap).has_value());
+  }
+  Time now() const { return loop_.now(); }
   // What the machines' consoles said of instructions that no kernel sees.
   const std::vector<images::ConsoleNotice>& notices() const { return notices_; }
   // Lets a machine restart itself; returns what became of the command.
@@ -252,6 +263,30 @@ BOOST_AUTO_TEST_CASE(a_guest_that_reboots_is_taken_back_and_the_run_stays_the_sa
   const Outcome second = run(image, 7, true, true);
   BOOST_TEST(first.digest == second.digest, "two runs with the seed 7 differ; " << kAgain);
   BOOST_TEST(first.digest != run(image, 7).digest);
+}
+
+BOOST_AUTO_TEST_CASE(a_frozen_machine_goes_on_when_it_is_thawed_and_a_slow_one_gets_there) {
+  const BootedImage image = image_or_skip();
+  std::vector<std::string> digests;
+  for (int i = 0; i < 2; ++i) {
+    Run run(image, 7);
+    run.boot();
+    run.freeze_and_thaw("n1");
+    run.shell("n1", "sleep 1");
+    run.freeze_and_thaw("server");  // whom everybody reads from
+    run.shell("n1", "dpkg -l");
+    run.shell("n2", "sleep 0.1");  // from here on nothing has to be fetched for it
+    const Time before = run.now();
+    run.shell("n2", "sleep 0.1");
+    const Time between = run.now();
+    run.slow("n2", std::chrono::milliseconds(50));
+    run.shell("n2", "sleep 0.1");
+    BOOST_TEST(((run.now() - between) > (between - before)));
+    const Outcome outcome = run.outcome();
+    BOOST_TEST(outcome.failures == "");
+    digests.push_back(outcome.digest);
+  }
+  BOOST_TEST(digests[0] == digests[1], "two runs with the seed 7 differ; " << kAgain);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
