@@ -42,6 +42,8 @@ std::string secure_conf(const LabPlan& plan) {
   return fmt::format(
       "# lighttpd of the boot server of lab {0}, for HTTPS: what is there by HTTP, and the lab's SSH key.\n"
       "server.modules = (\"mod_alias\", \"mod_openssl\", \"mod_staticfile\")\n"
+      // Debian 12's curl (7.88) now and then takes the end of a stream for a broken one.
+      "server.feature-flags = (\"server.h2proto\" => \"disable\")\n"
       "server.compat-module-load = \"disable\"\n"
       "server.bind = \"127.0.0.1\"\n"
       "server.port = 443\n"
