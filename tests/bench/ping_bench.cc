@@ -1,7 +1,7 @@
 // The public reference controller's workload: N bare kernels on one switch boot, ping each other three times,
 // sleep for half a minute and power off, all in virtual time. One line of JSON.
 //
-//   bench_pings KERNEL INITRAMFS N
+//   bench_pings KERNEL INITRAMFS N [--one-by-one]
 #include <fmt/format.h>
 
 #include <chrono>
@@ -18,8 +18,9 @@ namespace {
 
 constexpr Duration kCable = std::chrono::microseconds(100);
 
-LockstepRules rules() {
+LockstepRules rules_of(bool side_by_side) {
   LockstepRules rules;
+  rules.side_by_side = side_by_side;
   rules.lookahead = kCable;
   return rules;
 }
@@ -57,11 +58,11 @@ struct Guest final : backends::MachineEvents {
   bool ended = false;
 };
 
-int run(const char* kernel, const char* initramfs, unsigned count) {
+int run(const char* kernel, const char* initramfs, unsigned count, bool side_by_side) {
   const auto begin = std::chrono::steady_clock::now();
   const auto folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-bench-").value();
   const auto memory = TemporaryFolder::make("/dev/shm", "rookery-bench-").value();
-  EventLoop loop(std::make_unique<LockstepPacer>(rules(), [](const auto& who) {
+  EventLoop loop(std::make_unique<LockstepPacer>(rules_of(side_by_side), [](const auto& who) {
     fmt::print(stderr, "{} never yields\n", who.front());
     std::exit(3);
   }));
@@ -98,6 +99,7 @@ int run(const char* kernel, const char* initramfs, unsigned count) {
 }  // namespace rookery
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
-  return rookery::run(argv[1], argv[2], static_cast<unsigned>(std::atoi(argv[3])));
+  const bool one_by_one = argc == 5 && std::string_view(argv[4]) == "--one-by-one";
+  if (argc != 4 && !one_by_one) return 2;
+  return rookery::run(argv[1], argv[2], static_cast<unsigned>(std::atoi(argv[3])), !one_by_one);
 }
