@@ -1,10 +1,10 @@
 // Any bytes from a QMP peer, cut anywhere, with commands given in between: nothing crashes, and every command
 // is answered exactly once.
+#include <qmp/qmp.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-
-#include <qmp/qmp.h>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;

@@ -58,10 +58,11 @@ BOOST_AUTO_TEST_CASE(builds_without_root_unless_it_is_root) {
   BOOST_TEST(has(false, "--mode=unshare"));
   BOOST_TEST(has(true, "--mode=root"));
   BOOST_TEST(has(false, "--aptopt=Acquire::http::Proxy \"http://proxy.example\";"));
-  BOOST_TEST(has(false,
-                 "--include=busybox-static,curl,dnsmasq-base,iproute2,ipxe,kmod,lighttpd,lighttpd-mod-openssl,"
-                 "media-types,nbdkit,"
-                 "openssh-client,openssh-server,openssl,procps"));
+  BOOST_TEST(
+      has(false,
+          "--include=busybox-static,curl,dnsmasq-base,iproute2,ipxe,kmod,lighttpd,lighttpd-mod-openssl,"
+          "media-types,nbdkit,"
+          "openssh-client,openssh-server,openssl,procps"));
   const auto argv = mmdebstrap_command(recipe, false, {}, "sources", "destination");
   BOOST_TEST(argv.at(argv.size() - 3) == "bookworm");
   BOOST_TEST(argv.at(argv.size() - 2) == "destination");

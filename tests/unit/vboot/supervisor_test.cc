@@ -3,11 +3,11 @@
 #include "backends/fake/fake_backend.h"
 #include "base/file.h"
 #include "vboot/supervisor/agent_client.h"
-#include "vboot/watch/boot_record.h"
 #include "vboot/supervisor/console_log.h"
 #include "vboot/supervisor/report.h"
 #include "vboot/supervisor/resources.h"
 #include "vboot/supervisor/running_lab.h"
+#include "vboot/watch/boot_record.h"
 
 namespace rookery::vboot {
 namespace {
@@ -136,9 +136,10 @@ BOOST_AUTO_TEST_CASE(a_machine_that_hangs_is_given_up_at_its_deadline) {
   BOOST_REQUIRE(t.lab->start().has_value());
   BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
   BOOST_TEST((t.loop.now() == Time{S(30)}));
-  BOOST_TEST(t.lab->summary().failed.at(0).reason ==
-             "not ready after 30 s; it is still in the stage firmware; it has sent nothing on its cable since its "
-             "power-on at 0.000 s");
+  BOOST_TEST(
+      t.lab->summary().failed.at(0).reason ==
+      "not ready after 30 s; it is still in the stage firmware; it has sent nothing on its cable since its "
+      "power-on at 0.000 s");
 }
 
 BOOST_AUTO_TEST_CASE(a_machine_that_powers_itself_off_too_early_has_failed) {
