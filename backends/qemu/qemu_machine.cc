@@ -32,7 +32,7 @@ struct Pipe {
   }
 };
 
-// The files that a user's own arguments name: '-drive', 'file=/home/me/disk,if=virtio'.
+// The files that a user's own arguments name: '-drive', 'file=/srv/disk,if=virtio'.
 std::vector<fs::path> files_named_in(const std::vector<std::string>& arguments) {
   std::vector<fs::path> files;
   for (const std::string& argument : arguments) {
