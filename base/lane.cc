@@ -19,10 +19,8 @@ Lane::~Lane() {
   *alive_ = false;
 }
 
-void Lane::enter_at(Time time, Action action) {
-  const auto later = std::upper_bound(items_.begin(), items_.end(), time,
-                                      [](Time t, const Item& item) { return t < item.time; });
-  items_.insert(later, Item{time, std::move(action)});
+void Lane::enter(Action action) {
+  items_.push_back(Item{loop_.now(), std::move(action)});
   plan();
 }
 

@@ -58,10 +58,9 @@ class Lane {
   void detach(LaneDevice& device) { std::erase(devices_, &device); }
   void set_runner(LaneRunner* runner) { runner_ = runner; }
 
-  void enter(Action action) { enter_at(loop_.now(), std::move(action)); }  // from the loop
-  void enter_at(Time time, Action action);  // from the lane itself: a device that answers later
-  void leave(Action action);                // from the lane, into the loop
-  void poke() { poked_ = true; }            // a device has something to announce
+  void enter(Action action);      // from the loop
+  void leave(Action action);      // from the lane, into the loop
+  void poke() { poked_ = true; }  // a device has something to announce
 
   // The runner's: the guest begins to run by itself (a process that was just started, or is dying; from the
   // loop or from what has entered), yields with the time at which it wants to go on, or has ended.
@@ -102,7 +101,7 @@ class Lane {
 
   Time now_{};
   std::optional<Time> wants_;
-  std::deque<Item> items_;  // by time
+  std::deque<Item> items_;  // by time, as the loop's goes
   Hold hold_;               // while the guest runs
   EventId wake_;
   Time wake_at_{};

@@ -45,7 +45,6 @@ constexpr std::uint64_t kFeatureProtocolFeatures = 1ull << 30;
 constexpr std::uint64_t kFeatureVersion1 = 1ull << 32;
 
 enum ProtocolFeature : std::uint64_t {
-  kProtocolReplyAck = 1ull << 3,
   kProtocolSlaveReq = 1ull << 5,
   kProtocolConfig = 1ull << 9,
   kProtocolInbandNotifications = 1ull << 14,

@@ -9,7 +9,6 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 
 #include "base/unix_socket.h"
 
@@ -38,6 +37,7 @@ Result<std::unique_ptr<Controller>> Controller::listen(EventLoop& loop, const st
   auto listener = listen_unix(socket);
   if (!listener) return tl::unexpected<Error>(listener.error());
   std::unique_ptr<Controller> controller(new Controller(loop, socket, lane));
+  ROOKERY_TRY(controller->make_segment());
   controller->listener_ = std::move(*listener);
   controller->listener_watch_ = loop.watch(controller->listener_.get(), EPOLLIN,
                                            [raw = controller.get()](std::uint32_t) { raw->accept(); });
@@ -95,9 +95,7 @@ void Controller::readable() {
 void Controller::handle(const Message& message) {
   switch (message.operation) {
     case Operation::start:
-      started_ = lane_.now();
-      if (const auto made = start(message.sequence); !made) bug(made.error().message);
-      return;
+      return start(message.sequence);
     case Operation::wait:  // with shared memory nobody acknowledges it
       return waits(message.time);
     case Operation::get_time_of_day:
@@ -112,27 +110,32 @@ void Controller::handle(const Message& message) {
   }
 }
 
-Status Controller::start(std::uint32_t sequence) {
-  if (segment_ != nullptr) ::munmap(std::exchange(segment_, nullptr), shared::kSize);
-  const UniqueFd file(::memfd_create("rookery-time", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file || ::ftruncate(file.get(), shared::kSize) != 0) return fail_errno("no memory for a guest's time");
+Status Controller::make_segment() {
+  segment_file_ = UniqueFd(::memfd_create("rookery-time", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!segment_file_ || ::ftruncate(segment_file_.get(), shared::kSize) != 0)
+    return fail_errno("no memory for a guest's time");
   // A segment that a guest could shrink would take us with it.
-  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+  if (::fcntl(segment_file_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
     return fail_errno("cannot seal a guest's time");
-  void* mapped = ::mmap(nullptr, shared::kSize, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  void* mapped = ::mmap(nullptr, shared::kSize, PROT_READ | PROT_WRITE, MAP_SHARED, segment_file_.get(), 0);
   if (mapped == MAP_FAILED) return fail_errno("no memory for a guest's time");
   segment_ = static_cast<std::uint8_t*>(mapped);
+  return {};
+}
+
+// The acknowledgement carries the segment, and a file for the guest's log, which it closes.
+void Controller::start(std::uint32_t sequence) {
+  started_ = lane_.now();
+  std::fill_n(segment_, shared::kSize, std::uint8_t{0});
   store(segment_, shared::kVersionAt, shared::kVersion);
   store(segment_, shared::kLengthAt, static_cast<std::uint32_t>(shared::kSize));
   store(segment_, shared::kMaxClientsAt, std::uint16_t{1});
   store(segment_, shared::kFreeUntilAt, static_cast<std::uint64_t>(kOnItsOwn.count()));
-  send({Operation::ack, sequence, 0}, &file);
-  return {};
+  send({Operation::ack, sequence, 0}, std::array{segment_file_.get(), segment_file_.get()});
 }
 
 void Controller::waits(std::uint64_t guest_now) {
   if (!lane_.running()) return;  // said twice: nothing is owed
-  if (segment_ == nullptr) return lane_.yielded(lane_.now(), std::nullopt);
   // The longest that it may have gone, whatever it says.
   const Time latest = lane_.now() + kOnItsOwn;
   const Time now = guest_now < kNever ? std::min(started_ + Duration(guest_now), latest) : latest;
@@ -145,20 +148,16 @@ void Controller::waits(std::uint64_t guest_now) {
 }
 
 void Controller::set_clock(Time now) {
-  if (segment_ != nullptr) store(segment_, shared::kCurrentTimeAt, guest_time(now));
+  store(segment_, shared::kCurrentTimeAt, guest_time(now));
 }
 
 void Controller::run(Time now) {
   send({Operation::run, static_cast<std::uint32_t>(kOnItsOwn.count()), guest_time(now)});
 }
 
-void Controller::send(const Message& message, const UniqueFd* segment) {
-  // The acknowledgement of a start carries the segment, and a file for the guest's log, which it closes.
-  std::array<int, 2> files{};
-  if (segment != nullptr) files.fill(segment->get());
+void Controller::send(const Message& message, std::span<const int> files) {
   // Lost only if the guest is gone, which its process tells.
-  (void)send_with_files(connection_.get(), encode(message),
-                        std::span(files).first(segment != nullptr ? 2 : 0));
+  (void)send_with_files(connection_.get(), encode(message), files);
 }
 
 }  // namespace rookery::backends::time_travel

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 
 #include "backends/uml/time_travel/protocol.h"
 #include "base/lane.h"
@@ -37,12 +38,13 @@ class Controller final : private LaneRunner {
   void accept();
   void readable();
   void handle(const Message& message);
-  Status start(std::uint32_t sequence);
+  Status make_segment();
+  void start(std::uint32_t sequence);
   void waits(std::uint64_t guest_now);
   void set_clock(Time now) override;
   void run(Time now) override;
   std::uint64_t guest_time(Time time) const { return static_cast<std::uint64_t>((time - started_).count()); }
-  void send(const Message& message, const UniqueFd* segment = nullptr);
+  void send(const Message& message, std::span<const int> files = {});
 
   EventLoop& loop_;
   std::filesystem::path path_;
@@ -51,7 +53,8 @@ class Controller final : private LaneRunner {
   Watch listener_watch_, connection_watch_;
   ByteBuffer input_;
   Time started_{};  // the guest's own zero
-  std::uint8_t* segment_ = nullptr;
+  UniqueFd segment_file_;
+  std::uint8_t* segment_ = nullptr;  // one for the machine; each guest that starts finds it new
 };
 
 }  // namespace rookery::backends::time_travel
