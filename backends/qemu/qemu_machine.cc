@@ -8,8 +8,8 @@
 #include <array>
 #include <cerrno>
 
-#include "backends/qemu/qemu_pausing.h"
 #include "backends/qemu/qmp_link.h"
+#include "backends/stop_and_go.h"
 #include "base/process.h"
 
 namespace rookery::backends {
@@ -80,7 +80,7 @@ class QemuMachine final : public Machine {
   std::vector<std::string> arguments_;
   QemuFiles files_;
   std::unique_ptr<QmpLink> link_;
-  std::unique_ptr<QemuPausing> pausing_;
+  std::unique_ptr<StopAndGo> pausing_;
   std::unique_ptr<ChildProcess> process_;
   Pipe input_, output_, errors_;
   Watch output_watch_, errors_watch_;
@@ -96,7 +96,13 @@ Status QemuMachine::prepare() {
                               [this](const qmp::Event& event) { qmp_event(event); });
   if (!link) return tl::unexpected<Error>(link.error());
   link_ = std::move(*link);
-  pausing_ = std::make_unique<QemuPausing>(loop_, *link_);
+  pausing_ = std::make_unique<StopAndGo>(loop_, [this](bool stop, Action done) {
+    link_->execute({.name = stop ? "stop" : "cont", .arguments = {}},
+                   [done = std::move(done)](const qmp::Reply& reply) {
+                     // What ended the conversation ends the machine too, or is told by it.
+                     if (std::holds_alternative<qmp::Value>(reply)) done();
+                   });
+  });
   if (spec_.hardware.firmware != Firmware::uefi) return {};
   // What firmware remembers is the machine's own, and stays from one start to the next.
   std::error_code error;

@@ -5,9 +5,11 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <fstream>
+#include <optional>
 
-#include "backends/uml/pausing.h"
+#include "backends/stop_and_go.h"
 #include "backends/uml/time_travel/controller.h"
 #include "base/process.h"
 
@@ -24,10 +26,34 @@ constexpr const char* kTimeTravelName = "time";
 constexpr int kVirtioNet = 1;
 constexpr int kVirtioBlock = 2;
 
+// In lockstep: by the time that the lane grants.
+class LanePausing final : public Pausing {
+ public:
+  explicit LanePausing(Lane& lane) : lane_(lane) {}
+  Status freeze() override {
+    lane_.freeze();
+    return {};
+  }
+  Status thaw() override {
+    lane_.thaw();
+    return {};
+  }
+  Status slow(Duration gap) override {
+    if (gap.count() < 0) return fail(ErrorKind::usage, "a gap between two turns cannot be negative");
+    lane_.set_gap(gap);
+    return {};
+  }
+
+ private:
+  Lane& lane_;
+};
+
 class UmlMachine final : public Machine, private LaneDevice {
  public:
   UmlMachine(EventLoop& loop, MachineSpec spec, MachineEvents& events)
-      : loop_(loop), spec_(std::move(spec)), events_(events), pausing_(loop, spec_.lane) {}
+      : loop_(loop), spec_(std::move(spec)), events_(events) {
+    if (spec_.lane != nullptr) lane_pausing_.emplace(*spec_.lane);
+  }
   ~UmlMachine() override {
     loop_.cancel(restart_);
     if (spec_.lane != nullptr) spec_.lane->detach(*this);
@@ -40,7 +66,10 @@ class UmlMachine final : public Machine, private LaneDevice {
   MachineState state() const override { return state_; }
   void console_input(std::string_view bytes) override;
   std::vector<pid_t> processes() const override;
-  Pausing* pausing() override { return &pausing_; }
+  Pausing* pausing() override {
+    if (lane_pausing_) return &*lane_pausing_;
+    return &stop_and_go_;
+  }
 
  private:
   void pull_the_plug();
@@ -54,7 +83,11 @@ class UmlMachine final : public Machine, private LaneDevice {
   MachineSpec spec_;
   MachineEvents& events_;
   std::unique_ptr<time_travel::Controller> time_;
-  UmlPausing pausing_;
+  std::optional<LanePausing> lane_pausing_;
+  StopAndGo stop_and_go_{loop_, [this](bool stop, const Action& done) {
+                           process_->signal_all(stop ? SIGSTOP : SIGCONT);
+                           done();
+                         }};
   std::unique_ptr<ChildProcess> process_;
   UniqueFd console_out_, console_in_;
   Watch console_watch_;
@@ -117,7 +150,7 @@ Status UmlMachine::start() {
     return tl::unexpected<Error>(std::move(started.error()).while_doing("starting " + spec_.name));
   }
   process_ = std::move(*started);
-  pausing_.started(*process_);
+  if (!lane_pausing_) stop_and_go_.started();
   console_watch_ = loop_.watch(console_out_.get(), EPOLLIN, [this](std::uint32_t) { read_console(); });
   state_ = MachineState::running;
   cut_ = reset_ = false;
@@ -163,7 +196,7 @@ void UmlMachine::exited(ExitStatus status) {
 }
 
 void UmlMachine::finish(ExitStatus status) {
-  pausing_.ended();
+  if (!lane_pausing_) stop_and_go_.ended();
   const bool expected = cut_ || status.clean();
   state_ = expected ? MachineState::off : MachineState::failed;
   const std::string reason = reset_           ? "reset"

@@ -1,4 +1,4 @@
-#include "backends/qemu/qemu_pausing.h"
+#include "backends/stop_and_go.h"
 
 namespace rookery::backends {
 namespace {
@@ -8,38 +8,38 @@ constexpr Duration kTurn = std::chrono::milliseconds(1);
 
 }  // namespace
 
-Status QemuPausing::freeze() {
+Status StopAndGo::freeze() {
   frozen_ = true;
   apply();
   return {};
 }
 
-Status QemuPausing::thaw() {
+Status StopAndGo::thaw() {
   frozen_ = false;
   apply();
   return {};
 }
 
-Status QemuPausing::slow(Duration gap) {
+Status StopAndGo::slow(Duration gap) {
   if (gap.count() < 0) return fail(ErrorKind::usage, "a gap between two turns cannot be negative");
   gap_ = gap;
   apply();
   return {};
 }
 
-void QemuPausing::started() {
+void StopAndGo::started() {
   running_ = true;
   stopped_ = false;
   apply();
 }
 
-void QemuPausing::ended() {
+void StopAndGo::ended() {
   running_ = telling_ = false;
   loop_.cancel(std::exchange(turn_, {}));
 }
 
-// One command at a time; what is wanted by then is looked at when its answer is there.
-void QemuPausing::apply() {
+// One at a time; what is wanted by then is looked at when that is done.
+void StopAndGo::apply() {
   if (!running_ || telling_) return;
   loop_.cancel(std::exchange(turn_, {}));
   if (frozen_ || gap_.count() == 0) {
@@ -52,13 +52,12 @@ void QemuPausing::apply() {
   });
 }
 
-void QemuPausing::tell(bool stop) {
+void StopAndGo::tell(bool stop) {
   telling_ = true;
   stopped_ = stop;
-  link_.execute({.name = stop ? "stop" : "cont", .arguments = {}}, [this](const qmp::Reply& reply) {
+  tell_(stop, [this] {
     telling_ = false;
-    // What ended the conversation ends the machine too, or is told by it.
-    if (std::holds_alternative<qmp::Value>(reply)) apply();
+    apply();
   });
 }
 
