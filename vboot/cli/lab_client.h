@@ -17,11 +17,6 @@ inline Result<ControlClient> connect(const LabChoice& choice) {
   return ControlClient::connect(std::nullopt);
 }
 
-inline std::string text_of(JsonView object, std::string_view key) {
-  const auto value = object.find(key);
-  return std::string(value ? value->as_string().value_or("") : "");
-}
-
 inline void print_json(const Json& value) {
   fmt::print("{}\n", value.dump());
   std::fflush(stdout);

@@ -2,8 +2,6 @@
 // place on the host, lab and trace, the run itself, and only when its time has ended the checks and the
 // report.
 #include <fmt/format.h>
-#include <signal.h>
-#include <sys/signalfd.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -18,6 +16,7 @@
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
 #include "vboot/cli/report_files.h"
+#include "vboot/cli/stop_signals.h"
 #include "vboot/scenario/check_program.h"
 #include "vboot/scenario/run_place.h"
 #include "vboot/scenario/run_report.h"
@@ -71,7 +70,6 @@ class Runner final : private RunWatcher {
   Status read();
   Status prepare(RunPlace& place);
   LabSetup setup_in(const RunPlace& place) const;
-  Status watch_signals();
   Result<Json> finish(RunOutcome outcome);
   std::unique_ptr<Pacer> pacer();
   void stage_changed(const RunningLab& lab, const Node& node) override;
@@ -89,8 +87,7 @@ class Runner final : private RunWatcher {
   std::optional<images::Store> store_;
   std::optional<BootedImage> image_;
   std::unique_ptr<EventLoop> loop_;
-  UniqueFd signals_;
-  Watch signal_watch_;
+  StopSignals signals_;
   bool interrupted_ = false;
   std::vector<std::string> stuck_;  // machines that never yield
   std::map<std::string, std::unique_ptr<backends::Backend>, std::less<>> backends_;
@@ -144,23 +141,6 @@ std::unique_ptr<Pacer> Runner::pacer() {
   });
 }
 
-Status Runner::watch_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
-  ::sigprocmask(SIG_BLOCK, &set, nullptr);
-  signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_) return fail_errno("cannot watch for signals");
-  signal_watch_ = loop_->watch(signals_.get(), EPOLLIN, [this](std::uint32_t) {
-    signalfd_siginfo info;
-    while (::read(signals_.get(), &info, sizeof info) > 0) {
-    }
-    interrupted_ = true;
-    loop_->stop();
-  });
-  return {};
-}
-
 LabSetup Runner::setup_in(const RunPlace& place) const {
   LabSetup setup;
   setup.plan = plan_->lab;
@@ -186,7 +166,10 @@ Status Runner::prepare(RunPlace& place) {
   ROOKERY_TRY(check_fits(plan_->lab, *host));
   ROOKERY_TRY(raise_descriptor_limit(plan_->lab));
   loop_ = std::make_unique<EventLoop>(pacer());
-  ROOKERY_TRY(watch_signals());
+  ROOKERY_TRY(signals_.watch(*loop_, [this] {
+    interrupted_ = true;
+    loop_->stop();
+  }));
   TraceOptions trace_options;
   trace_options.file = options_.trace;
   trace_options.keep_frames = options_.keep_frames ? Bytes{netsim::kLargestFrame} : options_.keep_bytes;

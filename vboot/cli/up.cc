@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +22,7 @@
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
 #include "vboot/cli/report_files.h"
+#include "vboot/cli/stop_signals.h"
 #include "vboot/control/client.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/supervisor/booted_image.h"
@@ -63,7 +63,6 @@ class Supervisor final : private LabEvents {
   Status write(const std::vector<std::string>& files) {
     return write_reports(files, *lab_, *recorder_, report(), booted_, texts_);
   }
-  Status watch_signals();
   Status claim_name(const fs::path& runtime);
   Status make_folders();
   backends::Backend* backend(std::string_view name);
@@ -81,8 +80,7 @@ class Supervisor final : private LabEvents {
   fs::path memory_folder_;
   UniqueFd janitor_;
   EventLoop loop_;
-  UniqueFd signals_;
-  Watch signal_watch_;
+  StopSignals signals_;
   const BackendFactory* factory_ = nullptr;
   std::map<std::string, std::unique_ptr<backends::Backend>, std::less<>> backends_;
   std::unique_ptr<RunningLab> lab_;
@@ -146,22 +144,6 @@ backends::Backend* Supervisor::backend(std::string_view name) {
   return (backends_[std::string(name)] = (*factory_)(name, loop_)).get();
 }
 
-Status Supervisor::watch_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
-  ::sigprocmask(SIG_BLOCK, &set, nullptr);
-  signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_) return fail_errno("cannot watch for signals");
-  signal_watch_ = loop_.watch(signals_.get(), EPOLLIN, [this](std::uint32_t) {
-    signalfd_siginfo info;
-    while (::read(signals_.get(), &info, sizeof info) > 0) {
-    }
-    take_down();
-  });
-  return {};
-}
-
 Status Supervisor::prepare(const BackendFactory& factory) {
   factory_ = &factory;
   ROOKERY_TRY(make_folders());
@@ -169,7 +151,7 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   if (!host) return tl::unexpected<Error>(host.error());
   ROOKERY_TRY(check_fits(plan_, *host));
   ROOKERY_TRY(raise_descriptor_limit(plan_));
-  ROOKERY_TRY(watch_signals());
+  ROOKERY_TRY(signals_.watch(loop_, [this] { take_down(); }));
   LabSetup setup;
   setup.plan = plan_;
   setup.folder = folder_.path;

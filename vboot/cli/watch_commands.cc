@@ -19,11 +19,6 @@ constexpr const char* kAskDnsmasq =
     "grep -i -e \"$1\" /run/rookery/dnsmasq.log | tail -n 3";
 constexpr Duration kServerPatience = std::chrono::seconds(5);
 
-double number_of(JsonView object, std::string_view key) {
-  const auto value = object.find(key);
-  return value ? value->as_number().value_or(0) : 0;
-}
-
 std::string names_of(JsonView machines) {
   std::string text;
   for (std::size_t i = 0; i < std::min(machines.size(), kNamesShown); ++i)

@@ -238,4 +238,14 @@ Json& Json::add(Json value) & {
   return *this;
 }
 
+std::string text_of(JsonView object, std::string_view key) {
+  const auto found = object.find(key);
+  return found ? std::string(found->as_string().value_or("")) : std::string();
+}
+
+double number_of(JsonView object, std::string_view key) {
+  const auto found = object.find(key);
+  return found ? found->as_number().value_or(0) : 0;
+}
+
 }  // namespace rookery::vboot

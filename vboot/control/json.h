@@ -97,4 +97,8 @@ class Json {
   json_object* value_ = nullptr;  // json-c's null is the null pointer
 };
 
+// What stands under a key of an object: empty, or zero, where nothing of that kind does.
+std::string text_of(JsonView object, std::string_view key);
+double number_of(JsonView object, std::string_view key);
+
 }  // namespace rookery::vboot

@@ -13,14 +13,6 @@ namespace {
 
 constexpr std::size_t kNamesShown = 24;  // of the machines that failed in one way; the others fold away
 
-std::string text_of(JsonView object, std::string_view key) {
-  const auto found = object.find(key);
-  return found ? std::string(found->as_string().value_or("")) : std::string();
-}
-double number_of(JsonView object, std::string_view key) {
-  const auto found = object.find(key);
-  return found ? found->as_number().value_or(0) : 0;
-}
 JsonView list_of(JsonView object, std::string_view key) {
   return object.find(key).value_or(JsonView());
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/digest.h"
+#include "vboot/supervisor/report.h"
 
 namespace rookery::vboot {
 namespace {
@@ -44,15 +45,6 @@ Json texts(const std::vector<std::string>& list) {
   return array;
 }
 
-std::string text_of(JsonView object, std::string_view key) {
-  const auto found = object.find(key);
-  return found ? std::string(found->as_string().value_or("")) : std::string();
-}
-double number_of(JsonView object, std::string_view key) {
-  const auto found = object.find(key);
-  return found ? found->as_number().value_or(0) : 0;
-}
-
 }  // namespace
 
 bool passed(const std::vector<Verdict>& verdicts) {
@@ -74,13 +66,6 @@ Json to_json(const std::vector<Verdict>& verdicts) {
 Json run_report(const ScenarioPlan& plan, const RunningLab& lab, const RunOutcome& outcome,
                 const RunFigures& figures) {
   const BootSummary summary = lab.summary();
-  Json failed = Json::array();
-  for (const FailedMachine& machine : summary.failed) {
-    failed.add(Json::object()
-                   .set("name", machine.name)
-                   .set("stage", to_string(machine.stage))
-                   .set("reason", machine.reason));
-  }
   Json report = Json::object()
                     .set("result", passed(outcome.verdicts) ? "pass" : "fail")
                     .set("scenario", plan.name)
@@ -95,7 +80,7 @@ Json run_report(const ScenarioPlan& plan, const RunningLab& lab, const RunOutcom
                     .set("machines", count(lab.nodes().size()))
                     .set("clients", count(summary.clients))
                     .set("ready", count(summary.ready))
-                    .set("failed", std::move(failed))
+                    .set("failed", failed_machines(summary))
                     .set("seconds_to_ready", Json::number(seconds(summary.time_to_ready)))
                     .set("expectations", to_json(outcome.verdicts))
                     .set("steps", to_json(outcome.steps))

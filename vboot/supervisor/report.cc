@@ -27,8 +27,7 @@ Json booted(const RunFacts& facts) {
 
 }  // namespace
 
-Json up_report(const RunningLab& lab, const RunFacts& facts, Bytes memory_peak) {
-  const BootSummary summary = lab.summary();
+Json failed_machines(const BootSummary& summary) {
   Json failed = Json::array();
   for (const FailedMachine& machine : summary.failed) {
     failed.add(Json::object()
@@ -36,12 +35,17 @@ Json up_report(const RunningLab& lab, const RunFacts& facts, Bytes memory_peak) 
                    .set("stage", to_string(machine.stage))
                    .set("reason", machine.reason));
   }
+  return failed;
+}
+
+Json up_report(const RunningLab& lab, const RunFacts& facts, Bytes memory_peak) {
+  const BootSummary summary = lab.summary();
   return Json::object()
       .set("lab", lab.plan().name)
       .set("machines", count(lab.nodes().size()))
       .set("clients", count(summary.clients))
       .set("ready", count(summary.ready))
-      .set("failed", std::move(failed))
+      .set("failed", failed_machines(summary))
       .set("seconds", Json::number(seconds(summary.time_to_ready)))
       .set("memory_peak_bytes", count(memory_peak.count))
       .set("boot_server_bytes", count(summary.boot_server_bytes))

@@ -17,6 +17,8 @@ struct RunFacts {
   std::string grade;  // "none": wall time
 };
 
+// The machines that failed: [name, stage, reason].
+Json failed_machines(const BootSummary& summary);
 // up: lab, machines, ready, failed, seconds, memory_peak_bytes, boot_server_bytes, seed, grade, versions,
 // digests.
 Json up_report(const RunningLab& lab, const RunFacts& facts, Bytes memory_peak);

@@ -1,0 +1,25 @@
+#include "vboot/cli/stop_signals.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+namespace rookery::vboot {
+
+Status StopSignals::watch(EventLoop& loop, std::function<void()> asked) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  descriptor_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!descriptor_) return fail_errno("cannot watch for signals");
+  watch_ = loop.watch(descriptor_.get(), EPOLLIN, [this, asked = std::move(asked)](std::uint32_t) {
+    signalfd_siginfo info;
+    while (::read(descriptor_.get(), &info, sizeof info) > 0) {
+    }
+    asked();
+  });
+  return {};
+}
+
+}  // namespace rookery::vboot

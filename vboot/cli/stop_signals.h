@@ -1,0 +1,23 @@
+// The signals that ask a command to end (SIGINT, SIGTERM, SIGHUP), as events of its loop. Owned by the
+// command and outlived by the loop.
+#pragma once
+
+#include <functional>
+
+#include "base/event_loop.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace rookery::vboot {
+
+class StopSignals {
+ public:
+  // Calls `asked` for each time that one came. Only once for each object.
+  Status watch(EventLoop& loop, std::function<void()> asked);
+
+ private:
+  UniqueFd descriptor_;
+  Watch watch_;
+};
+
+}  // namespace rookery::vboot
