@@ -8,13 +8,7 @@
 #include <chrono>
 #include <set>
 
-#include "backends/uml/uml_backend.h"
-#include "base/file.h"
-#include "vboot/lab/lab_plan.h"
-#include "vboot/supervisor/booted_image.h"
-#include "vboot/supervisor/running_lab.h"
-#include "vboot/supervisor/virtual_time.h"
-#include "vboot/trace/trace.h"
+#include "tests/support/virtual_lab.h"
 
 namespace rookery::vboot {
 namespace {
@@ -49,54 +43,32 @@ LabPlan plan_of(const Options& options) {
   return plan_lab(parse_lab(kLab, "bench.yaml").value(), plan).value();
 }
 
-LockstepRules rules_of(const Options& options, const LabPlan& plan) {
-  LockstepRules rules = lockstep_rules(plan);
-  rules.side_by_side = !options.one_by_one;
-  return rules;
-}
-
-class Run final : private LabEvents {
+class Run {
  public:
   Run(const BootedImage& image, const Options& options)
       : options_(options),
-        folder_(TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-bench-").value()),
-        memory_(TemporaryFolder::make("/dev/shm", "rookery-bench-").value()),
-        plan_(plan_of(options)),
-        loop_(std::make_unique<LockstepPacer>(rules_of(options, plan_),
-                                              [](const auto& who) {
-                                                fmt::print("never yields: {}\n", who.front());
-                                                std::exit(3);
-                                              })),
-        digest_(loop_),
-        uml_(loop_) {
-    LabSetup setup;
-    setup.plan = plan_;
-    setup.folder = folder_.path();
-    setup.memory_folder = memory_.path();
-    setup.medium = image.medium;
-    setup.boot_server = image.boot_server;
-    setup.client = image.client;
-    setup.image = image.facts();
-    setup.booting_at_once = options.booting;
-    if (!options.kernel.empty()) setup.boot_server.kernel = setup.client.kernel = options.kernel;
-    lab_ = RunningLab::make(
-               loop_, std::move(setup), [this](std::string_view) { return &uml_; }, *this, &digest_)
-               .value();
+        lab_(image, plan_of(options),
+             {.side_by_side = !options.one_by_one,
+              .booting_at_once = options.booting,
+              .kernel = options.kernel}) {
+    if (options.show)
+      lab_.on_stage = [this](const Node& node) {
+        fmt::print("{:.6f} {} {}\n", seconds(lab_.loop().now()), node.plan().name,
+                   to_string(node.boot().stage));
+      };
   }
 
   std::string go() {
     const double begin = wall();
-    if (!lab_->start()) std::exit(4);
-    loop_.run_until([this] { return lab_->is_settled(); }, std::chrono::hours(1));
+    lab_.boot(std::chrono::hours(1));
     const double booted = wall();
-    const double booted_virtual = seconds(loop_.now());
+    const double booted_virtual = seconds(lab_.loop().now());
     if (options_.speak) speak();
-    loop_.run_until([] { return false; },
-                    std::chrono::nanoseconds(static_cast<std::int64_t>(options_.idle * 1e9)));
+    lab_.pass(std::chrono::nanoseconds(static_cast<std::int64_t>(options_.idle * 1e9)));
     const double end = wall();
-    const BootSummary summary = lab_->summary();
+    const BootSummary summary = lab_.lab().summary();
     for (const auto& failed : summary.failed) fmt::print("{}: {}\n", failed.name, failed.reason);
-    const std::string digest = to_hex(digest_.finish()->digest);
+    const std::string digest = to_hex(lab_.trace().finish()->digest);
     constexpr const char* kText =
         "{0} of {1} ready in {2:.2f} s (virtual {3:.3f} s); {4:.0f} virtual s of idle in {5:.2f} s; {6} "
         "frames, {7:.16}\n";
@@ -105,7 +77,7 @@ class Run final : private LabEvents {
         R"("idle_s": {5:.3f}, "frames": {6}, "digest": "{7}"}})"
         "\n";
     fmt::print(fmt::runtime(options_.json ? kJson : kText), summary.ready, summary.clients, booted - begin,
-               booted_virtual, options_.idle, end - booted, digest_.frames(), digest);
+               booted_virtual, options_.idle, end - booted, lab_.trace().frames(), digest);
     std::fflush(stdout);
     return digest;
   }
@@ -113,7 +85,7 @@ class Run final : private LabEvents {
   // Each client reads a page from the boot server, three times.
   void speak() {
     unsigned spoke = 0, ended = 0, asked = 0;
-    for (const auto& node : lab_->nodes()) {
+    for (const auto& node : lab_.lab().nodes()) {
       if (node->plan().role == Role::boot_server) continue;
       ExecEvents events;
       events.output = [](agent::Stream, ByteView) {};
@@ -121,36 +93,21 @@ class Run final : private LabEvents {
         ++ended;
         if (code && *code == 0) ++spoke;
       };
-      const std::string server = to_text(plan_.boot_server().address);
+      const std::string server = to_text(lab_.lab().plan().boot_server().address);
       const std::string command =
           "for i in 1 2 3; do exec 3<>/dev/tcp/" + server +
           "/80 && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && read -r line <&3 || exit 1; done";
       if (node->exec({"bash", "-c", command}, std::move(events))) ++asked;
     }
-    loop_.run_until([&] { return ended == asked; }, std::chrono::minutes(10));
+    lab_.loop().run_until([&] { return ended == asked; }, std::chrono::minutes(10));
     if (spoke == options_.clients) return;
     fmt::print(stderr, "only {} of {} spoke to the server\n", spoke, options_.clients);
     std::exit(1);
   }
 
  private:
-  void stage_changed(const Node& node) override {
-    if (options_.show)
-      fmt::print("{:.6f} {} {}\n", seconds(loop_.now()), node.plan().name, to_string(node.boot().stage));
-  }
-  void console_output(const Node& node, std::string_view bytes) override {
-    digest_.console(node.plan().index, bytes);
-    if (options_.show) fmt::print("{:.6f} [{}] {}", seconds(loop_.now()), node.plan().name, bytes);
-  }
-  void settled() override {}
-
   const Options& options_;
-  TemporaryFolder folder_, memory_;
-  LabPlan plan_;
-  EventLoop loop_;
-  Trace digest_;
-  backends::UmlBackend uml_;
-  std::unique_ptr<RunningLab> lab_;
+  VirtualLab lab_;
 };
 
 }  // namespace
@@ -171,13 +128,8 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.seed);
   app.add_option("--kernel", options.kernel);
   CLI11_PARSE(app, argc, argv);
-  const auto store = images::Store::open();
-  const auto image = vboot::open_booted_image("debian-12", store.value());
-  if (!image) {
-    fmt::print(stderr, "{}\n", image.error().message);
-    return 4;
-  }
+  const vboot::BootedImage image = vboot::image_or_exit(4);
   std::set<std::string> digests;
-  for (unsigned i = 0; i < options.repeat; ++i) digests.insert(vboot::Run(*image, options).go());
+  for (unsigned i = 0; i < options.repeat; ++i) digests.insert(vboot::Run(image, options).go());
   return digests.size() == 1 ? 0 : 5;
 }

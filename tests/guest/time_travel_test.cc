@@ -2,18 +2,11 @@
 // disk, under User-Mode Linux's external time travel. Two runs, in different folders, are the same to the
 // byte; another seed gives another run.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 
-#include "backends/uml/uml_backend.h"
-#include "base/file.h"
 #include "images/console_notices.h"
-#include "vboot/lab/lab_plan.h"
-#include "vboot/supervisor/booted_image.h"
-#include "vboot/supervisor/running_lab.h"
-#include "vboot/supervisor/virtual_time.h"
-#include "vboot/trace/trace.h"
+#include "tests/support/virtual_lab.h"
 
 namespace rookery::vboot {
 namespace {
@@ -34,92 +27,60 @@ struct Outcome {
   double virtual_seconds = 0;
 };
 
-class Run final : private LabEvents {
+class Run {
  public:
   Run(const BootedImage& image, std::uint64_t seed, bool side_by_side = true)
-      : folder_(TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-rock-").value()),
-        memory_(TemporaryFolder::make("/dev/shm", "rookery-rock-").value()),
-        plan_(plan_of(seed)),
-        loop_(std::make_unique<LockstepPacer>(
-            rules_of(plan_, side_by_side),
-            [](const auto& who) { BOOST_FAIL("a guest never yields: " + who.front()); })),
-        digest_(loop_),
-        uml_(loop_) {
-    LabSetup setup;
-    setup.plan = plan_;
-    setup.folder = folder_.path();
-    setup.memory_folder = memory_.path();
-    setup.medium = image.medium;
-    setup.boot_server = image.boot_server;
-    setup.client = image.client;
-    setup.image = image.facts();
-    lab_ = RunningLab::make(
-               loop_, std::move(setup), [this](std::string_view) { return &uml_; }, *this, &digest_)
-               .value();
+      : lab_(image, plan_of(seed), {.side_by_side = side_by_side}) {
+    lab_.on_console = [this](const Node& node, std::string_view bytes) { look_for_notices(node, bytes); };
   }
 
   // Ready, and then ten seconds of what an idle network does.
   void boot() {
-    BOOST_REQUIRE(lab_->start().has_value());
-    loop_.run_until([this] { return lab_->is_settled(); }, std::chrono::seconds(120));
-    loop_.run_until([] { return false; }, std::chrono::seconds(10));
+    lab_.boot(std::chrono::seconds(120));
+    lab_.pass(std::chrono::seconds(10));
   }
   // Runs a shell script in a machine, to its end; what it wrote.
   std::string shell(std::string_view machine, const std::string& script) {
-    std::string said;
-    std::optional<Result<int>> ended;
-    ExecEvents events;
-    events.output = [&](agent::Stream, ByteView bytes) { said += as_text(bytes); };
-    events.exited = [&](const Result<int>& code) { ended = code; };
-    BOOST_REQUIRE(lab_->find(machine)->exec({"sh", "-c", script}, std::move(events)).has_value());
-    loop_.run_until([&] { return ended.has_value(); }, std::chrono::seconds(120));
-    BOOST_REQUIRE(ended.has_value());
-    BOOST_TEST((ended->has_value() && **ended == 0), script << ": " << said);
-    return said;
+    const CommandEnd end = lab_.run(machine, {"sh", "-c", script});
+    BOOST_TEST((end.code && *end.code == 0), script << ": " << end.said);
+    return end.said;
   }
   // Five seconds without any time for it; then it goes on.
   void freeze_and_thaw(std::string_view machine) {
-    backends::Pausing& pausing = *lab_->find(machine)->machine().pausing();
+    backends::Pausing& pausing = *lab_.node(machine).machine().pausing();
     BOOST_REQUIRE(pausing.freeze().has_value());
-    loop_.run_until([] { return false; }, std::chrono::seconds(5));
+    lab_.pass(std::chrono::seconds(5));
     BOOST_REQUIRE(pausing.thaw().has_value());
   }
   void slow(std::string_view machine, Duration gap) {
-    BOOST_REQUIRE(lab_->find(machine)->machine().pausing()->slow(gap).has_value());
+    BOOST_REQUIRE(lab_.node(machine).machine().pausing()->slow(gap).has_value());
   }
-  Time now() const { return loop_.now(); }
+  Time now() { return lab_.loop().now(); }
   // What the machines' consoles said of instructions that no kernel sees.
   const std::vector<images::ConsoleNotice>& notices() const { return notices_; }
   // Lets a machine restart itself; returns what became of the command.
   std::string reboot(std::string_view machine) {
-    Node& node = *lab_->find(machine);
-    std::string ended;
-    ExecEvents events;
-    events.output = [](agent::Stream, ByteView) {};
-    events.exited = [&](const Result<int>& code) { ended = code ? "exit" : code.error().message; };
     // reboot(2): the three magic numbers and LINUX_REBOOT_CMD_RESTART
-    const std::vector<std::string> command{"perl", "-e", "syscall(169, 0xfee1dead, 672274793, 0x1234567)"};
-    BOOST_REQUIRE(node.exec(command, std::move(events)).has_value());
-    loop_.run_until([&] { return !ended.empty() && node.boot().stage == Stage::ready; },
-                    std::chrono::seconds(60));
-    return ended;
+    const CommandEnd end =
+        lab_.run(machine, {"perl", "-e", "syscall(169, 0xfee1dead, 672274793, 0x1234567)"});
+    lab_.loop().run_until([&] { return lab_.node(machine).boot().stage == Stage::ready; },
+                          std::chrono::seconds(60));
+    return end.code ? "exit" : end.code.error().message;
   }
   Outcome outcome() {
-    BOOST_TEST(loop_.drain());
+    BOOST_TEST(lab_.loop().drain());
     Outcome outcome;
-    const BootSummary summary = lab_->summary();
+    const BootSummary summary = lab_.lab().summary();
     outcome.ready = summary.ready;
-    outcome.frames = digest_.frames();
+    outcome.frames = lab_.trace().frames();
     for (const auto& failed : summary.failed) outcome.failures += failed.name + ": " + failed.reason + "\n";
-    outcome.virtual_seconds = seconds(loop_.now());
-    outcome.digest = to_hex(digest_.finish()->digest);
+    outcome.virtual_seconds = seconds(now());
+    outcome.digest = to_hex(lab_.trace().finish()->digest);
     return outcome;
   }
 
  private:
-  void stage_changed(const Node&) override {}
-  void console_output(const Node& node, std::string_view bytes) override {
-    digest_.console(node.plan().index, bytes);
+  void look_for_notices(const Node& node, std::string_view bytes) {
     for (char c : bytes) {
       std::string& line = lines_[node.plan().name];
       line += c;
@@ -127,14 +88,6 @@ class Run final : private LabEvents {
       if (const auto notice = images::parse_console_notice(line)) notices_.push_back(*notice);
       line.clear();
     }
-    if (std::getenv("ROOKERY_SHOW") != nullptr) fmt::print(stderr, "[{}] {}", node.plan().name, bytes);
-  }
-  void settled() override {}
-
-  static LockstepRules rules_of(const LabPlan& plan, bool side_by_side) {
-    LockstepRules rules = lockstep_rules(plan);
-    rules.side_by_side = side_by_side;
-    return rules;
   }
   static LabPlan plan_of(std::uint64_t seed) {
     PlanOptions options;
@@ -142,14 +95,9 @@ class Run final : private LabEvents {
     return plan_lab(parse_lab(kLab, "rock.yaml").value(), options).value();
   }
 
-  TemporaryFolder folder_, memory_;
-  LabPlan plan_;
-  EventLoop loop_;
-  Trace digest_;
-  backends::UmlBackend uml_;
   std::map<std::string, std::string> lines_;
   std::vector<images::ConsoleNotice> notices_;
-  std::unique_ptr<RunningLab> lab_;
+  VirtualLab lab_;
 };
 
 // Two programs of a few instructions (ELF header, one segment, code): RDTSC and its answer on standard
@@ -181,23 +129,12 @@ Outcome run(const BootedImage& image, std::uint64_t seed, bool side_by_side = tr
 
 constexpr const char* kAgain = "again: ctest --test-dir build -R time_travel --output-on-failure";
 
-// The image; without one the test is skipped (77 is CTest's word for it, tests/CMakeLists.txt).
-BootedImage image_or_skip() {
-  const auto store = images::Store::open();
-  BOOST_REQUIRE(store.has_value());
-  const auto image = open_booted_image("debian-12", *store);
-  if (image) return *image;
-  fmt::print("skipped: {}\n", image.error().message);
-  std::fflush(stdout);
-  ::_exit(77);
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(time_travel)
 
 BOOST_AUTO_TEST_CASE(a_boot_server_and_two_clients_do_the_same_twice) {
-  const BootedImage image = image_or_skip();
+  const BootedImage image = image_or_exit(77);
   const Outcome first = run(image, 7);
   const Outcome second = run(image, 7);
   const Outcome other = run(image, 8);
@@ -207,13 +144,13 @@ BOOST_AUTO_TEST_CASE(a_boot_server_and_two_clients_do_the_same_twice) {
 }
 
 BOOST_AUTO_TEST_CASE(guests_side_by_side_do_what_they_do_one_after_another) {
-  const BootedImage image = image_or_skip();
+  const BootedImage image = image_or_exit(77);
   BOOST_TEST(run(image, 7, true).digest == run(image, 7, false).digest,
              "with the seed 7 they differ; " << kAgain);
 }
 
 BOOST_AUTO_TEST_CASE(an_https_transfer_and_a_login_are_the_same_twice) {
-  const BootedImage image = image_or_skip();
+  const BootedImage image = image_or_exit(77);
   std::vector<std::string> digests, said;
   for (std::uint64_t seed : {7, 7, 8}) {
     Run run(image, seed);
@@ -236,7 +173,7 @@ BOOST_AUTO_TEST_CASE(an_https_transfer_and_a_login_are_the_same_twice) {
 }
 
 BOOST_AUTO_TEST_CASE(the_time_stamp_counter_is_answered_and_the_processors_random_numbers_are_noticed) {
-  const BootedImage image = image_or_skip();
+  const BootedImage image = image_or_exit(77);
   std::vector<std::string> digests, said;
   for (int i = 0; i < 2; ++i) {
     Run run(image, 7);
@@ -258,7 +195,7 @@ BOOST_AUTO_TEST_CASE(the_time_stamp_counter_is_answered_and_the_processors_rando
 }
 
 BOOST_AUTO_TEST_CASE(a_guest_that_reboots_is_taken_back_and_the_run_stays_the_same) {
-  const BootedImage image = image_or_skip();
+  const BootedImage image = image_or_exit(77);
   const Outcome first = run(image, 7, true, true);
   const Outcome second = run(image, 7, true, true);
   BOOST_TEST(first.digest == second.digest, "two runs with the seed 7 differ; " << kAgain);
@@ -266,7 +203,7 @@ BOOST_AUTO_TEST_CASE(a_guest_that_reboots_is_taken_back_and_the_run_stays_the_sa
 }
 
 BOOST_AUTO_TEST_CASE(a_frozen_machine_goes_on_when_it_is_thawed_and_a_slow_one_gets_there) {
-  const BootedImage image = image_or_skip();
+  const BootedImage image = image_or_exit(77);
   std::vector<std::string> digests;
   for (int i = 0; i < 2; ++i) {
     Run run(image, 7);

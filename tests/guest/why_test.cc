@@ -1,19 +1,11 @@
 // Breaks each stage of a boot in several ways, with real kernels and real servers in virtual time, and asks
 // why. The table is the test: what is broken, the cause that is named, and what the sentence must have.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <boost/test/unit_test.hpp>
-#include <cstdlib>
 
-#include "backends/uml/uml_backend.h"
-#include "base/file.h"
-#include "vboot/lab/lab_plan.h"
-#include "vboot/supervisor/booted_image.h"
+#include "tests/support/virtual_lab.h"
 #include "vboot/supervisor/lab_why.h"
-#include "vboot/supervisor/running_lab.h"
-#include "vboot/supervisor/virtual_time.h"
 
 namespace rookery::vboot {
 namespace {
@@ -31,92 +23,47 @@ std::string lab_of(std::size_t clients) {
       clients);
 }
 
-class Run final : private LabEvents {
+// `memory_of_first` may be less than a lab file may say.
+LabPlan plan_of(std::size_t clients, Bytes memory_of_first) {
+  LabPlan plan = plan_lab(parse_lab(lab_of(clients), "why.yaml").value(), {}).value();
+  if (memory_of_first.count > 0) plan.machines[1].memory = memory_of_first;
+  return plan;
+}
+
+class Run {
  public:
   Run(const BootedImage& image, std::size_t clients, Bytes memory_of_first = Bytes{0})
-      : folder_(TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-why-").value()),
-        memory_(TemporaryFolder::make("/dev/shm", "rookery-why-").value()),
-        plan_(plan_lab(parse_lab(lab_of(clients), "why.yaml").value(), {}).value()),
-        loop_(std::make_unique<LockstepPacer>(
-            lockstep_rules(plan_),
-            [](const auto& who) { BOOST_FAIL("a guest never yields: " + who.front()); })),
-        uml_(loop_) {
-    if (memory_of_first.count > 0)
-      plan_.machines[1].memory = memory_of_first;  // less than a lab file may say
-    LabSetup setup;
-    setup.plan = plan_;
-    setup.folder = folder_.path();
-    setup.memory_folder = memory_.path();
-    setup.medium = image.medium;
-    setup.boot_server = image.boot_server;
-    setup.client = image.client;
-    setup.image = image.facts();
-    lab_ = RunningLab::make(
-               loop_, std::move(setup), [this](std::string_view) { return &uml_; }, *this, nullptr)
-               .value();
-  }
+      : lab_(image, plan_of(clients, memory_of_first)) {}
 
-  RunningLab& lab() { return *lab_; }
-  Node& node(std::string_view name) { return *lab_->find(name); }
+  RunningLab& lab() { return lab_.lab(); }
+  Node& node(std::string_view name) { return lab_.node(name); }
   void fault(const std::string& words) {
     auto spec = parse_fault(words);
     BOOST_REQUIRE_MESSAGE(spec.has_value(), words);
-    const Status set = lab_->faults().set(std::move(*spec));
+    const Status set = lab().faults().set(std::move(*spec));
     BOOST_REQUIRE_MESSAGE(set.has_value(), words << ": " << (set ? "" : set.error().message));
   }
-  void boot() {
-    BOOST_REQUIRE(lab_->start().has_value());
-    BOOST_TEST(loop_.run_until([this] { return lab_->is_settled(); }, S(300)));
-  }
+  void boot() { BOOST_TEST(lab_.boot(S(300))); }
   void wait(std::string_view name, Stage stage) {
     Node& one = node(name);
-    const bool came = loop_.run_until(
+    const bool came = lab_.loop().run_until(
         [&] { return one.boot().stage == stage || one.boot().stage == Stage::failed; }, S(300));
     BOOST_TEST(came, name << " is in the stage " << to_string(one.boot().stage));
   }
   void reset(std::string_view name) {
     BOOST_REQUIRE(node(name).power(backends::PowerAction::reset).has_value());
-    loop_.run_until([&] { return node(name).boot().stage != Stage::off; }, S(1));
+    lab_.loop().run_until([&] { return node(name).boot().stage != Stage::off; }, S(1));
   }
   void shell(const std::string& script) {
-    std::string said;
-    std::optional<Result<int>> ended;
-    ExecEvents events;
-    events.output = [&](agent::Stream, ByteView bytes) { said += as_text(bytes); };
-    events.exited = [&](const Result<int>& code) { ended = code; };
-    BOOST_REQUIRE(node("server").exec({"sh", "-c", script}, std::move(events)).has_value());
-    loop_.run_until([&] { return ended.has_value(); }, S(60));
-    BOOST_TEST((ended && *ended && **ended == 0), script << ": " << said);
+    const CommandEnd end = lab_.run("server", {"sh", "-c", script});
+    BOOST_TEST((end.code && *end.code == 0), script << ": " << end.said);
   }
-  Why why(std::string_view name) { return why_of(*lab_, node(name), loop_.now()); }
-  void pass(Duration time) {
-    loop_.run_until([] { return false; }, time);
-  }
+  Why why(std::string_view name) { return why_of(lab(), node(name), lab_.loop().now()); }
+  void pass(Duration time) { lab_.pass(time); }
 
  private:
-  void stage_changed(const Node&) override {}
-  void settled() override {}
-  void console_output(const Node& node, std::string_view bytes) override {
-    if (std::getenv("ROOKERY_SHOW") != nullptr) fmt::print(stderr, "[{}] {}", node.plan().name, bytes);
-  }
-
-  TemporaryFolder folder_, memory_;
-  LabPlan plan_;
-  EventLoop loop_;
-  backends::UmlBackend uml_;
-  std::unique_ptr<RunningLab> lab_;
+  VirtualLab lab_;
 };
-
-// The image; without one the test is skipped (77 is CTest's word for it, tests/CMakeLists.txt).
-BootedImage image_or_skip() {
-  const auto store = images::Store::open();
-  BOOST_REQUIRE(store.has_value());
-  const auto image = open_booted_image("debian-12", *store);
-  if (image) return *image;
-  fmt::print("skipped: {}\n", image.error().message);
-  std::fflush(stdout);
-  ::_exit(77);
-}
 
 struct Wanted {
   Stage stage;
@@ -287,7 +234,7 @@ std::vector<BrokenServer> servers() {
 BOOST_AUTO_TEST_SUITE(why_suite)
 
 BOOST_AUTO_TEST_CASE(names_what_is_wrong_with_a_cable) {
-  Run run(image_or_skip(), kCables.size() + 1);
+  Run run(image_or_exit(77), kCables.size() + 1);
   for (std::size_t i = 0; i < kCables.size(); ++i)
     run.fault(fmt::format(fmt::runtime(kCables[i].fault), fmt::format("n{}", i + 1)));
   run.boot();
@@ -302,7 +249,7 @@ BOOST_AUTO_TEST_CASE(names_what_is_wrong_with_a_cable) {
 }
 
 BOOST_AUTO_TEST_CASE(names_what_is_wrong_with_the_boot_server) {
-  Run run(image_or_skip(), 1);
+  Run run(image_or_exit(77), 1);
   run.boot();
   run.shell(fmt::format(
       "cp {}/boot.ipxe /tmp/boot.ipxe; cp /run/rookery/role/dnsmasq.conf /tmp/dnsmasq.conf; "
@@ -322,7 +269,7 @@ BOOST_AUTO_TEST_CASE(names_what_is_wrong_with_the_boot_server) {
 
 BOOST_AUTO_TEST_CASE(names_want_of_memory) {
   for (const std::uint64_t memory : {17, 20}) {
-    Run run(image_or_skip(), 1, mebibytes(memory));
+    Run run(image_or_exit(77), 1, mebibytes(memory));
     run.boot();
     check(run, "n1", fmt::format("{} MiB of memory", memory),
           {run.node("n1").boot().got_to(),
@@ -332,7 +279,7 @@ BOOST_AUTO_TEST_CASE(names_want_of_memory) {
 }
 
 BOOST_AUTO_TEST_CASE(names_what_became_of_a_machine_or_of_its_server) {
-  Run run(image_or_skip(), 2);
+  Run run(image_or_exit(77), 2);
   run.boot();
   run.reset("n2");
   run.wait("n2", Stage::dhcp);

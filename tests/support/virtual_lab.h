@@ -1,0 +1,131 @@
+// A lab of real kernels in virtual time, within a test or a benchmark: User-Mode Linux, our switch, our disk,
+// in folders of its own. Owned by the test, which has its loop; nothing is left when it goes.
+#pragma once
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "backends/uml/uml_backend.h"
+#include "base/file.h"
+#include "vboot/lab/lab_plan.h"
+#include "vboot/supervisor/booted_image.h"
+#include "vboot/supervisor/running_lab.h"
+#include "vboot/supervisor/virtual_time.h"
+#include "vboot/trace/trace.h"
+
+namespace rookery::vboot {
+
+// The image that all boot; without one the program ends with that code (77 is CTest's word for a skip), and
+// says why.
+inline BootedImage image_or_exit(int code) {
+  const auto store = images::Store::open();
+  const auto image = store ? open_booted_image("debian-12", *store) : tl::unexpected(store.error());
+  if (image) return *image;
+  fmt::print("{}{}\n", code == 77 ? "skipped: " : "", image.error().message);
+  std::fflush(stdout);
+  ::_exit(code);
+}
+
+struct VirtualLabOptions {
+  bool side_by_side = true;
+  unsigned booting_at_once = 0;  // 0: as a lab chooses
+  std::string kernel{};          // instead of the image's
+};
+
+// What a command in a machine came to.
+struct CommandEnd {
+  std::string said;
+  Result<int> code = fail(ErrorKind::timeout, "the command did not end");
+};
+
+class VirtualLab final : private LabEvents {
+ public:
+  using Console = std::function<void(const Node&, std::string_view)>;
+
+  VirtualLab(const BootedImage& image, LabPlan plan, const VirtualLabOptions& options = {})
+      : folder_(TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-virtual-").value()),
+        memory_(TemporaryFolder::make("/dev/shm", "rookery-virtual-").value()),
+        loop_(std::make_unique<LockstepPacer>(
+            rules_of(plan, options),
+            [](const auto& who) { throw std::runtime_error("a guest never yields: " + who.front()); })),
+        trace_(loop_),
+        uml_(loop_) {
+    LabSetup setup;
+    setup.plan = std::move(plan);
+    setup.folder = folder_.path();
+    setup.memory_folder = memory_.path();
+    setup.medium = image.medium;
+    setup.boot_server = image.boot_server;
+    setup.client = image.client;
+    setup.image = image.facts();
+    setup.booting_at_once = options.booting_at_once;
+    if (!options.kernel.empty()) setup.boot_server.kernel = setup.client.kernel = options.kernel;
+    lab_ = RunningLab::make(
+               loop_, std::move(setup), [this](std::string_view) { return &uml_; }, *this, &trace_)
+               .value();
+  }
+
+  EventLoop& loop() { return loop_; }
+  Trace& trace() { return trace_; }
+  RunningLab& lab() { return *lab_; }
+  Node& node(std::string_view name) { return *lab_->find(name); }
+
+  std::function<void(const Node&)> on_stage;
+  Console on_console;
+
+  // Whether all machines were ready or had failed within that time.
+  bool boot(Duration limit) {
+    if (const Status started = lab_->start(); !started) throw std::runtime_error(started.error().message);
+    return loop_.run_until([this] { return lab_->is_settled(); }, limit);
+  }
+  void pass(Duration time) {
+    loop_.run_until([] { return false; }, time);
+  }
+  // Runs a program in a machine, to its end.
+  CommandEnd run(std::string_view machine, const std::vector<std::string>& command,
+                 Duration limit = std::chrono::seconds(120)) {
+    CommandEnd end;
+    bool ended = false;
+    ExecEvents events;
+    events.output = [&](agent::Stream, ByteView bytes) { end.said += as_text(bytes); };
+    events.exited = [&](const Result<int>& code) {
+      end.code = code;
+      ended = true;
+    };
+    node(machine).exec(command, std::move(events)).value();
+    loop_.run_until([&] { return ended; }, limit);
+    return end;
+  }
+
+ private:
+  void stage_changed(const Node& node) override {
+    if (on_stage) on_stage(node);
+  }
+  void console_output(const Node& node, std::string_view bytes) override {
+    trace_.console(node.plan().index, bytes);
+    if (on_console) on_console(node, bytes);
+    if (std::getenv("ROOKERY_SHOW") != nullptr)
+      fmt::print(stderr, "{:.6f} [{}] {}", seconds(loop_.now()), node.plan().name, bytes);
+  }
+  void settled() override {}
+
+  static LockstepRules rules_of(const LabPlan& plan, const VirtualLabOptions& options) {
+    LockstepRules rules = lockstep_rules(plan);
+    rules.side_by_side = options.side_by_side;
+    return rules;
+  }
+
+  TemporaryFolder folder_, memory_;
+  EventLoop loop_;
+  Trace trace_;
+  backends::UmlBackend uml_;
+  std::unique_ptr<RunningLab> lab_;
+};
+
+}  // namespace rookery::vboot
