@@ -71,6 +71,10 @@ uidmap                lets an ordinary user do so
 squashfs-tools        packs it
 zstd                  compresses it
 xorriso               writes the boot server's medium
+grub-common           lets the medium boot by itself
+grub-pc-bin           by BIOS
+grub-efi-amd64-bin    by UEFI
+mtools                writes the file system that UEFI boots from
 debian-archive-keyring  checks what is downloaded
 gcc                   compiles the User-Mode Linux kernel
 make                  runs that build

@@ -23,6 +23,10 @@ inline constexpr std::string_view kModulesCpio =
     "modules.cpio";  // those of its modules that are needed early
 inline constexpr std::string_view kStageOneCpio = "stage1.cpio";  // the virtual boot ROM
 inline constexpr std::string_view kStageTwoCpio = "stage2.cpio";  // what it fetches and goes on in
+// What makes a medium bootable, all three or none (images/boot_loader.h).
+inline constexpr std::string_view kGrubMbr = "grub-mbr";    // a disk's first sector
+inline constexpr std::string_view kGrubBios = "grub-bios";  // GRUB for BIOS, which that sector or a CD starts
+inline constexpr std::string_view kGrubUefi = "grub-uefi";  // a file system (FAT) with GRUB for UEFI
 
 // The limits that parse_manifest() holds a manifest to.
 inline constexpr Bytes kManifestLimit = mebibytes(1);

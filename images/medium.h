@@ -53,11 +53,10 @@ Result<Manifest> manifest_on_medium(ByteView medium);
 // same manifest and files give the same bytes.
 Status write_medium(const Manifest& manifest, const std::map<std::string, std::filesystem::path>& files,
                     const std::filesystem::path& destination);
-// What write_medium() runs.
+// What write_medium() runs; `folder` has what lies on a medium and is no component.
 std::vector<std::string> medium_command(const Manifest& manifest,
                                         const std::map<std::string, std::filesystem::path>& files,
-                                        const std::filesystem::path& manifest_file,
-                                        const std::filesystem::path& digest_file,
+                                        const std::filesystem::path& folder,
                                         const std::filesystem::path& destination);
 
 }  // namespace rookery::images

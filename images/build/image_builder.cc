@@ -3,7 +3,8 @@
 //   apt's mirrors --mmdebstrap--> system.tar.zst --make_root_tree--> root.tar --mksquashfs--> root.squashfs
 //                                                              \--> vmlinuz, modules.cpio, busybox
 //   images/kernel/build --> linux-uml          rookery-guest, busybox --write_stage--> stage1.cpio,
-//   stage2.cpio all of them --write_medium--> the medium
+//   stage2.cpio GRUB's packages --make_boot_loader--> grub-mbr, grub-bios, grub-uefi all of them
+//   --write_medium--> the medium
 //
 // A step is known by the digest of its inputs. A new rookery-guest changes the stages and the medium only; a
 // new role file the squashfs and what follows.
@@ -18,6 +19,7 @@
 #include <optional>
 
 #include "base/command.h"
+#include "images/build/grub.h"
 #include "images/build/kept_root.h"
 #include "images/build/root_tree.h"
 #include "images/build/stages.h"
@@ -31,7 +33,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // To be raised when the builder makes something else of the same inputs.
-constexpr std::string_view kBuilderVersion = "3";
+constexpr std::string_view kBuilderVersion = "4";
 tl::unexpected<Error> up(const Error& error) {
   return tl::unexpected<Error>(error);
 }
@@ -187,7 +189,9 @@ Status Builder::digest_inputs() {
   root_inputs_ = root.finish();
   const auto guest = sha256_of_file(options_.guest);
   if (!guest) return up(guest.error());
-  inputs_ = Inputs().add(options_.name).add(root_inputs_).add(kernel_digest_).add(*guest).finish();
+  const auto grub = grub_digest();
+  if (!grub) return up(grub.error());
+  inputs_ = Inputs().add(options_.name).add(root_inputs_).add(kernel_digest_).add(*guest).add(*grub).finish();
   return {};
 }
 
@@ -247,6 +251,9 @@ Status Builder::make_stages() {
     ROOKERY_TRY(write_stage(stage, options_.guest, busybox_, root_.tree.created, file));
     ROOKERY_TRY(keep(root_.parts, name, file, store_));
   }
+  ROOKERY_TRY(make_boot_loader(work->path(), root_.tree.created));
+  for (std::string_view name : {kGrubMbr, kGrubBios, kGrubUefi})
+    ROOKERY_TRY(keep(root_.parts, name, work->path() / std::string(name), store_));
   return keep(root_.parts, kLinuxUml, kernel_folder_ / "linux", store_, true);
 }
 
@@ -264,8 +271,8 @@ Result<BuiltImage> Builder::make_medium() {
   manifest.kernels = {{std::string(kLinuxUml), kernel_release_},
                       {std::string(kVmlinuz), root_.tree.kernel_version}};
   std::map<std::string, fs::path> files;
-  for (std::string_view name :
-       {kRootSquashfs, kLinuxUml, kVmlinuz, kModulesCpio, kStageOneCpio, kStageTwoCpio}) {
+  for (std::string_view name : {kRootSquashfs, kLinuxUml, kVmlinuz, kModulesCpio, kStageOneCpio,
+                                kStageTwoCpio, kGrubMbr, kGrubBios, kGrubUefi}) {
     const Part& part = root_.parts.find(name)->second;
     manifest.components.push_back(
         {std::string(name), "rookery/" + std::string(name), part.sha256, part.size});

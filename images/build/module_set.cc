@@ -21,13 +21,15 @@ void for_each_line(std::string_view text, const Use& use) {
 
 const std::vector<std::string>& early_module_names() {
   static const std::vector<std::string> names = {
-      "af_packet",   "virtio_pci",   "virtio_mmio",  "virtio_net", "virtio_blk",
-      "virtio_scsi", "xen_netfront", "xen_blkfront", "e1000",      "e1000e",
-      "igb",         "r8169",        "8139cp",       "8139too",    "tg3",
-      "vmxnet3",     "pcnet32",      "nbd",          "aoe",        "loop",
-      "squashfs",    "overlay",      "isofs",        "ext4",       "crc32c_generic",
-      "sd_mod",      "sr_mod",       "ata_piix",     "ahci",       "usb_storage",
-      "xhci_pci",    "ehci_pci",     "uhci_hcd"};
+      // networks
+      "af_packet", "virtio_net", "xen_netfront", "e1000", "e1000e", "igb", "r8169", "8139cp", "8139too",
+      "tg3", "vmxnet3", "pcnet32", "ne2k_pci",
+      // buses, controllers and disks
+      "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi", "xen_blkfront", "ata_piix", "ata_generic",
+      "ahci", "nvme", "sym53c8xx", "vmw_pvscsi", "sd_mod", "sr_mod", "usb_storage", "uas", "xhci_pci",
+      "ehci_pci", "uhci_hcd", "nbd", "aoe", "loop",
+      // file systems
+      "squashfs", "overlay", "isofs", "ext4", "crc32c_generic"};
   return names;
 }
 

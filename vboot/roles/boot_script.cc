@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "images/boot_loader.h"
 #include "vboot/roles/boot_server.h"
 
 namespace rookery::vboot {
@@ -28,10 +29,6 @@ Result<const ImageComponent*> component(const ImageFacts& image, std::string_vie
   return found;
 }
 
-// Machines with firmware speak on a screen if there is one, and on the first serial port. Their timer is not
-// tested against the processor's speed: an emulated machine on a busy host fails that, and panics.
-constexpr std::string_view kKernelWords = "console=tty0 console=ttyS0,115200 quiet panic=-1 no_timer_check";
-
 std::string arguments(std::string_view digests) {
   return fmt::format("rookery.share=${{share}} rookery.initrd.sha256={}", digests);
 }
@@ -53,8 +50,8 @@ Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent&
   }
   // Under UEFI the kernel's own loader fetches the initrds from iPXE, by these names.
   return fmt::format("iseq ${{platform}} efi && set initrds {} ||\n", names) +
-         fmt::format("kernel ${{base}}/{} ${{initrds}} {} {} || goto failed\n", kKernel, kKernelWords,
-                     arguments(digests)) +
+         fmt::format("kernel ${{base}}/{} ${{initrds}} {} {} || goto failed\n", kKernel,
+                     images::kFirmwareKernelWords, arguments(digests)) +
          initrds + "boot || goto failed\n";
 }
 

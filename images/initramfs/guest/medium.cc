@@ -12,6 +12,9 @@
 namespace rookery::guest {
 namespace {
 
+// USB has slow disks.
+constexpr Duration kPatience = std::chrono::seconds(30);
+
 bool may_be_medium(const std::string& disk) {
   for (const char* kind : {"vd", "sd", "sr", "nvme", "xvd", "mmcblk"}) {
     if (disk.starts_with(kind)) return true;
@@ -37,34 +40,50 @@ Result<std::string> loop_device(const std::string& path) {
   return device;
 }
 
+// Empty if the disk's file system is the medium that is wanted, otherwise why not.
+std::string why_not(const std::string& disk, std::string_view wanted) {
+  const std::string device = "/dev/" + disk;
+  const Status mounted = mount_at(device.c_str(), kMediumFolder, "iso9660", MS_RDONLY | MS_NOSUID | MS_NODEV);
+  if (!mounted) return mounted.error().message;
+  const std::string folder = std::string(kMediumFolder) + "/rookery";
+  const std::string digest = read_text(folder + "/manifest.sha256").value_or("").substr(0, 64);
+  std::string why;
+  if (access((folder + "/manifest.json").c_str(), R_OK) != 0) {
+    why = "no /rookery/manifest.json";
+  } else if (!wanted.empty() && digest != wanted) {
+    why = "the medium of another image";
+  } else if (access("/bin/busybox", X_OK) == 0 &&  // without one (User-Mode Linux), the host has looked
+             !run_program({"/bin/busybox", "sha256sum", "-s", "-c", "manifest.sha256"},
+                          std::chrono::minutes(1), folder)) {
+    why = "its manifest.json is damaged";
+  }
+  if (!why.empty()) umount(kMediumFolder);
+  return why;
+}
+
 }  // namespace
 
-Result<std::string> attach_medium() {
-  std::string tried;
-  for (const std::string& disk : list_folder("/sys/block")) {
-    if (!may_be_medium(disk)) continue;
-    tried += (tried.empty() ? "" : ", ") + disk;
-    const std::string device = "/dev/" + disk;
-    const Status mounted =
-        mount_at(device.c_str(), kMediumFolder, "iso9660", MS_RDONLY | MS_NOSUID | MS_NODEV);
-    if (!mounted) {
-      tried += " (" + mounted.error().message + ")";
+Result<std::string> attach_medium(Devices& devices, std::string_view wanted) {
+  const Time end = now() + kPatience;
+  while (true) {
+    std::string tried;
+    for (const std::string& disk : list_folder("/sys/block")) {
+      if (!may_be_medium(disk)) continue;
+      const std::string why = why_not(disk, wanted);
+      if (why.empty()) return loop_device(std::string(kMediumFolder) + "/rookery/root.squashfs");
+      tried += (tried.empty() ? "" : ", ") + disk + " (" + why + ")";
+    }
+    if (devices.wait_for_more(end)) {
+      devices.load_drivers();
       continue;
     }
-    const std::string folder = std::string(kMediumFolder) + "/rookery";
-    if (access((folder + "/manifest.json").c_str(), R_OK) != 0) {
-      umount(kMediumFolder);
-      tried += " (no /rookery/manifest.json)";
-      continue;
+    if (tried.empty()) {
+      return fail(
+          "the boot arguments name no share (rookery.share=), and there is no disk that could be a medium");
     }
-    return loop_device(folder + "/root.squashfs");
+    return fail("the boot arguments name no share (rookery.share=), and none of the disks holds a medium: " +
+                tried);
   }
-  if (tried.empty()) {
-    return fail(
-        "the boot arguments name no share (rookery.share=), and there is no disk that could be a medium");
-  }
-  return fail("the boot arguments name no share (rookery.share=), and none of the disks holds a medium: " +
-              tried);
 }
 
 }  // namespace rookery::guest

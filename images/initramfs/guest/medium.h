@@ -4,12 +4,14 @@
 #include <string>
 
 #include "base/result.h"
+#include "images/initramfs/guest/devices.h"
 
 namespace rookery::guest {
 
 inline constexpr const char* kMediumFolder = "/run/rookery/medium";
 
-// Mounts the first medium among the machine's disks there, and gives a loop device with its root.squashfs.
-Result<std::string> attach_medium();
+// Mounts the first medium among the machine's disks there, and gives a loop device with its root.squashfs. If
+// `wanted` is not empty, it is the one with that digest of its manifest. Waits for disks that come late.
+Result<std::string> attach_medium(Devices& devices, std::string_view wanted);
 
 }  // namespace rookery::guest

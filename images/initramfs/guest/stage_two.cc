@@ -2,12 +2,11 @@
 // the machine its name and role, starts the agent and hands over to the system's own init.
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cstdlib>
-#include <set>
 
+#include "images/initramfs/guest/devices.h"
 #include "images/initramfs/guest/medium.h"
 #include "images/initramfs/guest/role_files.h"
 #include "images/initramfs/guest/share.h"
@@ -21,30 +20,6 @@ using agent::BootStage;
 
 constexpr const char* kNewRoot = "/system";
 constexpr Duration kRoleTimeout = std::chrono::seconds(30);
-
-// For kernels with modules (User-Mode Linux has none): what the devices ask for, and what stage two itself
-// needs. A bus found by one round's modules (virtio by virtio_pci) brings the next round's devices.
-void load_modules() {
-  utsname kernel{};
-  uname(&kernel);
-  if (access((std::string("/lib/modules/") + kernel.release).c_str(), R_OK) != 0) return;
-  std::set<std::string> wanted{"nbd", "squashfs", "overlay", "loop", "isofs"};
-  std::size_t loaded = 0;
-  for (int round = 0; round < 4 && wanted.size() > loaded; ++round) {
-    loaded = wanted.size();
-    std::vector<std::string> argv{"/bin/busybox", "modprobe", "-a", "-q"};
-    argv.insert(argv.end(), wanted.begin(), wanted.end());
-    (void)run_program(argv, std::chrono::minutes(1));  // a device without a driver is no failure
-    for (const std::string& bus : list_folder("/sys/bus")) {
-      const std::string devices = "/sys/bus/" + bus + "/devices/";
-      for (const std::string& device : list_folder(devices)) {
-        std::string alias = read_text(devices + device + "/modalias").value_or("");
-        while (!alias.empty() && alias.back() == '\n') alias.pop_back();
-        if (!alias.empty()) wanted.insert(alias);
-      }
-    }
-  }
-}
 
 // The lease that stage one left; or a new one, for a machine whose firmware brought it here.
 Lease lease_of(const std::optional<Interface>& nic, Report& report) {
@@ -130,7 +105,8 @@ Status name_from_lease(const Lease& lease, const std::optional<Interface>& nic) 
 
 void stage_two() {
   mount_kernel_file_systems();
-  load_modules();
+  Devices devices;
+  devices.load_drivers();
   const Result<std::string> handed_over = read_text("/run/rookery/cmdline");
   const std::string command_line = handed_over ? *handed_over : kernel_command_line();
   const std::string share = command_line_value(command_line, "rookery.share");
@@ -143,7 +119,9 @@ void stage_two() {
   std::optional<Lease> lease;
   if (from_network) lease = lease_of(interfaces.data, report);
   report.stage(BootStage::root, from_network ? share : "the medium");
-  const Result<std::string> device = from_network ? attach_share(share) : attach_medium();
+  const Result<std::string> device =
+      from_network ? attach_share(share)
+                   : attach_medium(devices, command_line_value(command_line, "rookery.medium"));
   if (!device) report.failed(BootStage::root, device.error().message);
   Status done = mount_system(*device);
   if (done) done = switch_root(kNewRoot);
