@@ -85,6 +85,8 @@ class Machine;
 
 // The reason of a machine that went off because its guest asked for a reset (or could do nothing else).
 inline constexpr std::string_view kResetByGuest = "reset by the guest";
+// The reason of both changes of a machine that goes back to a snapshot.
+inline constexpr std::string_view kRestored = "restored";
 
 // Told of what happens to machines; from the loop, never from within a call to the machine.
 class MachineEvents {
@@ -106,6 +108,21 @@ class Pausing {
   virtual Status slow(Duration gap) = 0;
 };
 
+// Machines whose whole state, memory and processor and devices, can be written to a file and taken up again.
+// What lies on disks is no part of it.
+class Snapshots {
+ public:
+  using Done =
+      std::function<void(const Status&)>;  // comes once, from the loop; not if what follows is refused
+  virtual ~Snapshots() = default;
+  // Writes the running guest to `file`, which must not be there. It stands still meanwhile, and still does
+  // when `done` comes; then it goes on, unless it is frozen. A file that failed is removed.
+  virtual Status take(const std::filesystem::path& file, Done done) = 0;
+  // Cuts the guest if it runs, and goes on as `file` has it: two changes as of a reset, both with the reason
+  // kRestored; of a machine that was off only the second. A file that is none is the end of the machine.
+  virtual Status restore(const std::filesystem::path& file, Done done) = 0;
+};
+
 class Machine {  // destruction power-cuts the guest and waits until nothing of it is left
  public:
   virtual ~Machine() = default;
@@ -117,6 +134,7 @@ class Machine {  // destruction power-cuts the guest and waits until nothing of 
   // Host processes that are this machine, for accounting; empty when off.
   virtual std::vector<pid_t> processes() const = 0;
   virtual Pausing* pausing() { return nullptr; }
+  virtual Snapshots* snapshots() { return nullptr; }
 };
 
 class Backend {

@@ -23,6 +23,7 @@ class StopAndGo final : public Pausing {
   Status thaw() override;
   Status slow(Duration gap) override;
 
+  bool stopped() const { return stopped_; }
   void started();
   void ended();
 

@@ -1,9 +1,16 @@
 #include "backends/fake/fake_backend.h"
 
+#include <charconv>
+
+#include "base/file.h"
+
 namespace rookery::backends {
 namespace {
 
-class FakeMachine final : public Machine {
+// A snapshot of one says where its script is.
+constexpr std::string_view kAtStep = "step ", kAtStepEchoing = "echo ";
+
+class FakeMachine final : public Machine, private Snapshots {
  public:
   FakeMachine(EventLoop& loop, MachineSpec spec, MachineEvents& events, FakeScript script)
       : loop_(loop), spec_(std::move(spec)), events_(events), script_(std::move(script)) {
@@ -17,6 +24,7 @@ class FakeMachine final : public Machine {
   ~FakeMachine() override {
     loop_.cancel(next_);
     loop_.cancel(end_);
+    loop_.cancel(snapshot_);
     for (const NicPlug& nic : spec_.nics) {
       if (nic.in_process != nullptr) nic.in_process->to_machine = nullptr;
     }
@@ -49,8 +57,39 @@ class FakeMachine final : public Machine {
   void console_input(std::string_view bytes) override {
     if (state_ == MachineState::running && echo_) print(std::string(bytes));
   }
+  Snapshots* snapshots() override { return this; }
 
  private:
+  Status take(const std::filesystem::path& file, Done done) override {
+    if (state_ != MachineState::running) return fail(ErrorKind::expectation, spec_.name + " is off");
+    if (std::filesystem::exists(file)) return fail(ErrorKind::usage, file.string() + " is there already");
+    const Status taken =
+        write_file(file, std::string(echo_ ? kAtStepEchoing : kAtStep) + std::to_string(step_));
+    snapshot_ = loop_.soon([taken, done = std::move(done)] { done(taken); });
+    return {};
+  }
+  // Of the wait before the next step nothing has passed.
+  Status restore(const std::filesystem::path& file, Done done) override {
+    const auto text = read_file(file);
+    if (!text) return tl::unexpected<Error>(text.error());
+    if (state_ == MachineState::running) end(MachineState::off, std::string(kRestored), false);
+    snapshot_ = loop_.soon([this, text = *text, done = std::move(done)] {
+      const bool echoing = text.starts_with(kAtStepEchoing);
+      Status restored;
+      if (!echoing && !text.starts_with(kAtStep)) {
+        restored = fail("this is no snapshot");
+      } else {
+        std::from_chars(text.data() + kAtStep.size(), text.data() + text.size(), step_);
+        echo_ = echoing;
+        go_on();
+      }
+      state_ = restored ? MachineState::running : MachineState::failed;
+      events_.state_changed(*this, state_, restored ? std::string(kRestored) : restored.error().message);
+      done(restored);
+    });
+    return {};
+  }
+
   void go_on() {
     next_ = {};
     if (step_ < script_.size()) next_ = loop_.after(script_[step_].after, [this] { run_step(); });
@@ -99,7 +138,7 @@ class FakeMachine final : public Machine {
   std::size_t step_ = 0;
   MachineState state_ = MachineState::off;
   bool echo_ = false;
-  EventId next_, end_;
+  EventId next_, end_, snapshot_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
@@ -109,6 +148,7 @@ Result<Capabilities> FakeBackend::probe() {
   Capabilities capabilities;
   capabilities.virtual_time = true;
   capabilities.press = true;
+  capabilities.snapshot = true;
   capabilities.nics_max = 8;
   return capabilities;
 }

@@ -36,6 +36,7 @@ Result<Capabilities> QemuBackend::probe() {
   capabilities.pause = true;
   capabilities.firmware = true;
   capabilities.press = true;
+  capabilities.snapshot = true;
   capabilities.nics_max = 8;
   capabilities.wire = NicWire::stream;
   return capabilities;

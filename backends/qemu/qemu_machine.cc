@@ -8,7 +8,7 @@
 #include <array>
 #include <cerrno>
 
-#include "backends/qemu/qmp_link.h"
+#include "backends/qemu/qemu_snapshots.h"
 #include "backends/stop_and_go.h"
 #include "base/process.h"
 
@@ -47,7 +47,7 @@ std::vector<fs::path> files_named_in(const std::vector<std::string>& arguments) 
   return files;
 }
 
-class QemuMachine final : public Machine {
+class QemuMachine final : public Machine, private Snapshots {
  public:
   QemuMachine(EventLoop& loop, MachineSpec spec, MachineEvents& events, std::vector<std::string> arguments,
               const QemuFiles& files)
@@ -56,18 +56,31 @@ class QemuMachine final : public Machine {
         events_(events),
         arguments_(std::move(arguments)),
         files_(files) {}
-  ~QemuMachine() override { loop_.cancel(restart_); }
+  ~QemuMachine() override { loop_.cancel(again_); }
 
   Status prepare();
   const std::string& name() const override { return spec_.name; }
-  Status start() override;
+  Status start() override { return start({}); }
   Status power(PowerAction action) override;
   MachineState state() const override { return state_; }
   void console_input(std::string_view bytes) override;
   std::vector<pid_t> processes() const override;
   Pausing* pausing() override { return pausing_.get(); }
+  Snapshots* snapshots() override { return this; }
 
  private:
+  // What a machine that is switched off comes back with: nothing, as after a reset, or a snapshot.
+  struct Again {
+    std::string reason;
+    UniqueFd snapshot;
+    Done done;
+  };
+  Status start(std::span<const char* const> more_arguments);
+  Status take(const fs::path& file, Done done) override;
+  Status restore(const fs::path& file, Done done) override;
+  void go_on();  // unless it is frozen
+  void start_again();
+  void stay_off();
   void qmp_event(const qmp::Event& event);
   void exited(ExitStatus status);
   std::string reason_of(ExitStatus status, bool& expected) const;
@@ -81,14 +94,16 @@ class QemuMachine final : public Machine {
   QemuFiles files_;
   std::unique_ptr<QmpLink> link_;
   std::unique_ptr<StopAndGo> pausing_;
+  std::unique_ptr<QemuSnapshots> snapshots_;
   std::unique_ptr<ChildProcess> process_;
   Pipe input_, output_, errors_;
   Watch output_watch_, errors_watch_;
   std::string complaint_;
   std::string shutdown_;  // why QEMU ends, in its own words
   MachineState state_ = MachineState::off;
-  bool cut_ = false, reset_ = false;
-  EventId restart_;
+  bool cut_ = false;
+  std::optional<Again> coming_;
+  EventId again_;
 };
 
 Status QemuMachine::prepare() {
@@ -103,6 +118,7 @@ Status QemuMachine::prepare() {
                      if (std::holds_alternative<qmp::Value>(reply)) done();
                    });
   });
+  snapshots_ = std::make_unique<QemuSnapshots>(loop_, *link_);
   if (spec_.hardware.firmware != Firmware::uefi) return {};
   // What firmware remembers is the machine's own, and stays from one start to the next.
   std::error_code error;
@@ -115,8 +131,9 @@ Status QemuMachine::prepare() {
   return {};
 }
 
-Status QemuMachine::start() {
-  if (state_ == MachineState::running) return fail(ErrorKind::usage, spec_.name + " is running already");
+Status QemuMachine::start(std::span<const char* const> more_arguments) {
+  if (state_ == MachineState::running || coming_)
+    return fail(ErrorKind::usage, spec_.name + " is running already");
   ROOKERY_TRY(input_.make(true));
   ROOKERY_TRY(output_.make(false));
   ROOKERY_TRY(errors_.make(false));
@@ -125,6 +142,7 @@ Status QemuMachine::start() {
 
   ProcessSpec process;
   process.argv = arguments_;
+  process.argv.insert(process.argv.end(), more_arguments.begin(), more_arguments.end());
   process.folder = spec_.folder;
   process.environment = {{"PATH", "/nonexistent"}, {"HOME", "."}, {"TMPDIR", "."}};
   process.input = input_.its.get();
@@ -152,12 +170,13 @@ Status QemuMachine::start() {
   output_watch_ = loop_.watch(output_.ours.get(), EPOLLIN, [this](std::uint32_t) { read_console(); });
   errors_watch_ = loop_.watch(errors_.ours.get(), EPOLLIN, [this](std::uint32_t) { read_complaints(); });
   state_ = MachineState::running;
-  cut_ = reset_ = false;
+  cut_ = false;
   pausing_->started();
   return {};
 }
 
 Status QemuMachine::power(PowerAction action) {
+  if (action != PowerAction::press) stay_off();
   if (state_ != MachineState::running) {
     if (action == PowerAction::reset) return start();
     if (action == PowerAction::press) return fail(ErrorKind::expectation, spec_.name + " is off");
@@ -168,12 +187,59 @@ Status QemuMachine::power(PowerAction action) {
     return {};
   }
   cut_ = true;
-  reset_ = action == PowerAction::reset;
+  if (action == PowerAction::reset) coming_ = Again{"reset", {}, {}};
   process_->kill();
   return {};
 }
 
+Status QemuMachine::take(const fs::path& file, Done done) {
+  if (state_ != MachineState::running) return fail(ErrorKind::expectation, spec_.name + " is off");
+  return snapshots_->take(file, std::move(done), [this] { go_on(); });
+}
+
+void QemuMachine::go_on() {
+  if (!pausing_->stopped()) link_->execute({.name = "cont", .arguments = {}}, [](const qmp::Reply&) {});
+}
+
+Status QemuMachine::restore(const fs::path& file, Done done) {
+  if (coming_) return fail(ErrorKind::expectation, spec_.name + " is about to come back already");
+  UniqueFd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!opened) return fail_errno("cannot open " + file.string());
+  coming_ = Again{std::string(kRestored), std::move(opened), std::move(done)};
+  if (state_ == MachineState::running) {
+    cut_ = true;
+    process_->kill();
+  } else {
+    again_ = loop_.soon([this] { start_again(); });
+  }
+  return {};
+}
+
+void QemuMachine::stay_off() {
+  loop_.cancel(again_);
+  if (!coming_) return;
+  if (coming_->done) {
+    again_ = loop_.soon([done = std::move(coming_->done), name = spec_.name] {
+      done(fail(ErrorKind::expectation, name + " was switched off or reset before it was restored"));
+    });
+  }
+  coming_.reset();
+}
+
+void QemuMachine::start_again() {
+  Again again = std::move(*std::exchange(coming_, std::nullopt));
+  const bool restores = static_cast<bool>(again.snapshot);
+  const Status started = restores ? start(kIncoming) : start();
+  if (!started) state_ = MachineState::failed;
+  if (started && restores) {
+    snapshots_->load(std::move(again.snapshot), std::move(again.done), [this] { go_on(); });
+  }
+  events_.state_changed(*this, state_, started ? again.reason : started.error().message);
+  if (!started && restores) again.done(started);
+}
+
 void QemuMachine::qmp_event(const qmp::Event& event) {
+  snapshots_->event(event);
   // Their reasons are QEMU's ShutdownCause (qapi/run-state.json).
   if (event.name == "SHUTDOWN") {
     shutdown_ = event.data.find("reason").as_string().value_or("");
@@ -193,18 +259,14 @@ void QemuMachine::exited(ExitStatus status) {
   bool expected = false;
   const std::string reason = reason_of(status, expected);
   state_ = expected ? MachineState::off : MachineState::failed;
-  if (reset_) {
-    restart_ = loop_.soon([this] {
-      const auto started = start();
-      events_.state_changed(*this, state_, started ? "reset" : started.error().message);
-    });
-  }
+  snapshots_->ended(reason);
+  if (coming_) again_ = loop_.soon([this] { start_again(); });
   events_.state_changed(*this, state_, reason);
 }
 
 std::string QemuMachine::reason_of(ExitStatus status, bool& expected) const {
   expected = true;
-  if (reset_) return "reset";
+  if (coming_) return coming_->reason;
   if (cut_) return "power cut";
   if (shutdown_ == "guest-panic") {
     expected = false;

@@ -35,6 +35,7 @@ QmpLink::~QmpLink() {
 void QmpLink::starting() {
   fault_.clear();
   unsent_.clear();
+  file_.reset();
   client_ = std::make_unique<qmp::Client>(
       qmp::Client::Callbacks{.event = on_event_,
                              .ended = [this](const std::string& reason) { fault_ = reason; }},
@@ -86,12 +87,29 @@ void QmpLink::execute(const qmp::Command& command, qmp::Client::Completion done)
   pump();
 }
 
+// A descriptor stays with QEMU's connection until a command asks for it (tcp_chr_recv in its chardev/
+// char-socket.c), so it may come with whatever is sent first.
+void QmpLink::give_file(UniqueFd file, const std::string& name, qmp::Client::Completion done) {
+  file_ = std::move(file);
+  execute({.name = "getfd",
+           .arguments = qmp::Value::object().set("fdname", qmp::Value::string(name)),
+           .patience = kPatience},
+          std::move(done));
+}
+
 // Sends what is to be sent, and has the client looked at when its patience ends.
 void QmpLink::pump() {
   unsent_ += client_->take_output();
   while (connection_ && !unsent_.empty()) {
-    const ssize_t sent =
-        ::send(connection_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = 0;
+    if (file_) {
+      const int file = file_.get();  // in one piece with so short a message, or not at all
+      if (!send_with_files(connection_.get(), as_bytes(unsent_), std::span(&file, 1), MSG_DONTWAIT)) break;
+      file_.reset();
+      sent = static_cast<ssize_t>(unsent_.size());
+    } else {
+      sent = ::send(connection_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) break;  // full, or gone: the latter is seen by reading
     unsent_.erase(0, static_cast<std::size_t>(sent));

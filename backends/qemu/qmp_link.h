@@ -27,6 +27,8 @@ class QmpLink {
 
   // `done` comes once, from the loop or from within; also if QEMU ends first.
   void execute(const qmp::Command& command, qmp::Client::Completion done);
+  // The same for a file that QEMU is to know as `name` from then on; one at a time.
+  void give_file(UniqueFd file, const std::string& name, qmp::Client::Completion done);
   const std::string& fault() const { return fault_; }  // why there is no conversation any more
 
  private:
@@ -44,6 +46,7 @@ class QmpLink {
   UniqueFd listener_, connection_;
   Watch listener_watch_, connection_watch_;
   std::string unsent_;
+  UniqueFd file_;  // goes out with what is sent next
   EventId deadline_;
   std::string fault_;
 };

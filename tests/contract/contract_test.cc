@@ -3,6 +3,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "base/file.h"
 #include "tests/contract/backend_contract.h"
 
 namespace rookery::contract {
@@ -78,6 +79,25 @@ struct Bench {
   void wait_for_changes(std::size_t count) {
     BOOST_REQUIRE_MESSAGE(subject.loop().run_until([&] { return record.changes.size() >= count; }, kLimit),
                           "its console: " << record.console);
+  }
+  // Of a snapshot: what it came to.
+  Status finish(const std::function<Status(backends::Snapshots::Done)>& begin) {
+    std::optional<Status> done;
+    record.inside_call = true;
+    const Status begun = begin([&](const Status& status) {
+      BOOST_TEST(!record.inside_call);
+      done = status;
+    });
+    record.inside_call = false;
+    if (!begun) return begun;
+    BOOST_REQUIRE(subject.loop().run_until([&] { return done.has_value(); }, kLimit));
+    return *done;
+  }
+  Status take(const std::filesystem::path& file) {
+    return finish([&](auto done) { return machine->snapshots()->take(file, std::move(done)); });
+  }
+  Status restore(const std::filesystem::path& file) {
+    return finish([&](auto done) { return machine->snapshots()->restore(file, std::move(done)); });
   }
   void wait_for_console(const std::string& text) {
     BOOST_REQUIRE_MESSAGE(
@@ -248,6 +268,82 @@ BOOST_DATA_TEST_CASE(a_frozen_machine_is_silent_until_it_is_thawed_and_a_slow_on
   BOOST_REQUIRE(pausing->freeze().has_value());
   BOOST_REQUIRE(bench.power(PowerAction::cut).has_value());
   bench.wait_for_changes(1);
+  BOOST_TEST(subject->remains() == "");
+}
+
+BOOST_DATA_TEST_CASE(a_snapshot_brings_back_the_guest_as_it_was, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::echoes);
+  BOOST_TEST(subject->backend().probe()->snapshot == (bench.machine->snapshots() != nullptr));
+  if (bench.machine->snapshots() == nullptr) return;
+  const auto folder =
+      TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-contract-").value();
+  const auto file = folder.path() / "snapshot";
+  BOOST_TEST(!bench.take(file).has_value());  // it is off
+  BOOST_TEST(!std::filesystem::exists(file));
+  BOOST_REQUIRE(bench.start().has_value());
+  bench.wait_for_console("listening");
+  const Status taken = bench.take(file);
+  BOOST_REQUIRE_MESSAGE(taken.has_value(), taken.error().message);
+  BOOST_TEST(!bench.take(file).has_value());  // the file is there
+  bench.machine->console_input("goes on\n");
+  bench.wait_for_console("goes on");
+  for (const bool was_off : {false, true}) {
+    if (was_off) {
+      BOOST_REQUIRE(bench.power(PowerAction::cut).has_value());
+      bench.wait_for_changes(3);
+    }
+    bench.record.changes.clear();
+    bench.record.console.clear();
+    const Status restored = bench.restore(file);
+    BOOST_REQUIRE_MESSAGE(restored.has_value(), restored.error().message);
+    BOOST_REQUIRE(bench.record.changes.size() == (was_off ? 1u : 2u));
+    for (const auto& change : bench.record.changes) BOOST_TEST(change.reason == backends::kRestored);
+    BOOST_TEST((bench.machine->state() == MachineState::running));
+    bench.machine->console_input("spoken\n");
+    bench.wait_for_console("spoken");
+    BOOST_TEST(bench.record.console.find("listening") == std::string::npos);  // it did not start anew
+  }
+}
+
+BOOST_DATA_TEST_CASE(a_frozen_machine_stays_frozen_over_a_snapshot_and_back_to_it, data::make(kSubjects),
+                     name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::echoes);
+  if (bench.machine->snapshots() == nullptr || bench.machine->pausing() == nullptr) return;
+  const auto folder =
+      TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-contract-").value();
+  const auto file = folder.path() / "snapshot";
+  const std::string& console = bench.record.console;
+  const std::function<bool()> said = [&console] { return console.find("spoken") != std::string::npos; };
+  BOOST_REQUIRE(bench.start().has_value());
+  bench.wait_for_console("listening");
+  BOOST_REQUIRE(bench.machine->pausing()->freeze().has_value());
+  BOOST_TEST(bench.take(file).has_value());
+  BOOST_TEST(bench.restore(file).has_value());
+  bench.machine->console_input("spoken\n");
+  BOOST_TEST(!subject->loop().run_until(said, std::chrono::milliseconds(200)));
+  BOOST_REQUIRE(bench.machine->pausing()->thaw().has_value());
+  bench.wait_for_console("spoken");
+}
+
+BOOST_DATA_TEST_CASE(a_snapshot_that_is_none_ends_the_machine_with_a_reason, data::make(kSubjects), name) {
+  const auto subject = subject_named(name);
+  if (!subject) return;
+  Bench bench(*subject, Guest::echoes);
+  if (bench.machine->snapshots() == nullptr) return;
+  const auto folder =
+      TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-contract-").value();
+  BOOST_TEST(!bench.restore(folder.path() / "missing").has_value());
+  BOOST_TEST((bench.machine->state() == MachineState::off));
+  BOOST_REQUIRE(write_file(folder.path() / "none", "any text that is no snapshot").has_value());
+  BOOST_TEST(!bench.restore(folder.path() / "none").has_value());
+  BOOST_REQUIRE(!bench.record.changes.empty());
+  const std::string& reason = bench.record.changes.back().reason;
+  BOOST_TEST((bench.machine->state() == MachineState::failed), reason);
+  BOOST_TEST(!reason.empty());
   BOOST_TEST(subject->remains() == "");
 }
 
