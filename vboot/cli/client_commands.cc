@@ -104,6 +104,21 @@ Result<int> run_ps(const LabChoice& choice) {
                text_of(machine, "role"), text_of(machine, "backend"), text_of(machine, "state"),
                text_of(machine, "stage"), text_of(machine, "address"), text_of(machine, "reason"));
   }
+  const auto uplink = result->find("uplink");
+  if (!uplink) return 0;
+  const auto seen = uplink->find("machines");
+  for (std::size_t i = 0; seen && i < seen->size(); ++i) {
+    const JsonView machine = seen->at(i);
+    fmt::print("{:<17} {:<7} {:<8} {:<8} {:<9} {:<16} {}\n", text_of(machine, "name"), "client",
+               text_of(machine, "backend"), text_of(machine, "state"), text_of(machine, "stage"),
+               text_of(machine, "address"), text_of(machine, "detail"));
+  }
+  const auto note = [&](const char* key, const char* words) {
+    const auto text = text_of(*uplink, key);
+    if (!text.empty()) fmt::print("uplink {}: {}{}\n", text_of(*uplink, "interface"), words, text);
+  };
+  note("problem", "");
+  note("other_dhcp_server", "another DHCP server answers there, at ");
   return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "base/event_loop.h"
 #include "base/result.h"
 #include "base/units.h"
+#include "vboot/lab/uplink.h"
 
 namespace rookery::vboot {
 
@@ -33,6 +34,7 @@ struct UpOptions {
   unsigned booting_at_once = 0;
   std::string capture;               // pcapng of every machine's cable
   std::vector<std::string> reports;  // files, .html or .svg
+  UplinkRequest uplink;              // its interface is empty without one
 };
 Result<int> run_up(const UpOptions& options, const BackendFactory& backends);
 

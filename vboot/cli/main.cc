@@ -47,6 +47,21 @@ void add_up(CLI::App& app, Deed& deed) {
   up->add_option("--booting-at-once", options->booting_at_once,
                  "Clients between power-on and ready (default: 4 a processor)");
   up->add_option("--capture", options->capture, "Write every machine's frames to this pcapng file");
+  CLI::Option* uplink = up->add_option("--uplink", options->uplink.interface,
+                                       "Join the lab to this network interface of the host, so that physical "
+                                       "machines boot from it too (docs/uplink.md)");
+  up->add_option(
+        "--uplink-mode", options->uplink.mode,
+        "'dhcp': the boot server gives addresses there; 'proxy': it only tells machines what to boot, "
+        "beside that network's own DHCP server")
+      ->needs(uplink)
+      ->capture_default_str();
+  up->add_option("--uplink-address", options->uplink.address,
+                 "With 'proxy': the boot server's address there, as 192.168.7.2/24 (default: by DHCP)")
+      ->needs(uplink);
+  up->add_option("--uplink-vlan", options->uplink.vlan,
+                 "With 'dhcp': the lab's VLAN that the wire is in, without tags (default: all, with tags)")
+      ->needs(uplink);
   up->callback([options, &deed] { deed = [options] { return run_up(*options, make_backend); }; });
 }
 

@@ -19,6 +19,7 @@
 #include "base/process.h"
 #include "base/unix_socket.h"
 #include "images/store.h"
+#include "netsim/ports/packet.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
 #include "vboot/cli/report_files.h"
@@ -51,6 +52,8 @@ class Supervisor final : private LabEvents {
     facts_ = RunFacts{ROOKERY_VERSION, booted_.manifest, booted_.digest, "none"};
   }
 
+  // Opens the NIC that the lab is to be joined to, and has the plan know of it.
+  Status open_uplink();
   Status prepare(const BackendFactory& factory);
   // Runs until the lab is to go; `on_settled` is called once, with the report.
   Result<int> run(const std::function<void(const Json&)>& on_settled);
@@ -59,6 +62,7 @@ class Supervisor final : private LabEvents {
   void stage_changed(const Node& node) override;
   void settled() override;
   Json report() { return up_report(*lab_, facts_, memory_peak_); }
+  void wire_stage_changed(const WireMachine& machine) override;
   void measure_memory();
   Status write(const std::vector<std::string>& files) {
     return write_reports(files, *lab_, *recorder_, report(), booted_, texts_);
@@ -87,6 +91,7 @@ class Supervisor final : private LabEvents {
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<ControlServer> control_;
   std::shared_ptr<netsim::CaptureFile> capture_;
+  UplinkWire uplink_;
   std::function<void(const Json&)> on_settled_;
   EventId ticker_;
   Bytes memory_peak_;
@@ -144,8 +149,24 @@ backends::Backend* Supervisor::backend(std::string_view name) {
   return (backends_[std::string(name)] = (*factory_)(name, loop_)).get();
 }
 
+Status Supervisor::open_uplink() {
+  if (options_.uplink.interface.empty()) return {};
+  auto port = netsim::PacketPort::open(loop_, options_.uplink.interface);
+  if (!port) return tl::unexpected<Error>(std::move(port.error()).while_doing("--uplink"));
+  MacBytes nic;
+  (*port)->address().write(nic.data());
+  auto uplink = plan_uplink(plan_, options_.uplink, nic);
+  if (!uplink) return tl::unexpected<Error>(uplink.error());
+  plan_.uplink = std::move(*uplink);
+  if (const Status link = (*port)->link(); !link) progress_.line(link.error().message);
+  uplink_.link = [raw = port->get()] { return raw->link(); };
+  uplink_.port = std::move(*port);
+  return {};
+}
+
 Status Supervisor::prepare(const BackendFactory& factory) {
   factory_ = &factory;
+  ROOKERY_TRY(open_uplink());
   ROOKERY_TRY(make_folders());
   const auto host = measure_host(memory_folder_);
   if (!host) return tl::unexpected<Error>(host.error());
@@ -161,6 +182,7 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   setup.client = booted_.client;
   setup.image = booted_.facts();
   setup.booting_at_once = options_.booting_at_once;
+  setup.uplink = std::move(uplink_);
   setup.hindrance = [this](const MachinePlan& machine) -> std::optional<std::string> {
     const auto now = measure_host(memory_folder_);
     return now ? hindrance(machine, *now) : std::nullopt;
@@ -177,6 +199,7 @@ Status Supervisor::prepare(const BackendFactory& factory) {
     if (!capture) return tl::unexpected<Error>(capture.error());
     capture_ = *capture;
     for (const auto& node : lab_->nodes()) ROOKERY_TRY(node->capture(capture_));
+    if (Uplink* uplink = lab_->uplink()) ROOKERY_TRY(uplink->capture(capture_));
   }
   ControlServer::Hooks hooks;
   hooks.ps = [this] { return ps_report(*lab_, facts_, ::getpid(), loop_.now()); };
@@ -232,6 +255,12 @@ void Supervisor::stage_changed(const Node& node) {
   control_->stage_changed(node);
 }
 
+void Supervisor::wire_stage_changed(const WireMachine& machine) {
+  const std::string detail = machine.boot.detail.empty() ? "" : " (" + machine.boot.detail + ")";
+  progress_.line(fmt::format("{:7.3f} s  {} {}{}", seconds(loop_.now() - lab_->started()), machine.mac.text(),
+                             to_string(machine.boot.stage), detail));
+}
+
 void Supervisor::settled() {
   progress_.update(*lab_, loop_.now());
   // In the foreground the view goes on, for as long as somebody wants to watch.
@@ -285,6 +314,12 @@ std::string replay_command(const UpOptions& options) {
   std::string command = fmt::format("rookery up {} --seed {}", options.lab_file, options.seed);
   if (options.nodes) command += fmt::format(" --nodes {}", *options.nodes);
   if (options.booting_at_once > 0) command += fmt::format(" --booting-at-once {}", options.booting_at_once);
+  const UplinkRequest& uplink = options.uplink;
+  if (!uplink.interface.empty()) {
+    command += fmt::format(" --uplink {} --uplink-mode {}", uplink.interface, uplink.mode);
+    if (!uplink.address.empty()) command += " --uplink-address " + uplink.address;
+    if (!uplink.vlan.empty()) command += " --uplink-vlan " + uplink.vlan;
+  }
   return command;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "vboot/control/messages.h"
 #include "vboot/lab/nearest_word.h"
@@ -40,6 +41,17 @@ class Fields {
     if (!is_machine_name(text))
       note(fmt::format("expected a machine's name in '{}', found '{:.64}'", key, text));
     return text;
+  }
+
+  // Physical machines at the uplink are called by their MAC address.
+  std::string machine_or_mac(std::string_view key) {
+    constexpr std::string_view kLike = "00:00:00:00:00:00";
+    const auto text = message_.find(key) ? message_.find(key)->as_string().value_or("") : "";
+    const bool is_mac = text.size() == kLike.size() &&
+                        std::equal(text.begin(), text.end(), kLike.begin(), [](char c, char like) {
+                          return like == ':' ? c == ':' : std::isxdigit(static_cast<unsigned char>(c)) != 0;
+                        });
+    return is_mac ? std::string(text) : machine(key);
   }
 
   std::string string(std::string_view key) {
@@ -205,7 +217,7 @@ Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
   if (verb == "fault") return parse_fault_request(fields);
   if (verb == "why") {
     fields.only({"machine"});
-    return fields.give(message.find("machine") ? WhyRequest{fields.machine("machine")} : WhyRequest{});
+    return fields.give(message.find("machine") ? WhyRequest{fields.machine_or_mac("machine")} : WhyRequest{});
   }
   if (verb == "capture") return parse_capture(fields);
   if (verb == "report") {

@@ -49,6 +49,21 @@ struct VlanPlan {
   AddressRange guests;  // for machines that are not in the lab
 };
 
+// A real network that the lab's switch is joined to (docs/uplink.md).
+struct UplinkPlan {
+  std::string interface;         // of the host
+  std::size_t switch_index = 0;  // the boot server's
+  std::optional<std::uint16_t>
+      vlan;  // whose frames have no tag on the wire; without it all do, as on a trunk
+  // Beside a DHCP server of that network's own: the boot server then has a second interface, alone with the
+  // wire in a VLAN of their own (`vlan`), under this MAC address, and there answers for network boot only.
+  struct Proxy {
+    MacBytes mac{};
+    std::string address;  // "192.168.7.2/24"; empty: by that network's DHCP
+  };
+  std::optional<Proxy> proxy;
+};
+
 struct LabPlan {
   std::string name;
   std::string image;
@@ -58,6 +73,7 @@ struct LabPlan {
   std::vector<VlanPlan> vlans;       // at least one; guest-1 has the first guest address of the first
   bool tagged = false;  // trunks and the boot server's port carry tags; otherwise there is one VLAN, without
   std::vector<MachinePlan> machines;
+  std::optional<UplinkPlan> uplink{};  // asked for on the command line; see uplink.h
 
   const MachinePlan* find(std::string_view machine) const;  // nullptr if there is none
   const MachinePlan& boot_server() const;                   // there is one in every plan

@@ -185,7 +185,7 @@ Result<std::vector<RoleFile>> boot_server_files(const LabPlan& plan, const Machi
   auto script = boot_script(plan, image);
   if (!script) return tl::unexpected(script.error());
   auto path = [](std::string_view name) { return fmt::format("{}/{}", kRoleFolder.substr(1), name); };
-  return std::vector<RoleFile>{
+  std::vector<RoleFile> files{
       {path("dnsmasq.conf"), 0644, dnsmasq_conf(plan, server)},
       {path("guests"), 0644, guests(plan, server)},
       {path("lighttpd.conf"), 0644, lighttpd_conf(plan)},
@@ -196,6 +196,8 @@ Result<std::vector<RoleFile>> boot_server_files(const LabPlan& plan, const Machi
       {path("secure.conf"), 0644, secure_conf(plan)},
       {path("start"), 0755, boot_server_start(plan, server)},
   };
+  for (RoleFile& file : uplink_files(plan)) files.push_back(std::move(file));
+  return files;
 }
 
 }  // namespace rookery::vboot

@@ -34,6 +34,9 @@ std::string boot_server_start(const LabPlan& plan, const MachinePlan& server);
 // What it does for HTTPS when asked, and its second lighttpd's configuration (boot_server_secure.cc).
 std::string boot_server_secure(const LabPlan& plan, const MachinePlan& server);
 std::string secure_conf(const LabPlan& plan);
+// What it does on the network of an uplink that has a DHCP server of its own; no files for any other plan
+// (boot_server_uplink.cc).
+std::vector<RoleFile> uplink_files(const LabPlan& plan);
 // The prefix of its router advertisements in a VLAN, and its interface in one, where its port is tagged.
 std::string ipv6_prefix(const LabPlan& plan, const VlanPlan& vlan);
 std::string vlan_interface(const VlanPlan& vlan);

@@ -229,6 +229,9 @@ void ControlServer::why(Connection& connection, std::int64_t id, const WhyReques
   if (!request.machine) return say(connection, result_message(id, why_summary(*lab_, loop_.now())));
   const Node* node = lab_->find(*request.machine);
   if (node == nullptr) {
+    const Uplink* uplink = lab_->uplink();
+    if (const WireMachine* seen = uplink != nullptr ? uplink->machines().find(*request.machine) : nullptr)
+      return say(connection, result_message(id, why_report(*lab_, *seen, loop_.now())));
     return say(connection, error_message(id, {ErrorKind::usage, "no machine '" + *request.machine + "'"}));
   }
   say(connection, result_message(id, why_report(*lab_, *node, loop_.now())));

@@ -163,8 +163,15 @@ void LabNetwork::use_tree() {
 }
 
 netsim::VlanMembership LabNetwork::vlans_of(const LabPlan& plan, const MachinePlan& machine) {
-  if (machine.role == Role::boot_server) return every_vlan(plan);
-  return netsim::VlanMembership::access(plan.vlans.at(machine.vlan_index).id);
+  if (machine.role != Role::boot_server)
+    return netsim::VlanMembership::access(plan.vlans.at(machine.vlan_index).id);
+  netsim::VlanMembership all = every_vlan(plan);
+  if (plan.uplink && plan.uplink->proxy) all.add_tagged(*plan.uplink->vlan);
+  return all;
+}
+
+netsim::VlanMembership LabNetwork::vlans_of(const LabPlan& plan, const UplinkPlan& uplink) {
+  return uplink.vlan ? netsim::VlanMembership::access(*uplink.vlan) : every_vlan(plan);
 }
 
 }  // namespace rookery::vboot

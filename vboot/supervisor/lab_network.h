@@ -36,8 +36,11 @@ class LabNetwork {
   LabNetwork& operator=(const LabNetwork&) = delete;
 
   netsim::Switch& switch_of(const MachinePlan& machine) { return *switches_[machine.switch_index]; }
+  netsim::Switch& switch_of(const UplinkPlan& uplink) { return *switches_[uplink.switch_index]; }
   // How a machine's port sees the VLANs: the boot server's has a tag for each, a client's has one without.
   static netsim::VlanMembership vlans_of(const LabPlan& plan, const MachinePlan& machine);
+  // And the uplink's: of one VLAN, or of all with their tags.
+  static netsim::VlanMembership vlans_of(const LabPlan& plan, const UplinkPlan& uplink);
 
   // For faults: the trunks, in the order of the plan; and a switch that forgets all it knew.
   std::vector<Cable> trunks();

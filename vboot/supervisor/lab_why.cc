@@ -55,6 +55,19 @@ class Looker {
     return std::move(found_);
   }
 
+  // Of physical machines, whose own cable is not seen.
+  std::vector<Circumstance> look_from_the_wire(const Uplink& uplink) {
+    if (const Status link = uplink.link(); !link) add(Cause::link_down, link.error().message);
+    if (!uplink.other_server().empty())
+      add(Cause::other_server, fmt::format("another DHCP server answers on {}, at {}",
+                                           uplink.plan().interface, uplink.other_server()));
+    const std::string& server = server_.plan().name;
+    server_state(server);
+    link(server_, Cause::server_link_down, fmt::format("the link of its boot server, {}, is down", server));
+    struck(server, "the boot server's cable");
+    return std::move(found_);
+  }
+
  private:
   template <typename T>
   static bool holds(const FaultSpec& fault) {
@@ -190,6 +203,13 @@ Surroundings around(const RunningLab& lab, const Node& node) {
   return found;
 }
 
+Surroundings around(const RunningLab& lab) {
+  Surroundings found;
+  found.start = lab.started();
+  found.circumstances = Looker(lab, lab.boot_server()).look_from_the_wire(*lab.uplink());
+  return found;
+}
+
 Json number(double value) {
   return Json::number(value);
 }
@@ -197,19 +217,9 @@ Json count(std::uint64_t value) {
   return Json::integer(static_cast<std::int64_t>(value));
 }
 
-}  // namespace
-
-Why why_of(const RunningLab& lab, const Node& node, Time now) {
-  const BootRecord& boot = node.boot();
-  if (boot.stage == Stage::failed && boot.cause != Cause::none) return {boot.cause, boot.reason};
-  return explain(boot, around(lab, node), now);
-}
-
-Json why_report(const RunningLab& lab, const Node& node, Time now) {
-  const BootRecord& boot = node.boot();
-  const Why why = why_of(lab, node, now);
-  const Surroundings found = around(lab, node);
-  const auto since_start = [&](Time time) { return number(seconds(time - lab.started())); };
+// What its boot went through, and what its cable showed: the keys `chain` and `wire`.
+void add_boot(Json& report, const BootRecord& boot, Time start) {
+  const auto since_start = [&](Time time) { return number(seconds(time - start)); };
   Json chain = Json::array();
   for (std::size_t i = 0; i < boot.chain.size(); ++i) {
     const BootRecord::Reached& reached = boot.chain[i];
@@ -237,6 +247,22 @@ Json why_report(const RunningLab& lab, const Node& node, Time now) {
     if (sighting.frame != 0) entry.set("frame", count(sighting.frame));
     wire.add(std::move(entry));
   }
+  report.set("chain", std::move(chain)).set("wire", std::move(wire));
+  if (boot.stage == Stage::failed) report.set("failed_in", to_string(boot.failed_in));
+}
+
+}  // namespace
+
+Why why_of(const RunningLab& lab, const Node& node, Time now) {
+  const BootRecord& boot = node.boot();
+  if (boot.stage == Stage::failed && boot.cause != Cause::none) return {boot.cause, boot.reason};
+  return explain(boot, around(lab, node), now);
+}
+
+Json why_report(const RunningLab& lab, const Node& node, Time now) {
+  const BootRecord& boot = node.boot();
+  const Why why = why_of(lab, node, now);
+  const Surroundings found = around(lab, node);
   Json circumstances = Json::array();
   for (const Circumstance& one : found.circumstances) circumstances.add(Json::string(one.text));
   Json console = Json::array();
@@ -247,13 +273,30 @@ Json why_report(const RunningLab& lab, const Node& node, Time now) {
                     .set("stage", to_string(boot.stage))
                     .set("cause", to_string(why.cause))
                     .set("sentence", why.sentence)
-                    .set("now_s", since_start(now))
+                    .set("now_s", number(seconds(now - lab.started())))
                     .set("boot_server", lab.boot_server().plan().name)
-                    .set("chain", std::move(chain))
-                    .set("wire", std::move(wire))
                     .set("around", std::move(circumstances))
                     .set("console", std::move(console));
-  if (boot.stage == Stage::failed) report.set("failed_in", to_string(boot.failed_in));
+  add_boot(report, boot, lab.started());
+  return report;
+}
+
+Json why_report(const RunningLab& lab, const WireMachine& machine, Time now) {
+  const Surroundings found = around(lab);
+  const Why why = why_of(machine, found, now);
+  Json circumstances = Json::array();
+  for (const Circumstance& one : found.circumstances) circumstances.add(Json::string(one.text));
+  Json report = Json::object()
+                    .set("name", machine.mac.text())
+                    .set("mac", machine.mac.text())
+                    .set("stage", to_string(machine.boot.stage))
+                    .set("cause", to_string(why.cause))
+                    .set("sentence", why.sentence)
+                    .set("now_s", number(seconds(now - lab.started())))
+                    .set("boot_server", lab.boot_server().plan().name)
+                    .set("around", std::move(circumstances))
+                    .set("console", Json::array());
+  add_boot(report, machine.boot, lab.started());
   return report;
 }
 
@@ -266,18 +309,22 @@ Json why_summary(const RunningLab& lab, Time now) {
   };
   std::vector<Group> groups;
   std::map<std::pair<Cause, Stage>, std::size_t> places;
-  std::size_t ready = 0;
-  for (const auto& node : lab.nodes()) {
-    Why why = why_of(lab, *node, now);
+  std::size_t machines = 0, ready = 0;
+  const auto add = [&](const std::string& name, Stage stage, Why why) {
+    ++machines;
     if (why.cause == Cause::none) {
       ++ready;
-      continue;
+      return;
     }
-    const Stage stage = node->boot().got_to();
     const auto [place, is_new] = places.try_emplace({why.cause, stage}, groups.size());
     if (is_new) groups.push_back({std::move(why), stage});
-    groups[place->second].machines.add(Json::string(node->plan().name));
+    groups[place->second].machines.add(Json::string(name));
     ++groups[place->second].size;
+  };
+  for (const auto& node : lab.nodes()) add(node->plan().name, node->boot().got_to(), why_of(lab, *node, now));
+  if (lab.uplink() != nullptr) {
+    for (const auto& one : lab.uplink()->machines().in_order())
+      add(one->mac.text(), one->boot.got_to(), why_of(*one, around(lab), now));
   }
   std::stable_sort(groups.begin(), groups.end(),
                    [](const Group& a, const Group& b) { return a.size > b.size; });
@@ -291,7 +338,7 @@ Json why_summary(const RunningLab& lab, Time now) {
   }
   return Json::object()
       .set("lab", lab.plan().name)
-      .set("machines", count(lab.nodes().size()))
+      .set("machines", count(machines))
       .set("ready", count(ready))
       .set("groups", std::move(list));
 }

@@ -13,6 +13,8 @@ Why why_of(const RunningLab& lab, const Node& node, Time now);
 
 // One machine: name, stage, cause, sentence, chain, wire, around, console (docs/commands.md).
 Json why_report(const RunningLab& lab, const Node& node, Time now);
+// The same of a physical machine at the uplink, of which there is less to tell.
+Json why_report(const RunningLab& lab, const WireMachine& machine, Time now);
 // All: ready, and groups of machines by cause and stage, the largest first.
 Json why_summary(const RunningLab& lab, Time now);
 

@@ -27,6 +27,27 @@ Json booted(const RunFacts& facts) {
 
 }  // namespace
 
+Json wire_machines(const RunningLab& lab, Time now) {
+  Json machines = Json::array();
+  if (lab.uplink() == nullptr) return machines;
+  for (const auto& machine : lab.uplink()->machines().in_order()) {
+    const BootRecord& boot = machine->boot;
+    Json one = Json::object()
+                   .set("name", machine->mac.text())
+                   .set("role", to_text(Role::client))
+                   .set("backend", "wire")
+                   .set("state", "seen")  // whether it is on, nobody here knows
+                   .set("stage", to_string(boot.stage))
+                   .set("seconds_in_stage", Json::number(seconds(now - boot.since)))
+                   .set("boots", count(machine->boots))
+                   .set("address", machine->address.is_zero() ? "" : machine->address.text())
+                   .set("mac", machine->mac.text());
+    if (!boot.detail.empty()) one.set("detail", boot.detail);
+    machines.add(std::move(one));
+  }
+  return machines;
+}
+
 Json failed_machines(const BootSummary& summary) {
   Json failed = Json::array();
   for (const FailedMachine& machine : summary.failed) {
@@ -77,15 +98,25 @@ Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, T
     machines.add(std::move(machine));
   }
   const BootSummary summary = lab.summary();
-  return Json::object()
-      .set("lab", lab.plan().name)
-      .set("supervisor_pid", Json::integer(supervisor))
-      .set("seed", count(lab.plan().seed))
-      .set("image", facts.image.name)
-      .set("up_seconds", Json::number(seconds(now - lab.started())))
-      .set("clients", count(summary.clients))
-      .set("ready", count(summary.ready))
-      .set("machines", std::move(machines));
+  Json report = Json::object()
+                    .set("lab", lab.plan().name)
+                    .set("supervisor_pid", Json::integer(supervisor))
+                    .set("seed", count(lab.plan().seed))
+                    .set("image", facts.image.name)
+                    .set("up_seconds", Json::number(seconds(now - lab.started())))
+                    .set("clients", count(summary.clients))
+                    .set("ready", count(summary.ready))
+                    .set("machines", std::move(machines));
+  if (lab.uplink() == nullptr) return report;
+  const UplinkPlan& uplink = lab.uplink()->plan();
+  Json its = Json::object()
+                 .set("interface", uplink.interface)
+                 .set("mode", uplink.proxy ? "proxy" : "dhcp")
+                 .set("machines", wire_machines(lab, now));
+  if (const Status link = lab.uplink()->link(); !link) its.set("problem", link.error().message);
+  if (!lab.uplink()->other_server().empty()) its.set("other_dhcp_server", lab.uplink()->other_server());
+  report.set("uplink", std::move(its));
+  return report;
 }
 
 }  // namespace rookery::vboot

@@ -17,6 +17,8 @@ struct RunFacts {
   std::string grade;  // "none": wall time
 };
 
+// The physical machines at the lab's uplink: [name (its MAC address), role, backend ("wire"), stage, …].
+Json wire_machines(const RunningLab& lab, Time now);
 // The machines that failed: [name, stage, reason].
 Json failed_machines(const BootSummary& summary);
 // up: lab, machines, ready, failed, seconds, memory_peak_bytes, boot_server_bytes, seed, grade, versions,

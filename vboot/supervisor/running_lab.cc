@@ -84,6 +84,11 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(
   }
   std::reverse(lab->waiting_.begin(), lab->waiting_.end());
   const LabPlan& plan = lab->setup_.plan;
+  if (plan.uplink) {
+    lab->uplink_ = std::make_unique<Uplink>(
+        loop, plan, std::move(lab->setup_.uplink), lab->network_.switch_of(*plan.uplink),
+        [raw = lab.get()](const WireMachine& machine) { raw->events_.wire_stage_changed(machine); });
+  }
   lab->faults_ = std::make_unique<FaultBoard>(loop, plan.seed,
                                               reach_of(plan, lab->network_, lab->nodes_, lab->node_faults_));
   return lab;

@@ -14,6 +14,7 @@
 #include "vboot/supervisor/lab_faults.h"
 #include "vboot/supervisor/lab_network.h"
 #include "vboot/supervisor/node.h"
+#include "vboot/supervisor/uplink.h"
 
 namespace rookery::vboot {
 
@@ -28,6 +29,7 @@ struct LabSetup {
   ImageFacts image;
   // Asked before each client is started: why it must not be, or nothing. May be empty: each may.
   std::function<std::optional<std::string>(const MachinePlan&)> hindrance;
+  UplinkWire uplink;             // if the plan has one
   unsigned booting_at_once = 0;  // clients between power-on and ready; 0: by the number of processors
 };
 
@@ -49,6 +51,8 @@ class LabEvents {
   virtual ~LabEvents() = default;
   virtual void stage_changed(const Node& node) = 0;
   virtual void console_output(const Node&, std::string_view) {}
+  // Of a physical machine at the uplink.
+  virtual void wire_stage_changed(const WireMachine&) {}
   // Every client is ready or has failed, for the first time.
   virtual void settled() = 0;
 };
@@ -72,7 +76,8 @@ class RunningLab final : private NodeEvents {
   FaultBoard& faults() { return *faults_; }
   const FaultBoard& faults() const { return *faults_; }
   Node& boot_server() const { return *boot_server_; }
-  bool waits(const Node& node) const;  // for its turn to be switched on
+  Uplink* uplink() const { return uplink_.get(); }  // null without one
+  bool waits(const Node& node) const;               // for its turn to be switched on
   bool is_settled() const { return settled_; }
   BootSummary summary() const;
   // Everything off, at once. What is destroyed afterwards has nothing left to wait for.
@@ -89,6 +94,7 @@ class RunningLab final : private NodeEvents {
   LabSetup setup_;
   LabEvents& events_;
   LabNetwork network_;
+  std::unique_ptr<Uplink> uplink_;
   std::unique_ptr<backends::BlockStore> medium_;
   std::vector<std::unique_ptr<Node>> nodes_;
   NodeFaults node_faults_{nodes_};

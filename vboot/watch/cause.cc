@@ -23,6 +23,7 @@ constexpr std::array kCauses{
     CauseText{Cause::server_booting, "server-booting", "its boot server is not ready itself"},
     CauseText{Cause::server_frozen, "server-frozen", "a fault holds its boot server frozen"},
     CauseText{Cause::server_link_down, "server-link-down", "its boot server's cable is pulled"},
+    CauseText{Cause::other_server, "other-server", "another DHCP server answers on the wire of the uplink"},
     CauseText{Cause::fault, "fault", "a fault in force strikes its frames on the way"},
     CauseText{Cause::switch_refuses, "switch-refuses", "the switch drops what it sends"},
     CauseText{Cause::no_frame, "no-frame", "it has sent nothing since its power-on"},

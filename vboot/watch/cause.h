@@ -24,6 +24,7 @@ enum class Cause : std::uint8_t {
   server_booting,
   server_frozen,
   server_link_down,
+  other_server,
   fault,
   switch_refuses,
   no_frame,

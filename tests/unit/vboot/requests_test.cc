@@ -29,6 +29,7 @@ BOOST_AUTO_TEST_CASE(every_request_reads_back_as_it_was) {
       WaitRequest{},
       WhyRequest{},
       WhyRequest{"n7"},
+      WhyRequest{"02:11:22:33:44:5f"},
       CaptureRequest{{true, {}}, "/tmp/all.pcapng", std::nullopt},
       CaptureRequest{{false, {"n7"}}, "/tmp/n7.pcapng", std::chrono::seconds(10)},
       ReportRequest{"/tmp/run.html"},

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "vboot/lab/uplink.h"
 #include "vboot/roles/boot_server.h"
 
 using namespace rookery;
@@ -91,6 +92,25 @@ BOOST_AUTO_TEST_CASE(the_boot_servers_of_the_examples_have_the_golden_files) {
   for (const std::string lab : {"classroom", "campus"}) {
     compare_with_golden(bundle_of(example(lab), "server"), kGolden / lab / "server");
   }
+}
+
+BOOST_AUTO_TEST_CASE(
+    beside_another_dhcp_server_a_boot_server_has_services_of_their_own_that_give_no_addresses) {
+  LabPlan plan = plan_of("lab: proxy\nmachines:\n  server: {role: boot-server}\n");
+  const RoleBundle alone = bundle_of(plan, "server");
+  plan.uplink = plan_uplink(plan, {.interface = "eth1", .mode = "proxy"}, {0, 0x1b, 0x21, 1, 2, 3}).value();
+  const RoleBundle bundle = bundle_of(plan, "server");
+  compare_with_golden(bundle, kGolden / "proxy" / "server");
+  // What serves the lab is as it was.
+  for (const RoleFile& file : alone.files) {
+    if (!file.path.ends_with("/start")) BOOST_TEST(bundle.find(file.path)->content == file.content);
+  }
+  plan.uplink->proxy->address = "192.168.7.2/24";
+  const std::string stated = content(bundle_of(plan, "server"), "uplink");
+  BOOST_TEST(has(stated, "\nip address add 192.168.7.2/24 broadcast + dev uplink || "));
+  BOOST_TEST(!has(stated, "udhcpc"));
+  plan.uplink = plan_uplink(plan, {.interface = "eth1"}, {0, 0x1b, 0x21, 1, 2, 3}).value();
+  BOOST_TEST(bundle_of(plan, "server").files.size() == alone.files.size());
 }
 
 BOOST_AUTO_TEST_CASE(a_boot_server_of_several_vlans_has_an_interface_range_and_script_for_each) {

@@ -1,0 +1,189 @@
+// Two ports at the ends of one cable of the kernel's (a veth pair), in network namespaces of our own; those
+// of an ordinary user do.
+#include "netsim/ports/packet.h"
+
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "base/command.h"
+#include "netsim/segment.h"
+#include "netsim_test.h"
+#include "packets.h"
+
+namespace rookery::netsim {
+namespace {
+
+constexpr Duration kLimit = std::chrono::seconds(10);
+
+Status run(const std::vector<std::string>& argv) {
+  return run_checked({argv, {}}).map([](const auto&) {});
+}
+
+// To a file of the kernel's.
+Status tell(const std::string& file, const std::string& text) {
+  std::ofstream out(file);
+  out << text << std::flush;
+  return out ? Status{} : fail_errno("writing " + file);
+}
+
+Status make_cable() {
+  const std::string user = std::to_string(::geteuid()), group = std::to_string(::getegid());
+  if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return fail_errno("unshare -Urn");
+  ROOKERY_TRY(tell("/proc/self/setgroups", "deny"));
+  ROOKERY_TRY(tell("/proc/self/uid_map", "0 " + user + " 1"));
+  ROOKERY_TRY(tell("/proc/self/gid_map", "0 " + group + " 1"));
+  ROOKERY_TRY(run({"ip", "link", "add", "near", "type", "veth", "peer", "name", "far"}));
+  for (const char* end : {"near", "far"}) {
+    // Nothing but what the tests say is to be on the cable.
+    (void)tell(std::string("/proc/sys/net/ipv6/conf/") + end + "/disable_ipv6", "1");
+    ROOKERY_TRY(run({"ip", "link", "set", end, "up"}));
+  }
+  return {};
+}
+
+struct Namespaces {
+  Namespaces() {
+    if (const Status made = make_cable(); !made) {
+      std::printf("skipped: cannot make network namespaces: %s\n", made.error().message.c_str());
+      std::exit(77);
+    }
+  }
+};
+BOOST_TEST_GLOBAL_FIXTURE(Namespaces);
+
+struct Cable {
+  EventLoop loop{std::make_unique<WallPacer>()};
+  Recorder at_near, at_far;
+  std::unique_ptr<PacketPort> near = PacketPort::open(loop, "near").value();
+  std::unique_ptr<PacketPort> far = PacketPort::open(loop, "far").value();
+
+  Cable() {
+    near->connect(at_near);
+    far->connect(at_far);
+  }
+  bool arrive(const Recorder& at, std::size_t count) {
+    return loop.run_until([&] { return at.frames.size() >= count; }, kLimit);
+  }
+};
+
+Frame tcp_super_frame() {
+  const Frame small = Frame::copy(tcp_frame(kClient, 4000, kServer, 80, kAck, std::string(4000, 'x')));
+  FrameBuilder builder(small.size());
+  std::copy(small.bytes().begin(), small.bytes().end(), builder.bytes().begin());
+  builder.offload() = {Offload::kNeedsChecksum, Offload::kSegmentsTcp4, 54, 1460, 34, 16};
+  BOOST_REQUIRE(check_offload(small.bytes(), builder.offload()));
+  return std::move(builder).freeze();
+}
+
+std::string refusal(const std::string& interface, ErrorKind kind) {
+  EventLoop loop(std::make_unique<WallPacer>());
+  const auto port = PacketPort::open(loop, interface);
+  BOOST_REQUIRE(!port.has_value());
+  BOOST_TEST((port.error().kind == kind));
+  return port.error().message;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(frames_under_any_address_pass_both_ways_and_do_not_come_back) {
+  Cable cable;
+  const Frame there = make_frame(machine(2), machine(1), 1514), back = make_frame(machine(1), machine(2));
+  cable.near->send(there);
+  BOOST_REQUIRE(cable.arrive(cable.at_far, 1));
+  cable.far->send(back);
+  BOOST_REQUIRE(cable.arrive(cable.at_near, 1));
+  BOOST_TEST(copy_of(cable.at_far.frames[0]) == copy_of(there));
+  BOOST_TEST(copy_of(cable.at_near.frames[0]) == copy_of(back));
+  BOOST_TEST(cable.at_far.frames.size() == 1u);
+  BOOST_TEST(cable.near->counters().to_wire == 1u);
+  BOOST_TEST(cable.near->counters().from_wire == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(vlan_tags_stay_on_frames) {
+  Cable cable;
+  const Frame tagged = make_frame(machine(2), machine(1)).tagged(VlanTag{0x600a});
+  cable.near->send(tagged);
+  BOOST_REQUIRE(cable.arrive(cable.at_far, 1));
+  BOOST_TEST(copy_of(cable.at_far.frames[0]) == copy_of(tagged));
+}
+
+// Whole where the NIC cuts (here nobody needs to); with a tag we cut ourselves.
+BOOST_AUTO_TEST_CASE(super_frames_arrive_with_all_that_they_stand_for) {
+  const Frame whole = tcp_super_frame();
+  Recorder wanted;
+  send_finished(whole, wanted);
+  for (const bool tagged : {false, true}) {
+    Cable cable;
+    Recorder cut;
+    const VlanTag tag{7};
+    cable.near->send(tagged ? Frame(whole).tagged(tag) : whole);
+    BOOST_REQUIRE(cable.arrive(cable.at_far, tagged ? wanted.frames.size() : 1));
+    for (const Frame& frame : cable.at_far.frames) send_finished(frame, cut);
+    BOOST_REQUIRE(cut.frames.size() == wanted.frames.size());
+    for (std::size_t i = 0; i < cut.frames.size(); ++i) {
+      const Frame bare = tagged ? std::move(cut.frames[i]).untagged() : cut.frames[i];
+      BOOST_TEST(copy_of(bare) == copy_of(wanted.frames[i]));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_the_wire_does_not_take_is_dropped_and_counted) {
+  Cable cable;
+  cable.near->send(make_frame(machine(2), machine(1), 4000));
+  BOOST_TEST(cable.near->counters().dropped_long == 1u);
+  BOOST_REQUIRE(run({"ip", "link", "set", "far", "down"}).has_value());
+  // The kernel takes its time to tell.
+  std::function<void()> look = [&] { cable.loop.after(std::chrono::milliseconds(10), look); };
+  look();
+  BOOST_REQUIRE(cable.loop.run_until([&] { return !cable.near->link(); }, kLimit));
+  BOOST_TEST(cable.near->link().error().message == "near has no carrier: is its cable plugged in?");
+  BOOST_REQUIRE(run({"ip", "link", "set", "near", "down"}).has_value());
+  BOOST_TEST(cable.near->link().error().message == "near is down");
+  cable.near->send(make_frame(machine(2), machine(1)));
+  BOOST_TEST(cable.near->counters().dropped_down == 1u);
+  BOOST_TEST(refusal("near", ErrorKind::infrastructure) == "near is down; set it up: ip link set near up");
+  for (const char* end : {"near", "far"}) BOOST_REQUIRE(run({"ip", "link", "set", end, "up"}).has_value());
+  // The same port goes on when the NIC is back; its first frames fall into the time that the carrier takes.
+  std::function<void()> say = [&] {
+    cable.far->send(make_frame(machine(1), machine(2)));
+    cable.loop.after(std::chrono::milliseconds(10), say);
+  };
+  say();
+  BOOST_TEST(cable.arrive(cable.at_near, 1));
+  BOOST_TEST(cable.near->link().has_value());
+}
+
+BOOST_AUTO_TEST_CASE(says_why_an_interface_cannot_be_had) {
+  BOOST_TEST(
+      refusal("eth9", ErrorKind::usage).starts_with("there is no network interface 'eth9'; there are: lo, "));
+  BOOST_TEST(refusal(std::string(40, 'x'), ErrorKind::usage).starts_with("there is no network interface"));
+  BOOST_TEST(refusal("lo", ErrorKind::usage) == "lo is no Ethernet interface");
+}
+
+BOOST_AUTO_TEST_CASE(says_which_capability_is_missing_and_how_to_give_it) {
+  std::fflush(stdout);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct none[2]{};
+    EventLoop loop(std::make_unique<WallPacer>());
+    const bool dropped = ::syscall(SYS_capset, &header, none) == 0;
+    const auto port = PacketPort::open(loop, "near");
+    const bool good = dropped && !port && port.error().message.find("CAP_NET_RAW") != std::string::npos &&
+                      port.error().message.find("setcap cap_net_raw+ep /") != std::string::npos;
+    ::_exit(good ? 0 : 1);
+  }
+  int status = -1;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(status == 0);
+}
+
+}  // namespace rookery::netsim
