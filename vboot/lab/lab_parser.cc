@@ -172,6 +172,15 @@ class Reader final : NodeReader {
           [&](const YamlNode& v) { hardware(words, v, group.hardware.chipset, kChipsetWords, "a chipset"); }},
          {"nic",
           [&](const YamlNode& v) { hardware(words, v, group.hardware.nic, kNicWords, "a NIC model"); }},
+         {"disk",
+          [&](const YamlNode& v) {
+            words.disk_at = v.at;
+            hardware(words, v, group.hardware.disk, kDiskWords, "a disk");
+          }},
+         {"graphics",
+          [&](const YamlNode& v) {
+            hardware(words, v, group.hardware.graphics, kGraphicsWords, "graphics");
+          }},
          {"qemu_args", [&](const YamlNode& v) { qemu_arguments(words, v); }}});
     if (node.kind == YamlNode::Kind::map && !role_given) {
       problems_.add(key.at, fmt::format("{} needs a role: {}", where, fmt::join(kRoleWords, " or ")));

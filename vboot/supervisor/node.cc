@@ -98,12 +98,14 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   spec.lane = node->lane_.get();
   spec.nics.push_back({plan.data_mac, kDataNic});
   if (plan.management_mac) spec.nics.push_back({*plan.management_mac, kManagementNic, nullptr, true});
-  if (given.medium != nullptr) {
+  if (given.medium != nullptr && able->disk_wire == backends::DiskWire::file) {
+    spec.disks.push_back({.file = given.medium_file});
+  } else if (given.medium != nullptr) {
     auto disk = backends::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium,
                                                    "rookery-medium", node->lane_.get());
     if (!disk) return tl::unexpected<Error>(disk.error());
     node->disk_ = std::move(*disk);
-    spec.disks.push_back({kDisk});
+    spec.disks.push_back({.socket = kDisk});
   }
   auto machine = backend.create(std::move(spec), *node);
   if (!machine) return tl::unexpected<Error>(machine.error());

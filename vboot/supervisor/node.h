@@ -52,6 +52,7 @@ struct NodeSetup {
   std::filesystem::path memory_folder;  // on tmpfs
   BootFiles boot;
   backends::BlockStore* medium = nullptr;  // its disk, if it starts from a medium
+  std::filesystem::path medium_file;       // what that is made of, for backends that read it themselves
   std::string command_line;
   RoleBundle role;
   netsim::VlanMembership vlans;  // of its port
