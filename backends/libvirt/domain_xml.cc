@@ -65,8 +65,32 @@ std::string_view model_name(NicModel model) {
       return "e1000";
     case NicModel::rtl8139:
       return "rtl8139";
+    case NicModel::vmxnet3:
+      return "vmxnet3";
+    case NicModel::pcnet:
+      return "pcnet";
+    case NicModel::ne2k:
+      return "ne2k_pci";
   }
   bug("no such NIC model");
+}
+
+std::string_view video_model(Graphics graphics) {
+  switch (graphics) {
+    case Graphics::none:
+      return "none";
+    case Graphics::standard:
+      return "vga";
+    case Graphics::virtio:
+      return "virtio";
+    case Graphics::qxl:
+      return "qxl";
+    case Graphics::cirrus:
+      return "cirrus";
+    case Graphics::vmware:
+      return "vmvga";
+  }
+  bug("no such graphics");
 }
 
 class DomainWriter {
@@ -169,6 +193,11 @@ class DomainWriter {
       xml_.line("<console type='pty'/>");
     }
     if (is_qemu()) {
+      if (spec_.hardware.graphics != Graphics::none) {
+        xml_.open("<video>");
+        xml_.line(fmt::format("<model type='{}'/>", video_model(spec_.hardware.graphics)));
+        xml_.close("video");
+      }
       xml_.line("<memballoon model='none'/>");
       xml_.line("<panic model='isa'/>");
     }
