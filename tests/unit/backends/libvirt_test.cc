@@ -24,7 +24,7 @@ const std::vector<Example> kExamples{
     {"embed-bios", "qemu:///embed"},
     {"session-uefi-e1000e-kvm",
      "qemu:///session",
-     {Chipset::q35, Firmware::uefi, NicModel::e1000e, {}},
+     {Chipset::q35, Firmware::uefi, NicModel::e1000e, {}, DiskModel::virtio, Graphics::qxl},
      true},
     {"embed-rtl8139-more",
      "qemu:///embed",
