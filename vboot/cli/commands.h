@@ -91,7 +91,8 @@ struct ForwardOptions {
 };
 Result<int> run_forward(const LabChoice& lab, const ForwardOptions& options);
 // machine may be user@machine; the command's words go to ssh as they are.
-Result<int> run_ssh(const LabChoice& lab, const std::string& machine, const std::vector<std::string>& command);
+Result<int> run_ssh(const LabChoice& lab, const std::string& machine,
+                    const std::vector<std::string>& command);
 // One of the two is of a machine: n1:/path.
 Result<int> run_cp(const LabChoice& lab, const std::string& from, const std::string& to);
 Result<int> run_report(const LabChoice& lab, const std::vector<std::string>& files);

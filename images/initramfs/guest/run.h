@@ -1,6 +1,6 @@
 // What the host has started in the machine and hears of: a program, or a stream (a program that reads, or a
-// TCP connection to a port of the machine's own). Owned by the agent, which polls for it; destroying it closes
-// its descriptors and leaves a program to its own devices.
+// TCP connection to a port of the machine's own). Owned by the agent, which polls for it; destroying it
+// closes its descriptors and leaves a program to its own devices.
 #pragma once
 
 #include <netinet/in.h>
