@@ -26,7 +26,9 @@ std::string boot_menu(const Manifest& manifest) {
   script += "if hashsum --hash sha256 --check /" + std::string(kBootDigests) + " --prefix /rookery; then\n";
   script += "  linux /rookery/vmlinuz " + std::string(kFirmwareKernelWords) + " " +
             std::string(kMediumArgument) + "=" + to_hex(digest_of(manifest)) + "\n";
-  script += "  initrd /rookery/stage2.cpio /rookery/modules.cpio\n  boot\n";
+  // With what it takes to find the medium again if firmware reached it over a network.
+  script += "  initrd /rookery/stage2.cpio /rookery/modules.cpio";
+  script += manifest.find(kSanCpio) != nullptr ? " /rookery/san.cpio\n  boot\n" : "\n  boot\n";
   script += "  echo \"Rookery: the medium's kernel does not start\"\nelse\n";
   script += "  echo \"" + std::string(kMediumDamaged) + ": see above\"\nfi\n";
   // Long enough to be read from a screen.
@@ -35,8 +37,10 @@ std::string boot_menu(const Manifest& manifest) {
 
 std::string boot_digests(const Manifest& manifest) {
   std::string lines;
-  for (const std::string_view name : kLoaded)
-    lines += to_hex(manifest.find(name)->sha256) + "  " + std::string(name) + "\n";
+  for (const std::string_view name : {kVmlinuz, kStageTwoCpio, kModulesCpio, kSanCpio}) {
+    if (const Component* part = manifest.find(name))
+      lines += to_hex(part->sha256) + "  " + std::string(name) + "\n";
+  }
   return lines;
 }
 

@@ -147,7 +147,7 @@ Result<std::map<std::string, fs::path>> Medium::unpack(const std::vector<std::st
     auto incoming = store.incoming();
     if (!incoming) return tl::unexpected<Error>(incoming.error());
     const auto object = std::make_shared<Store::Incoming>(std::move(*incoming));
-    const bool executable = component.name == kLinuxUml;
+    const bool executable = component.name.starts_with(kLinuxUml);
     return Handling{[object](ByteView bytes) { return object->write(bytes); },
                     [object, executable]() -> Status {
                       if (auto kept = object->keep(executable); !kept)
@@ -173,8 +173,9 @@ Status Medium::extract(std::string_view component, const fs::path& destination) 
   if (!file) return tl::unexpected<Error>(file.error());
   const auto choose = [&](const Component& candidate) -> Result<std::optional<Handling>> {
     if (candidate.name != component) return std::optional<Handling>{};
-    return Handling{[&](ByteView bytes) { return file->write(bytes); },
-                    [&] { return file->keep(destination, candidate.name == kLinuxUml ? 0755 : 0644); }};
+    return Handling{
+        [&](ByteView bytes) { return file->write(bytes); },
+        [&] { return file->keep(destination, candidate.name.starts_with(kLinuxUml) ? 0755 : 0644); }};
   };
   if (auto status = read_components(path_, manifest_, choose); !status) return about(path_, status.error());
   return {};

@@ -39,7 +39,6 @@ Result<Capabilities> QemuBackend::probe() {
   capabilities.snapshot = true;
   capabilities.nics_max = 8;
   capabilities.wire = NicWire::stream;
-  capabilities.disk_wire = DiskWire::file;
   return capabilities;
 }
 

@@ -39,6 +39,23 @@ echo "$kernel $(dpkg-deb -f "$1"/kernel/linux-image-*.deb Version) $(stat -c %Y 
 rm -r "$1/kernel"
 )sh";
 
+// Unpacks the storage packages over the system, and lays aside what a machine needs to reach an iSCSI disk
+// before it has a root: iscsistart and the libraries that it is linked with.
+constexpr const char* kStorageHook = R"sh(set -eu
+mkdir "$1/storage"
+chroot "$1" sh -c "cd /storage && apt-get -qq -o APT::Sandbox::User=root download PACKAGES"
+for package in "$1"/storage/*.deb; do
+  dpkg-deb --fsys-tarfile "$package" | tar -x -C "$1" --keep-directory-symlink --exclude=./etc --exclude=./lib/systemd \
+    --exclude='./usr/share/doc/*/[!c]*' --exclude='./usr/share/doc/*/changelog*' --exclude=./usr/share/man
+  echo "$(dpkg-deb -f "$package" Package) $(dpkg-deb -f "$package" Version)" >>"$1/rookery-unpacked"
+done
+rm -r "$1/storage"
+for file in /sbin/iscsistart $(chroot "$1" ldd /sbin/iscsistart | grep -o '/[^ ]*'); do
+  mkdir -p "$1/rookery-san$(dirname "$file")"
+  cp -L "$1$file" "$1/rookery-san$file"
+done
+)sh";
+
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
@@ -129,6 +146,10 @@ std::vector<std::string> mmdebstrap_command(const DebianRecipe& recipe, bool as_
   std::string hook = kKernelHook;
   hook.replace(hook.find("PACKAGE"), 7, recipe.kernel);
   argv.push_back("--customize-hook=" + hook);
+  std::string unpacked, storage = kStorageHook;
+  for (const std::string& package : recipe.unpacked) unpacked += (unpacked.empty() ? "" : " ") + package;
+  storage.replace(storage.find("PACKAGES"), 8, unpacked);
+  argv.push_back("--customize-hook=" + storage);
   argv.push_back(recipe.suite);
   argv.push_back(destination.string());
   argv.push_back(sources.string());

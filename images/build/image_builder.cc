@@ -1,7 +1,7 @@
 // How an image comes to be, each step from what is kept of the one before:
 //
 //   apt's mirrors --mmdebstrap--> system.tar.zst --make_root_tree--> root.tar --mksquashfs--> root.squashfs
-//                                                              \--> vmlinuz, modules.cpio, busybox
+//                                                              \--> vmlinuz, modules.cpio, san.cpio, busybox
 //   images/kernel/build --> linux-uml          rookery-guest, busybox --write_stage--> stage1.cpio,
 //   stage2.cpio GRUB's packages --make_boot_loader--> grub-mbr, grub-bios, grub-uefi all of them
 //   --write_medium--> the medium
@@ -60,6 +60,12 @@ Status keep(Parts& parts, std::string_view name, const fs::path& file, const Sto
   return {};
 }
 
+struct UmlKernel {
+  fs::path program;
+  std::string release;
+  Digest256 digest{};
+};
+
 class Builder {
  public:
   Builder(const BuildOptions& options, const Store& store, const Progress& progress)
@@ -67,7 +73,7 @@ class Builder {
 
   Result<BuiltImage> run() {
     ROOKERY_TRY(prepare());
-    ROOKERY_TRY(find_kernel());
+    ROOKERY_TRY(find_kernels());
     ROOKERY_TRY(find_system());
     ROOKERY_TRY(digest_inputs());
     if (!options_.force && !options_.refresh) {
@@ -80,7 +86,8 @@ class Builder {
 
  private:
   Status prepare();
-  Status find_kernel();
+  Result<UmlKernel> find_kernel(std::string_view variant) const;
+  Status find_kernels();
   Status find_system();
   Status digest_inputs();
   std::optional<BuiltImage> find_built() const;
@@ -94,9 +101,7 @@ class Builder {
   const fs::path folder_;
   UniqueFd lock_;
 
-  fs::path kernel_folder_;
-  std::string kernel_release_;
-  Digest256 kernel_digest_{};
+  std::map<std::string_view, UmlKernel> uml_kernels_;  // by component name
   fs::path system_;
   std::string system_digest_;
   std::vector<ImageFile> files_;
@@ -134,14 +139,11 @@ Status Builder::prepare() {
   return {};
 }
 
-Status Builder::find_kernel() {
-  kernel_folder_ = options_.uml_kernel;
-  if (kernel_folder_.empty()) {
-    auto built = build_uml_kernel(options_.recipes, progress_);
-    if (!built) return up(built.error());
-    kernel_folder_ = std::move(*built);
-  }
-  const fs::path description = kernel_folder_ / "kernel.json";
+Result<UmlKernel> Builder::find_kernel(std::string_view variant) const {
+  auto folder = build_uml_kernel(options_.recipes, progress_, variant);
+  if (!folder) return up(folder.error());
+  UmlKernel kernel{*folder / "linux", {}, {}};
+  const fs::path description = *folder / "kernel.json";
   const auto text = read_file(description, Bytes{1 << 16});
   if (!text) return up(text.error());
   const auto json = parse_json(*text);
@@ -149,14 +151,23 @@ Status Builder::find_kernel() {
   FieldReader fields(json->get(), "kernel");
   for (const char* field : {"schema", "source", "source_version", "suite", "recipe"})
     fields.text(field, kTextLimit);
-  kernel_release_ = fields.text("release", kTextLimit);
-  kernel_digest_ = fields.digest("sha256");
-  ROOKERY_TRY(fields.finish());
-  const auto found = sha256_of_file(kernel_folder_ / "linux");
+  kernel.release = fields.text("release", kTextLimit);
+  kernel.digest = fields.digest("sha256");
+  if (auto status = fields.finish(); !status) return up(status.error());
+  const auto found = sha256_of_file(kernel.program);
   if (!found) return up(found.error());
-  if (*found != kernel_digest_)
-    return fail((kernel_folder_ / "linux").string() + " is damaged; remove its folder");
-  return check_static_program(kernel_folder_ / "linux");
+  if (*found != kernel.digest) return fail(kernel.program.string() + " is damaged; remove its folder");
+  if (auto status = check_static_program(kernel.program); !status) return up(status.error());
+  return kernel;
+}
+
+Status Builder::find_kernels() {
+  for (const auto& [name, variant] : {std::pair{kLinuxUml, ""}, {kLinuxUmlStorage, "--storage"}}) {
+    auto kernel = find_kernel(variant);
+    if (!kernel) return up(kernel.error());
+    uml_kernels_.emplace(name, std::move(*kernel));
+  }
+  return {};
 }
 
 Status Builder::find_system() {
@@ -191,7 +202,10 @@ Status Builder::digest_inputs() {
   if (!guest) return up(guest.error());
   const auto grub = grub_digest();
   if (!grub) return up(grub.error());
-  inputs_ = Inputs().add(options_.name).add(root_inputs_).add(kernel_digest_).add(*guest).add(*grub).finish();
+  Inputs all;
+  all.add(options_.name).add(root_inputs_);
+  for (const auto& [name, kernel] : uml_kernels_) all.add(kernel.digest);
+  inputs_ = all.add(*guest).add(*grub).finish();
   return {};
 }
 
@@ -233,7 +247,7 @@ Status Builder::make_root() {
     return up(Error(done.error())
                   .while_doing("packing the squashfs (mksquashfs of the Debian package squashfs-tools)"));
   }
-  for (std::string_view name : {kRootSquashfs, kVmlinuz, kModulesCpio}) {
+  for (std::string_view name : {kRootSquashfs, kVmlinuz, kModulesCpio, kSanCpio}) {
     ROOKERY_TRY(keep(root_.parts, name, work->path() / std::string(name), store_));
   }
   fs::create_directories(kept, ignored);
@@ -254,7 +268,9 @@ Status Builder::make_stages() {
   ROOKERY_TRY(make_boot_loader(work->path(), root_.tree.created));
   for (std::string_view name : {kGrubMbr, kGrubBios, kGrubUefi})
     ROOKERY_TRY(keep(root_.parts, name, work->path() / std::string(name), store_));
-  return keep(root_.parts, kLinuxUml, kernel_folder_ / "linux", store_, true);
+  for (const auto& [name, kernel] : uml_kernels_)
+    ROOKERY_TRY(keep(root_.parts, name, kernel.program, store_, true));
+  return {};
 }
 
 Result<BuiltImage> Builder::make_medium() {
@@ -268,11 +284,12 @@ Result<BuiltImage> Builder::make_medium() {
   manifest.version = options_.debian.version + "." + day + "-" + to_hex(inputs_).substr(0, 8);
   manifest.distribution = {options_.debian.id, options_.debian.version, root_.tree.packages};
   manifest.created = root_.tree.created;
-  manifest.kernels = {{std::string(kLinuxUml), kernel_release_},
-                      {std::string(kVmlinuz), root_.tree.kernel_version}};
+  for (const auto& [name, kernel] : uml_kernels_)
+    manifest.kernels.push_back({std::string(name), kernel.release});
+  manifest.kernels.push_back({std::string(kVmlinuz), root_.tree.kernel_version});
   std::map<std::string, fs::path> files;
-  for (std::string_view name : {kRootSquashfs, kLinuxUml, kVmlinuz, kModulesCpio, kStageOneCpio,
-                                kStageTwoCpio, kGrubMbr, kGrubBios, kGrubUefi}) {
+  for (std::string_view name : {kRootSquashfs, kLinuxUml, kLinuxUmlStorage, kVmlinuz, kModulesCpio, kSanCpio,
+                                kStageOneCpio, kStageTwoCpio, kGrubMbr, kGrubBios, kGrubUefi}) {
     const Part& part = root_.parts.find(name)->second;
     manifest.components.push_back(
         {std::string(name), "rookery/" + std::string(name), part.sha256, part.size});
@@ -308,9 +325,10 @@ std::vector<std::string> squashfs_command(bool as_root, const fs::path& tar, con
   // 128 KiB is what squashfs reads and unpacks at a time: larger ones are 5 % smaller in all, but a client
   // that wants one page pays for the whole block. Level 9 is five times as fast to build as 15, for 7 % more,
   // and unpacks alike.
+  // With the table that NFS needs to serve it, which is not the default for a tar.
   argv.insert(argv.end(),
               {"mksquashfs", "-", destination.string(), "-tar", "-comp", "zstd", "-Xcompression-level", "9",
-               "-b", "128K", "-root-mode", "0755", "-noappend", "-quiet", "-no-progress"});
+               "-b", "128K", "-root-mode", "0755", "-exports", "-noappend", "-quiet", "-no-progress"});
   return argv;
 }
 
@@ -318,8 +336,10 @@ Result<BuiltImage> build_image(const BuildOptions& options, const Store& store, 
   return Builder(options, store, progress).run();
 }
 
-Result<fs::path> build_uml_kernel(const fs::path& recipes, const Progress& progress) {
+Result<fs::path> build_uml_kernel(const fs::path& recipes, const Progress& progress,
+                                  std::string_view variant) {
   Command command{{(recipes / "kernel" / "build").string()}, {}};
+  if (!variant.empty()) command.argv.emplace_back(variant);
   command.on_line = progress;
   auto done = run_checked(command);
   if (!done) return up(Error(done.error()).while_doing("building the User-Mode Linux kernel"));

@@ -21,7 +21,6 @@ struct BuildOptions {
   std::filesystem::path
       recipes;                  // the folder "images" of the sources: kernel/build and build/rootfs are in it
   std::filesystem::path guest;  // the static program rookery-guest: both stages and the agent
-  std::filesystem::path uml_kernel;    // a folder as build_uml_kernel() gives it; empty: call that
   std::vector<ImageFile> extra_files;  // laid into the root, over what is there
   DebianRecipe debian;
   bool force = false;    // do every step again, but take the system that is already there
@@ -41,9 +40,9 @@ Result<BuiltImage> build_image(const BuildOptions& options, const Store& store, 
 std::vector<std::string> squashfs_command(bool as_root, const std::filesystem::path& tar,
                                           const std::filesystem::path& destination);
 
-// The folder with linux and kernel.json, by images/kernel/build: at once if there is one, otherwise in some
-// minutes.
-Result<std::filesystem::path> build_uml_kernel(const std::filesystem::path& recipes,
-                                               const Progress& progress);
+// The folder with linux and kernel.json, by images/kernel/build (with `--storage`, if that is the variant):
+// at once if there is one, otherwise in some minutes.
+Result<std::filesystem::path> build_uml_kernel(const std::filesystem::path& recipes, const Progress& progress,
+                                               std::string_view variant = {});
 
 }  // namespace rookery::images

@@ -33,6 +33,11 @@ const std::vector<std::string>& early_module_names() {
   return names;
 }
 
+const std::vector<std::string>& san_module_names() {
+  static const std::vector<std::string> names = {"iscsi_tcp", "nfsv3"};
+  return names;
+}
+
 std::string_view module_file(std::string_view dep_line) {
   return dep_line.substr(0, dep_line.find(':'));
 }

@@ -12,6 +12,8 @@ namespace rookery::images {
 
 // The NICs, disks and file systems that a machine may meet on its way to the root.
 const std::vector<std::string>& early_module_names();
+// What a root by iSCSI or NFS takes beside them.
+const std::vector<std::string>& san_module_names();
 
 // The lines of modules.dep (in its order) for the named modules and for all that they depend on. A name that
 // is neither in `modules_dep` nor in `modules_builtin` is an error.

@@ -81,6 +81,7 @@ Status for_each_entry(const fs::path& tar,
 struct Facts {
   std::string kernel_version, kernel_package;
   std::int64_t date = 0;
+  std::string unpacked;  // "package version" lines
   std::string modules_dep, modules_builtin, modules_alias, dpkg_status;
 };
 
@@ -91,6 +92,7 @@ Result<Facts> learn_facts(const fs::path& system_tar) {
       for_each_entry(system_tar, [&](archive* reader, archive_entry*, const std::string& path) {
         std::string* wanted = nullptr;
         if (path == kKernelNote) wanted = &note;
+        if (path == kUnpackedNote) wanted = &facts.unpacked;
         if (path == "var/lib/dpkg/status") wanted = &facts.dpkg_status;
         if (path.starts_with(kModules) && std::count(path.begin(), path.end(), '/') == 4) {
           const std::string file = path.substr(path.rfind('/') + 1);
@@ -130,20 +132,41 @@ Status copy_out(archive* reader, const fs::path& destination, unsigned mode) {
   return {};
 }
 
-// With the modules goes the busybox that loads them: machines that have no modules to load fetch neither.
-Status write_modules(const Facts& facts, const std::vector<std::string>& dep_lines,
-                     const std::map<std::string, std::string>& contents, const std::string& busybox,
-                     const fs::path& destination) {
+using Contents = std::map<std::string, std::string>;  // by path
+
+// With the modules goes the busybox that loads them: machines that have no modules to load fetch neither. The
+// dependencies are those of all modules, also of the ones that only some machines fetch (write_san).
+Status write_modules(const Facts& facts, const std::vector<std::string>& early,
+                     const std::vector<std::string>& all, const Contents& contents,
+                     const std::string& busybox, const fs::path& destination) {
   auto writer = ArchiveWriter::create(destination, ArchiveWriter::Format::initramfs, facts.date);
   if (!writer) return tl::unexpected<Error>(writer.error());
   const std::string folder = "lib/modules/" + facts.kernel_version + "/";
-  for (const auto& [file, content] : contents) ROOKERY_TRY(writer->add({folder + file, 0644, content}));
   std::string dep;
-  for (const std::string& line : dep_lines) dep += line + "\n";
+  for (const std::string& line : all) dep += line + "\n";
+  for (const std::string& line : early) {
+    const std::string file(module_file(line));
+    ROOKERY_TRY(writer->add({folder + file, 0644, contents.at(file)}));
+  }
   ROOKERY_TRY(writer->add({folder + "modules.dep", 0644, dep}));
-  ROOKERY_TRY(writer->add({folder + "modules.alias", 0644, aliases_of(facts.modules_alias, dep_lines)}));
+  ROOKERY_TRY(writer->add({folder + "modules.alias", 0644, aliases_of(facts.modules_alias, early)}));
   ROOKERY_TRY(writer->add({folder + "modules.builtin", 0644, facts.modules_builtin}));
   ROOKERY_TRY(writer->add({"bin/busybox", 0755, busybox}));
+  return writer->finish();
+}
+
+// For machines whose root is not an NBD share: the modules that this takes, and the iSCSI initiator.
+Status write_san(const Facts& facts, const std::vector<std::string>& early,
+                 const std::vector<std::string>& all, const Contents& contents, const Contents& initiator,
+                 const fs::path& destination) {
+  auto writer = ArchiveWriter::create(destination, ArchiveWriter::Format::initramfs, facts.date);
+  if (!writer) return tl::unexpected<Error>(writer.error());
+  for (const std::string& line : all) {
+    if (std::find(early.begin(), early.end(), line) != early.end()) continue;
+    const std::string file(module_file(line));
+    ROOKERY_TRY(writer->add({"lib/modules/" + facts.kernel_version + "/" + file, 0644, contents.at(file)}));
+  }
+  for (const auto& [path, content] : initiator) ROOKERY_TRY(writer->add({path, 0755, content}));
   return writer->finish();
 }
 
@@ -158,7 +181,8 @@ bool belongs_in_image(std::string_view path, bool is_folder) {
                                                   "var/lib/dbus/machine-id",
                                                   "var/lib/dpkg/lock",
                                                   "var/lib/dpkg/lock-frontend",
-                                                  kKernelNote};
+                                                  kKernelNote,
+                                                  kUnpackedNote};
   // Of these the folders stay, and what is in the folders.
   static constexpr std::string_view kEmptied[] = {"boot/",
                                                   "dev/",
@@ -174,6 +198,7 @@ bool belongs_in_image(std::string_view path, bool is_folder) {
   for (std::string_view dropped : kDropped) {
     if (path == dropped) return false;
   }
+  if (path.starts_with(kSanFolder)) return false;
   for (std::string_view folder : kEmptied) {
     // Programs expect their folders in /var to be there; the others are mounted over.
     if (path.starts_with(folder)) return is_folder && folder.starts_with("var/") && folder != "var/tmp/";
@@ -247,16 +272,27 @@ Result<RootTree> make_root_tree(const fs::path& system_tar, const std::vector<Im
   }
   const auto facts = learn_facts(system_tar);
   if (!facts) return tl::unexpected<Error>(facts.error());
-  const auto dep_lines = module_closure(facts->modules_dep, facts->modules_builtin, early_module_names());
-  if (!dep_lines) return tl::unexpected<Error>(dep_lines.error());
-  std::map<std::string, std::string> modules;  // by path below the version's folder
-  for (const std::string& line : *dep_lines) modules[std::string(module_file(line))];
+  const auto early = module_closure(facts->modules_dep, facts->modules_builtin, early_module_names());
+  if (!early) return tl::unexpected<Error>(early.error());
+  std::vector<std::string> names = early_module_names();
+  names.insert(names.end(), san_module_names().begin(), san_module_names().end());
+  const auto all = module_closure(facts->modules_dep, facts->modules_builtin, names);
+  if (!all) return tl::unexpected<Error>(all.error());
+  Contents modules;  // by path below the version's folder
+  for (const std::string& line : *all) modules[std::string(module_file(line))];
+  Contents initiator;
 
   auto tar = ArchiveWriter::create(folder / kRootTarFile, ArchiveWriter::Format::tar, facts->date);
   if (!tar) return tl::unexpected<Error>(tar.error());
   const std::string module_folder = std::string(kModules) + facts->kernel_version + "/";
   const auto take = [&](archive* reader, archive_entry* entry, const std::string& path) -> Status {
     if (path.starts_with("boot/vmlinuz-")) return copy_out(reader, folder / std::string(kVmlinuz), 0644);
+    if (path.starts_with(kSanFolder) && archive_entry_filetype(entry) == AE_IFREG) {
+      auto content = read_text(reader);
+      if (!content) return tl::unexpected<Error>(content.error());
+      initiator[path.substr(std::string_view(kSanFolder).size() + 1)] = std::move(*content);
+      return {};
+    }
     if (!belongs_in_image(path, archive_entry_filetype(entry) == AE_IFDIR) || ours.contains(path)) return {};
     archive_entry_set_pathname(entry, path.c_str());
     ROOKERY_TRY(tar->begin(entry));
@@ -282,9 +318,10 @@ Result<RootTree> make_root_tree(const fs::path& system_tar, const std::vector<Im
   }
   const auto busybox = read_file(folder / kBusyboxFile);
   if (!busybox) return tl::unexpected<Error>(busybox.error());
-  ROOKERY_TRY(write_modules(*facts, *dep_lines, modules, *busybox, folder / std::string(kModulesCpio)));
-  return RootTree{facts->kernel_version, packages_digest(facts->dpkg_status, facts->kernel_package),
-                  facts->date};
+  ROOKERY_TRY(write_modules(*facts, *early, *all, modules, *busybox, folder / std::string(kModulesCpio)));
+  ROOKERY_TRY(write_san(*facts, *early, *all, modules, initiator, folder / std::string(kSanCpio)));
+  return RootTree{facts->kernel_version,
+                  packages_digest(facts->dpkg_status, facts->kernel_package + facts->unpacked), facts->date};
 }
 
 }  // namespace rookery::images

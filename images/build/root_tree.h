@@ -18,6 +18,10 @@ namespace rookery::images {
 // What make_root_tree() puts into its folder.
 inline constexpr const char* kRootTarFile = "root.tar";
 inline constexpr const char* kBusyboxFile = "busybox";  // the static one, for the initramfs
+// Laid aside there, with paths as in a root of their own: what reaches an iSCSI disk.
+inline constexpr const char* kSanFolder = "rookery-san";
+// "package version" of each other package that was unpacked, not installed.
+inline constexpr const char* kUnpackedNote = "rookery-unpacked";
 // Left in the system's root by the builder: "package version date" of the kernel, which is unpacked, not
 // installed.
 inline constexpr const char* kKernelNote = "rookery-kernel";
@@ -28,8 +32,8 @@ struct RootTree {
   std::int64_t created = 0;  // the date of the kernel, the newest thing in it: no file is dated later
 };
 
-// Writes root.tar, vmlinuz, modules.cpio and busybox into `folder`. `files` replace what the system has in
-// their places.
+// Writes root.tar, vmlinuz, modules.cpio, san.cpio and busybox into `folder`. `files` replace what the system
+// has in their places.
 Result<RootTree> make_root_tree(const std::filesystem::path& system_tar, const std::vector<ImageFile>& files,
                                 const std::filesystem::path& folder);
 

@@ -35,7 +35,6 @@ class Subject {
 std::unique_ptr<Subject> make_fake_subject();
 std::unique_ptr<Subject> make_uml_subject();
 std::unique_ptr<Subject> make_qemu_subject(bool kvm);
-std::unique_ptr<Subject> make_libvirt_subject();
 bool host_has_kvm();  // or nobody asks for KVM here
 
 }  // namespace rookery::contract

@@ -65,6 +65,8 @@ struct MachineGroup {
   LinkRules link;
   Duration boot_timeout{0};
   backends::Hardware hardware;  // of machines with firmware
+  RootKind root = RootKind::nbd;
+  bool san_boot = false;  // firmware starts the medium by `root`'s protocol
 };
 
 struct Lab {

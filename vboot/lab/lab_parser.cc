@@ -172,14 +172,15 @@ class Reader final : NodeReader {
           [&](const YamlNode& v) { hardware(words, v, group.hardware.chipset, kChipsetWords, "a chipset"); }},
          {"nic",
           [&](const YamlNode& v) { hardware(words, v, group.hardware.nic, kNicWords, "a NIC model"); }},
-         {"disk",
+         {"root",
           [&](const YamlNode& v) {
-            words.disk_at = v.at;
-            hardware(words, v, group.hardware.disk, kDiskWords, "a disk");
+            words.root_at = v.at;
+            choose(v, group.root, kRootWords, "a way to the root");
           }},
-         {"graphics",
+         {"boot",
           [&](const YamlNode& v) {
-            hardware(words, v, group.hardware.graphics, kGraphicsWords, "graphics");
+            words.boot_at = v.at;
+            choose(v, group.san_boot, kBootWords, "what firmware starts");
           }},
          {"qemu_args", [&](const YamlNode& v) { qemu_arguments(words, v); }}});
     if (node.kind == YamlNode::Kind::map && !role_given) {
@@ -191,11 +192,16 @@ class Reader final : NodeReader {
     return words;
   }
 
-  // One of the words, which are in the order of the enumeration.
+  // `choose`: one of the words, which are in the order of the enumeration.
   template <typename Choice>
   void hardware(GroupWords& words, const YamlNode& node, Choice& choice,
                 std::span<const std::string_view> known, std::string_view what) {
     if (!words.hardware_at) words.hardware_at = node.at;
+    choose(node, choice, known, what);
+  }
+  template <typename Choice>
+  void choose(const YamlNode& node, Choice& choice, std::span<const std::string_view> known,
+              std::string_view what) {
     const auto found = std::find(known.begin(), known.end(), node.text);
     if (found == known.end()) return word(node, what, known, "words");
     choice = static_cast<Choice>(found - known.begin());
@@ -282,6 +288,7 @@ Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename) {
   check_boot_servers(words, tree.at, problems);
   check_memory(words, problems);
   check_hardware(words, problems);
+  check_roots(words, problems);
   check_topology(words, problems);
   if (!problems.empty()) return tl::unexpected(problems.to_error());
   return with_defaults(std::move(words), filename);

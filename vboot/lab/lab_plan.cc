@@ -121,7 +121,16 @@ class Planner {
     }
     return vlans;
   }
-  std::vector<MachinePlan> take() { return std::move(machines_); }
+  // NFS has a server in the boot server's kernel; all other roots have programs.
+  std::vector<MachinePlan> take() {
+    const auto on_nfs = [](const MachinePlan& machine) { return machine.root == RootKind::nfs; };
+    const bool serves_nfs = std::any_of(machines_.begin(), machines_.end(), on_nfs);
+    for (MachinePlan& machine : machines_) {
+      machine.storage_kernel =
+          machine.role == Role::boot_server ? serves_nfs : on_nfs(machine) || machine.root == RootKind::iscsi;
+    }
+    return std::move(machines_);
+  }
 
  private:
   void add(const MachineGroup& group, std::string name) {
@@ -152,6 +161,8 @@ class Planner {
     machine.link = group.link;
     machine.boot_timeout = group.boot_timeout;
     machine.hardware = group.hardware;
+    machine.root = group.root;
+    machine.san_boot = group.san_boot;
     const bool serves = group.role == Role::boot_server;
     machine.boot = serves ? BootSource::medium : BootSource::network;
     machine.switch_index = group.switch_index;

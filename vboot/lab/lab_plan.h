@@ -32,6 +32,10 @@ struct MachinePlan {
   BootSource boot = BootSource::network;
   Duration boot_timeout{0};
   backends::Hardware hardware;
+  RootKind root = RootKind::nbd;
+  bool san_boot = false;
+  // In User-Mode Linux: runs the kernel that has iSCSI and NFS (others have modules for it).
+  bool storage_kernel = false;
 };
 
 // A run of addresses, both ends in it.

@@ -121,8 +121,29 @@ void check_hardware(const LabWords& words, Problems& problems) {
           *said.hardware_at,
           fmt::format("machines of the backend {} have neither firmware nor a choice of hardware", backend));
     }
-    if (said.disk_at && said.role == Role::client)
-      problems.add(*said.disk_at, "a client has no disk: it boots from the network");
+  }
+}
+
+void check_roots(const LabWords& words, Problems& problems) {
+  for (const GroupWords& said : words.groups) {
+    const MachineGroup& group = said.group;
+    if (said.role == Role::boot_server && (said.root_at || said.boot_at)) {
+      problems.add(said.root_at ? *said.root_at : *said.boot_at,
+                   "a boot server starts from its medium: 'root' and 'boot' are for clients");
+      continue;
+    }
+    if (!group.san_boot) continue;
+    const std::string backend = said.backend.value_or(words.backend.value_or(std::string(kDefaultBackend)));
+    if (!has_firmware(backend)) {
+      problems.add(
+          *said.boot_at,
+          fmt::format("'boot: san' is for machines with firmware, which those of the backend {} have not",
+                      backend));
+    } else if (group.root != RootKind::iscsi && group.root != RootKind::aoe) {
+      problems.add(*said.boot_at,
+                   "'boot: san' needs 'root: iscsi' or 'root: aoe': the disk that firmware starts "
+                   "from");
+    }
   }
 }
 

@@ -58,7 +58,7 @@ struct GroupWords {
   std::optional<Duration> boot_timeout;
   LinkWords link;
   std::optional<Place> hardware_at;  // where the first word about it is
-  std::optional<Place> disk_at;
+  std::optional<Place> root_at, boot_at;
 };
 
 struct LabWords {
@@ -83,6 +83,9 @@ void check_memory(const LabWords& words, Problems& problems);
 
 // Adds a problem for each group that chooses hardware which its backend's machines do not have.
 void check_hardware(const LabWords& words, Problems& problems);
+
+// Adds a problem for each group whose root, or whose firmware's disk, cannot be.
+void check_roots(const LabWords& words, Problems& problems);
 
 // Adds a problem, at the place of the group or of the file, unless there is exactly one boot server.
 void check_boot_servers(const LabWords& words, Place file, Problems& problems);

@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kStageTwo = "stage2.cpio";
 constexpr std::string_view kKernel = "vmlinuz";
 constexpr std::string_view kModules = "modules.cpio";
+constexpr std::string_view kSan = "san.cpio";
 
 bool is_sha256(std::string_view text) {
   return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
@@ -34,20 +35,25 @@ std::string arguments(std::string_view digests) {
 }
 
 // For machines with firmware. An image without a kernel for them says so on the machine's screen.
-Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent& stage_two) {
+Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent& stage_two,
+                                  const ImageComponent* san) {
   if (image.find(kKernel) == nullptr) {
     return std::string("echo Rookery: this image has no kernel for ${platform}\ngoto failed\n");
   }
   std::string digests = stage_two.sha256;
   std::string initrds = fmt::format("initrd ${{base}}/{} || goto failed\n", kStageTwo);
   std::string names = fmt::format("initrd={}", kStageTwo);
+  const auto add = [&](const ImageComponent& more) {
+    digests += "," + more.sha256;
+    initrds += fmt::format("initrd ${{base}}/{} || goto failed\n", more.name);
+    names += fmt::format(" initrd={}", more.name);
+  };
   if (image.find(kModules) != nullptr) {
     auto found = component(image, kModules);
     if (!found) return tl::unexpected(found.error());
-    digests += "," + (*found)->sha256;
-    initrds += fmt::format("initrd ${{base}}/{} || goto failed\n", kModules);
-    names += fmt::format(" initrd={}", kModules);
+    add(**found);
   }
+  if (san != nullptr) add(*san);
   // Under UEFI the kernel's own loader fetches the initrds from iPXE, by these names.
   return fmt::format("iseq ${{platform}} efi && set initrds {} ||\n", names) +
          fmt::format("kernel ${{base}}/{} ${{initrds}} {} {} || goto failed\n", kKernel,
@@ -57,20 +63,33 @@ Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent&
 
 }  // namespace
 
-Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image) {
+Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image, RootKind root) {
   auto stage_two = component(image, kStageTwo);
   if (!stage_two) return tl::unexpected(stage_two.error());
-  auto firmware = firmware_part(image, **stage_two);
+  // User-Mode Linux has all of it in its kernel but the iSCSI login; others need modules, too.
+  const ImageComponent* san = nullptr;
+  if (root == RootKind::iscsi || root == RootKind::nfs) {
+    auto found = component(image, kSan);
+    if (!found) return tl::unexpected(found.error());
+    san = *found;
+  }
+  const ImageComponent* uml_san = root == RootKind::iscsi ? san : nullptr;
+  auto firmware = firmware_part(image, **stage_two, san);
   if (!firmware) return firmware;
   std::string script = "#!ipxe\n";
-  script += fmt::format("# Boots every machine of lab {} (made by the role boot-server).\n", plan.name);
+  script += fmt::format("# Boots every machine of lab {}{} (made by the role boot-server).\n", plan.name,
+                        root == RootKind::nbd
+                            ? ""
+                            : fmt::format(" with root by {}", kRootWords[static_cast<std::size_t>(root)]));
   script += "set base http://${next-server}\n";
-  script += fmt::format("set share nbd://${{next-server}}:{}/{}\n", kNbdPort, kShareExport);
+  script += fmt::format("set share {}\n", share_url(plan, root));
   script += "iseq ${platform} uml && goto uml ||\n";
   script += *firmware;
   script += ":uml\n# User-Mode Linux keeps the kernel that it runs and goes on in the second stage.\n";
   script += fmt::format("initrd ${{base}}/{} || goto failed\n", kStageTwo);
-  script += fmt::format("imgargs {} {}\n", kStageTwo, arguments((*stage_two)->sha256));
+  if (uml_san != nullptr) script += fmt::format("initrd ${{base}}/{} || goto failed\n", kSan);
+  script += fmt::format("imgargs {} {}\n", kStageTwo,
+                        arguments((*stage_two)->sha256 + (uml_san != nullptr ? "," + uml_san->sha256 : "")));
   script += fmt::format("boot {} || goto failed\n", kStageTwo);
   script += ":failed\necho Rookery: the boot script failed on ${platform} ${net0/mac}\nexit 1\n";
   return script;

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace rookery::vboot {
 namespace {
 
@@ -36,16 +38,26 @@ std::string dhcp_lines(const LabPlan& plan) {
       ranges, kRoleFolder, leases);
 }
 
+std::string script_name(std::string_view tag) {
+  return tag.empty() ? std::string(kBootScriptName) : fmt::format("boot-{}.ipxe", tag);
+}
+
 std::string boot_lines(const LabPlan& plan) {
-  std::string scripts;
+  std::string scripts, others;
+  const std::vector<BootWay> ways = boot_ways(plan);
+  for (const BootWay& way : ways) others += fmt::format("tag:!{},", way.tag);
   for (const VlanPlan& vlan : plan.vlans) {
+    const std::string in_vlan = plan.tagged ? "tag:" + vlan_interface(vlan) + "," : "";
+    for (const BootWay& way : ways) {
+      scripts += fmt::format("dhcp-boot={0}tag:ipxe,tag:{2},http://{1}/{3},,{1}\n", in_vlan,
+                             to_text(vlan.server), way.tag, script_name(way.tag));
+    }
     scripts += fmt::format(
-        "dhcp-boot={0}tag:ipxe,http://{1}/{2},,{1}\n"
+        "dhcp-boot={0}tag:ipxe,{5}http://{1}/{2},,{1}\n"
         "dhcp-boot={0}tag:!ipxe,tag:bios,{3},,{1}\n"
         "dhcp-boot={0}tag:!ipxe,tag:uefi,{4},,{1}\n"
         "dhcp-boot={0}tag:!ipxe,tag:uefi-http,http://{1}/{4},,{1}\n",
-        plan.tagged ? "tag:" + vlan_interface(vlan) + "," : "", to_text(vlan.server), kBootScriptName,
-        kIpxeForBios, kIpxeForUefi);
+        in_vlan, to_text(vlan.server), kBootScriptName, kIpxeForBios, kIpxeForUefi, others);
   }
   return fmt::format(
       "# Network boot. iPXE and what speaks its language (option 77) get the script's URL, and are told not "
@@ -121,12 +133,15 @@ std::string router_conf(const LabPlan& plan) {
   return fmt::format("enable-ra\n{}ra-param=*,600,0\n", ranges);
 }
 
-// dhcp-hostsfile: MAC, address, name.
+// dhcp-hostsfile: MAC, tag of the way it boots, address, name.
 std::string machines(const LabPlan& plan) {
   std::string text;
   for (const MachinePlan& machine : plan.machines) {
     if (machine.boot != BootSource::network) continue;
-    text += fmt::format("{},{},{}\n", to_text(machine.data_mac), to_text(machine.address), machine.name);
+    const std::string_view tag = boot_tag(machine);
+    text +=
+        fmt::format("{},{}{},{}\n", to_text(machine.data_mac), tag.empty() ? "" : fmt::format("set:{},", tag),
+                    to_text(machine.address), machine.name);
   }
   return text;
 }
@@ -147,6 +162,10 @@ std::string guests(const LabPlan& plan, const MachinePlan& server) {
 }
 
 std::string lighttpd_conf(const LabPlan& plan) {
+  std::string scripts;
+  for (const BootWay& way : boot_ways(plan)) {
+    scripts += fmt::format("             \"/{0}\" => \"{1}/{0}\",\n", script_name(way.tag), kPublicFolder);
+  }
   std::string other_addresses;
   for (std::size_t i = 1; i < plan.vlans.size(); ++i) {
     other_addresses += fmt::format("$SERVER[\"socket\"] == \"{}:80\" {{ }}\n", to_text(plan.vlans[i].server));
@@ -159,6 +178,7 @@ std::string lighttpd_conf(const LabPlan& plan) {
       "server.port = 80\n"
       "server.document-root = \"{}\"\n"
       "alias.url = (\"/{}\" => \"{}/{}\",\n"
+      "{}"
       "             \"/{}\" => \"{}/{}\",\n"
       "             \"/cert.pem\" => \"{}/served/cert.pem\")\n"
       "mimetype.assign = (\"\" => \"application/octet-stream\")\n"
@@ -175,27 +195,33 @@ std::string lighttpd_conf(const LabPlan& plan) {
       "server.stat-cache-engine = \"simple\"\n"
       "{}",
       plan.name, to_text(plan.vlans.front().server), kComponentFolder, kBootScriptName, kPublicFolder,
-      kBootScriptName, kIpxeForUefi, kIpxeFolder, kIpxeForUefi, kSecureFolder, other_addresses);
+      kBootScriptName, scripts, kIpxeForUefi, kIpxeFolder, kIpxeForUefi, kSecureFolder, other_addresses);
 }
 
 }  // namespace
 
 Result<std::vector<RoleFile>> boot_server_files(const LabPlan& plan, const MachinePlan& server,
                                                 const ImageFacts& image) {
-  auto script = boot_script(plan, image);
-  if (!script) return tl::unexpected(script.error());
   auto path = [](std::string_view name) { return fmt::format("{}/{}", kRoleFolder.substr(1), name); };
   std::vector<RoleFile> files{
       {path("dnsmasq.conf"), 0644, dnsmasq_conf(plan, server)},
       {path("guests"), 0644, guests(plan, server)},
       {path("lighttpd.conf"), 0644, lighttpd_conf(plan)},
       {path("machines"), 0644, machines(plan)},
-      {fmt::format("{}/{}", kPublicFolder.substr(1), kBootScriptName), 0644, std::move(*script)},
-      {path("router.conf"), 0644, router_conf(plan)},
-      {path("secure"), 0755, boot_server_secure(plan, server)},
-      {path("secure.conf"), 0644, secure_conf(plan)},
-      {path("start"), 0755, boot_server_start(plan, server)},
   };
+  std::vector<BootWay> ways = boot_ways(plan);
+  ways.push_back({RootKind::nbd, false, ""});
+  std::sort(ways.begin(), ways.end(),
+            [](const BootWay& a, const BootWay& b) { return script_name(a.tag) < script_name(b.tag); });
+  for (const BootWay& way : ways) {
+    auto script = way.san_boot ? san_boot_script(plan, way.root) : boot_script(plan, image, way.root);
+    if (!script) return tl::unexpected(script.error());
+    files.push_back({path("public/" + script_name(way.tag)), 0644, std::move(*script)});
+  }
+  files.insert(files.end(), {{path("router.conf"), 0644, router_conf(plan)},
+                             {path("secure"), 0755, boot_server_secure(plan, server)},
+                             {path("secure.conf"), 0644, secure_conf(plan)},
+                             {path("start"), 0755, boot_server_start(plan, server)}});
   for (RoleFile& file : uplink_files(plan)) files.push_back(std::move(file));
   return files;
 }

@@ -26,8 +26,23 @@ inline constexpr std::string_view kBootScriptName = "boot.ipxe";
 inline constexpr unsigned kNbdPort = 10809;  // IANA: nbd
 inline constexpr std::string_view kShareExport = "root";
 
-// The one boot script of all machines (boot_script.cc).
-Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image);
+// The one boot script of all machines that reach their root in one way (boot_script.cc).
+Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image, RootKind root);
+
+// A way to boot that has a script of its own, boot-<tag>.ipxe, and a DHCP tag (boot_server_san.cc).
+struct BootWay {
+  RootKind root;
+  bool san_boot;
+  std::string_view tag;
+};
+// Those that machines of the plan need; a machine's own tag, empty for boot.ipxe.
+std::vector<BootWay> boot_ways(const LabPlan& plan);
+std::string_view boot_tag(const MachinePlan& machine);
+std::string san_boot_script(const LabPlan& plan, RootKind root);
+// Where the root is, as a script says it to the kernel.
+std::string share_url(const LabPlan& plan, RootKind root);
+// The part of the start program that starts what these need.
+std::string start_san(const LabPlan& plan);
 
 // Its start program (boot_server_start.cc).
 std::string boot_server_start(const LabPlan& plan, const MachinePlan& server);

@@ -137,7 +137,7 @@ std::string boot_server_start(const LabPlan& plan, const MachinePlan& server) {
   text += find_nic(server);
   text += plan.tagged ? start_tagged(plan) : start_untagged(plan, server);
   text += kStartTuning;
-  text += start_services(plan, server);
+  text += start_san(plan) + start_services(plan, server);
   // What it says itself is the reason.
   if (plan.uplink && plan.uplink->proxy) text += fmt::format("{}/uplink \"$nic\"\n", kRoleFolder);
   return text;

@@ -6,6 +6,8 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/unique_fd.h"
 #include "images/initramfs/guest/system.h"
 
@@ -16,7 +18,7 @@ namespace {
 constexpr Duration kPatience = std::chrono::seconds(30);
 
 bool may_be_medium(const std::string& disk) {
-  for (const char* kind : {"vd", "sd", "sr", "nvme", "xvd", "mmcblk"}) {
+  for (const char* kind : {"vd", "sd", "sr", "nvme", "xvd", "mmcblk", "etherd!"}) {
     if (disk.starts_with(kind)) return true;
   }
   return false;
@@ -42,7 +44,8 @@ Result<std::string> loop_device(const std::string& path) {
 
 // Empty if the disk's file system is the medium that is wanted, otherwise why not.
 std::string why_not(const std::string& disk, std::string_view wanted) {
-  const std::string device = "/dev/" + disk;
+  std::string device = "/dev/" + disk;
+  std::replace(device.begin(), device.end(), '!', '/');  // as /sys writes names that have a '/'
   const Status mounted = mount_at(device.c_str(), kMediumFolder, "iso9660", MS_RDONLY | MS_NOSUID | MS_NODEV);
   if (!mounted) return mounted.error().message;
   const std::string folder = std::string(kMediumFolder) + "/rookery";

@@ -1,17 +1,27 @@
-// Attaches the shared compressed image as a block device. The seam for other ways than NBD (the replicated
-// share comes later): one function per scheme, chosen by the URL alone.
+// How a machine comes by the system that it shares with others: from the network, by what the boot script
+// names (rookery.share=) or what the firmware started from.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "images/initramfs/boot_url.h"
+#include "images/initramfs/guest/devices.h"
+#include "images/initramfs/guest/network.h"
+#include "images/initramfs/san_target.h"
 
 namespace rookery::guest {
 
-// The device that holds the squashfs, read-only. A process stays that connects anew when the server was away.
-Result<std::string> attach_share(const std::string& url);
+// Mounts the system, read-only, at `place`: nbd://…, iscsi:…, aoe:… (a disk that holds its squashfs), or
+// nfs://… (its tree). The interface is up and has its address.
+Status mount_share(Devices& devices, const std::string& url, const Interface& nic, const std::string& place);
 
+// The device that is the disk, read-only; it stays when its server was away for a while.
 Result<std::string> attach_nbd(const ipxe::BootUrl& url);
+Result<std::string> attach_san(Devices& devices, const san::Target& target, const Interface& nic);
+
+// What the firmware started this kernel from, if that was a disk on the network.
+std::optional<san::Target> boot_target();
 
 }  // namespace rookery::guest

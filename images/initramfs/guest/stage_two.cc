@@ -18,6 +18,7 @@ namespace {
 
 using agent::BootStage;
 
+constexpr const char* kLower = "/run/rookery/lower";
 constexpr const char* kNewRoot = "/system";
 constexpr Duration kRoleTimeout = std::chrono::seconds(30);
 
@@ -32,9 +33,21 @@ Lease lease_of(const std::optional<Interface>& nic, Report& report) {
   return std::move(*lease);
 }
 
-Status mount_system(const std::string& device) {
-  const Status lower = mount_at(device.c_str(), "/run/rookery/lower", "squashfs", MS_RDONLY);
-  if (!lower) return fail("the share is no squashfs that this kernel reads: " + lower.error().message);
+// If firmware started this kernel from a disk on the network, that is where the medium is.
+Status mount_medium(Devices& devices, const std::optional<san::Target>& target,
+                    const std::optional<Interface>& nic, std::string_view wanted) {
+  if (target) {
+    if (!nic) return fail("the machine has no Ethernet interface to reach its disk by");
+    const Result<std::string> attached = attach_san(devices, *target, *nic);
+    if (!attached) return tl::unexpected(attached.error());
+  }
+  const Result<std::string> device = attach_medium(devices, wanted);
+  if (!device) return tl::unexpected(device.error());
+  const Status mounted = mount_at(device->c_str(), kLower, "squashfs", MS_RDONLY);
+  return mounted ? mounted : fail("the medium's root.squashfs: " + mounted.error().message);
+}
+
+Status lay_changes_over() {
   ROOKERY_TRY(mount_at("tmpfs", "/run/rookery/changes", "tmpfs", 0, "mode=0755"));
   ROOKERY_TRY(make_folders("/run/rookery/changes/upper"));
   ROOKERY_TRY(make_folders("/run/rookery/changes/work"));
@@ -110,7 +123,8 @@ void stage_two() {
   const Result<std::string> handed_over = read_text("/run/rookery/cmdline");
   const std::string command_line = handed_over ? *handed_over : kernel_command_line();
   const std::string share = command_line_value(command_line, "rookery.share");
-  const bool from_network = !share.empty();
+  const std::optional<san::Target> target = share.empty() ? boot_target() : std::nullopt;
+  const bool from_network = !share.empty() || target;
   const Interfaces interfaces = find_interfaces();
   (void)bring_up("lo");
   Report report(agent::Program::stage2, from_network ? agent::Source::network : agent::Source::medium,
@@ -118,12 +132,11 @@ void stage_two() {
 
   std::optional<Lease> lease;
   if (from_network) lease = lease_of(interfaces.data, report);
-  report.stage(BootStage::root, from_network ? share : "the medium");
-  const Result<std::string> device =
-      from_network ? attach_share(share)
-                   : attach_medium(devices, command_line_value(command_line, "rookery.medium"));
-  if (!device) report.failed(BootStage::root, device.error().message);
-  Status done = mount_system(*device);
+  report.stage(BootStage::root, !share.empty() ? share : target ? san::to_text(*target) : "the medium");
+  const std::string wanted = command_line_value(command_line, "rookery.medium");
+  Status done = share.empty() ? mount_medium(devices, target, interfaces.data, wanted)
+                              : mount_share(devices, share, interfaces.data.value_or(Interface{}), kLower);
+  if (done) done = lay_changes_over();
   if (done) done = switch_root(kNewRoot);
   if (!done) report.failed(BootStage::root, done.error().message);
   done = from_network ? name_from_lease(*lease, interfaces.data) : name_from_medium(interfaces.data, report);

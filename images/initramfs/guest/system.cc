@@ -94,6 +94,12 @@ Status write_text(const std::string& path, std::string_view content, unsigned mo
   return {};
 }
 
+Status tell_kernel(const std::string& path, std::string_view content) {
+  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file || write(file.get(), content.data(), content.size()) < 0) return fail_errno(path);
+  return {};
+}
+
 Status make_folders(const std::string& path) {
   for (std::size_t at = 1; at <= path.size(); ++at) {
     if (at < path.size() && path[at] != '/') continue;

@@ -64,10 +64,13 @@ BOOST_AUTO_TEST_CASE(the_menu_checks_what_it_loads_and_names_the_very_medium) {
                  "fi\n"
                  "sleep 10\n"
                  "halt\n");
+  image.add(std::string(kSanCpio), "x");
+  BOOST_TEST(boot_menu(image.manifest).find("modules.cpio /rookery/san.cpio\n") != std::string::npos);
   BOOST_TEST(boot_digests(image.manifest) ==
              to_hex(image.manifest.find("vmlinuz")->sha256) + "  vmlinuz\n" +
                  to_hex(image.manifest.find("stage2.cpio")->sha256) + "  stage2.cpio\n" +
-                 to_hex(image.manifest.find("modules.cpio")->sha256) + "  modules.cpio\n");
+                 to_hex(image.manifest.find("modules.cpio")->sha256) + "  modules.cpio\n" +
+                 to_hex(image.manifest.find("san.cpio")->sha256) + "  san.cpio\n");
 }
 
 BOOST_AUTO_TEST_CASE(its_parts_are_the_same_to_the_byte_when_made_again) {

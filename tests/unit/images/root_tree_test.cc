@@ -30,6 +30,8 @@ struct SystemFixture {
       {"etc/ssh/ssh_host_ed25519_key", 0600, "secret"},
       {"etc/hosts", 0644, "of the builder"},
       {"rookery-kernel", 0644, "linux-image-6.1 6.1.5-1 1700000000\n"},
+      {"rookery-san/sbin/iscsistart", 0755, "iscsistart"},
+      {"rookery-unpacked", 0644, "tgt 1.0\n"},
       {"usr/bin/busybox", 0755, "busybox"},
       {"usr/bin/sh", S_IFLNK | 0777, "busybox"},
       {"usr/lib/modules/6.1/kernel/sound/snd.ko", 0644, "sound"},
@@ -40,7 +42,9 @@ struct SystemFixture {
 
   SystemFixture() {
     std::string dep = "kernel/sound/snd.ko:\n";
-    for (const std::string& name : early_module_names()) {
+    std::vector<std::string> names = early_module_names();
+    names.insert(names.end(), san_module_names().begin(), san_module_names().end());
+    for (const std::string& name : names) {
       dep += "kernel/" + name + ".ko:\n";
       files.push_back({"usr/lib/modules/6.1/kernel/" + name + ".ko", 0644, "module " + name});
     }
@@ -71,7 +75,8 @@ BOOST_AUTO_TEST_CASE(parts_a_system_into_root_kernel_and_early_modules) {
   BOOST_REQUIRE_MESSAGE(tree, tree.error().message);
   BOOST_TEST(tree->kernel_version == "6.1");
   BOOST_TEST(tree->created == kDate);
-  BOOST_TEST(to_hex(tree->packages) == to_hex(sha256(as_bytes("bash 5.2\nlinux-image-6.1 6.1.5-1\n"))));
+  BOOST_TEST(to_hex(tree->packages) ==
+             to_hex(sha256(as_bytes("bash 5.2\nlinux-image-6.1 6.1.5-1\ntgt 1.0\n"))));
   BOOST_TEST(read_file(out / "vmlinuz").value() == "the kernel");
   BOOST_TEST(read_file(out / "busybox").value() == "busybox");
 
@@ -81,7 +86,7 @@ BOOST_AUTO_TEST_CASE(parts_a_system_into_root_kernel_and_early_modules) {
     BOOST_TEST(root.find(std::string("\n") + there + "\n") != std::string::npos, there);
   }
   for (const char* gone :
-       {"etc/hostname", "ssh_host_ed25519_key", "mirror.list", "vmlinuz", "pkgcache", "rookery-kernel"}) {
+       {"etc/hostname", "ssh_host_ed25519_key", "mirror.list", "vmlinuz", "pkgcache", "rookery-"}) {
     BOOST_TEST(root.find(gone) == std::string::npos, gone);
   }
   BOOST_TEST(tool({"tar", "xOf", "root.tar", "etc/hosts"}) == "ours");
@@ -90,6 +95,16 @@ BOOST_AUTO_TEST_CASE(parts_a_system_into_root_kernel_and_early_modules) {
   BOOST_TEST(modules.find("lib/modules/6.1/kernel/virtio_net.ko") != std::string::npos);
   BOOST_TEST(modules.find("lib/modules/6.1/modules.dep") != std::string::npos);
   BOOST_TEST(modules.find("snd") == std::string::npos);
+  BOOST_TEST(modules.find("iscsi_tcp.ko") == std::string::npos);
+  // What only some machines need they fetch beside: but its dependencies are known to all.
+  const std::string known =
+      tool({"sh", "-c",
+            "mkdir m && cd m && busybox cpio -id <../modules.cpio && cat lib/modules/6.1/modules.dep"});
+  BOOST_TEST(known.find("iscsi_tcp.ko:") != std::string::npos);
+  BOOST_TEST(
+      tool({"sh", "-c", "busybox cpio -t <san.cpio 2>/dev/null"}) ==
+      "lib\nlib/modules\nlib/modules/6.1\nlib/modules/6.1/kernel\nlib/modules/6.1/kernel/iscsi_tcp.ko\n"
+      "lib/modules/6.1/kernel/nfsv3.ko\nsbin\nsbin/iscsistart\n");
 }
 
 BOOST_AUTO_TEST_CASE(gives_the_same_bytes_for_the_same_system) {

@@ -22,7 +22,8 @@ const fs::path kGolden = "tests/golden/roles";
 ImageFacts facts() {
   return {{{"vmlinuz", std::string(64, 'a')},
            {"stage2.cpio", std::string(64, 'b')},
-           {"modules.cpio", std::string(64, 'c')}}};
+           {"modules.cpio", std::string(64, 'c')},
+           {"san.cpio", std::string(64, 'd')}}};
 }
 
 LabPlan plan_of(std::string_view text, PlanOptions options = {}) {
@@ -89,7 +90,7 @@ void compare_with_golden(const RoleBundle& bundle, const fs::path& folder) {
 BOOST_AUTO_TEST_SUITE(roles_suite)
 
 BOOST_AUTO_TEST_CASE(the_boot_servers_of_the_examples_have_the_golden_files) {
-  for (const std::string lab : {"classroom", "campus"}) {
+  for (const std::string lab : {"classroom", "campus", "roots"}) {
     compare_with_golden(bundle_of(example(lab), "server"), kGolden / lab / "server");
   }
 }
@@ -132,6 +133,31 @@ BOOST_AUTO_TEST_CASE(a_client_needs_no_files) {
   const RoleBundle bundle = bundle_of(classroom(), "n1");
   BOOST_TEST(bundle.role == "client");
   BOOST_TEST(bundle.files.empty());
+}
+
+BOOST_AUTO_TEST_CASE(storage_services_are_for_the_machines_that_need_them) {
+  const std::string plain = content(bundle_of(classroom(), "server"), "start");
+  for (const char* program : {"tgt", "vblade", "nfs", "rpcbind"}) BOOST_TEST(!has(plain, program), program);
+  const LabPlan plan = plan_of(
+      "lab: x\nvlans:\n  a: {id: 10, subnet: 10.78.0.0/16}\n  b: {id: 20, subnet: 10.79.0.0/16}\nmachines:\n"
+      "  s: {role: boot-server}\n  n: {role: client, vlan: a, root: aoe}\n  m: {role: client, vlan: b}\n");
+  const RoleBundle bundle = bundle_of(plan, "s");
+  const std::string start = content(bundle, "start"), dnsmasq = content(bundle, "dnsmasq.conf");
+  BOOST_TEST(has(start, "\naoe 1 vlan10 /run/rookery/medium/rookery/root.squashfs\naoe 1 vlan20 "));
+  BOOST_TEST(!has(start, "tgt"));
+  BOOST_TEST(has(content(bundle, "machines"), "52:54:00:00:00:01,set:aoe,10.78.1.1,n\n"));
+  BOOST_TEST(
+      has(dnsmasq, "dhcp-boot=tag:vlan10,tag:ipxe,tag:aoe,http://10.78.0.1/boot-aoe.ipxe,,10.78.0.1\n"));
+  BOOST_TEST(has(dnsmasq, "dhcp-boot=tag:vlan10,tag:ipxe,tag:!aoe,http://10.78.0.1/boot.ipxe,,10.78.0.1\n"));
+}
+
+BOOST_AUTO_TEST_CASE(a_root_by_iscsi_needs_an_image_that_has_an_initiator) {
+  const LabPlan plan =
+      plan_of("lab: x\nmachines:\n  s: {role: boot-server}\n  n: {role: client, root: iscsi}\n");
+  const ImageFacts image{{{"stage2.cpio", std::string(64, 'b')}}};
+  const auto bundle = role_files(plan, plan.boot_server(), image);
+  BOOST_REQUIRE(!bundle);
+  BOOST_TEST(bundle.error().message == "role boot-server: the image has no san.cpio");
 }
 
 BOOST_AUTO_TEST_CASE(the_same_plan_gives_the_same_files) {

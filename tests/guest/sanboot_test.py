@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Machines with firmware, whose iPXE starts the boot server's medium from a disk on the network (sanboot). The system
+that is on it finds the disk again by the firmware's table, iBFT or aBFT, and has its root from there."""
+import pathlib
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
+from lab_test import GuestTest, main  # noqa: E402
+
+FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/var/lib/dpkg/status", "/usr/bin/perl"]
+DISKS = {"iscsi": "/dev/sda", "aoe": "/dev/etherd/e0.2"}
+
+
+class SanBoot(GuestTest):
+    def boots(self, root, more=""):
+        lab = self.session.lab(f"san{root}", 0, f"  pc: {{role: client, backend: qemu, boot: san, root: {root}, "
+                                                f"boot_timeout: 20 min{more}}}\n")
+        report = lab.up(timeout=1300)
+        self.assertEqual(report["failed"], [], lab.console("pc"))
+        self.assert_has(lab.console("pc"), "iPXE", f"boot-san-{root}.ipxe", "Rookery: the medium of the image")
+        mounts = lab.run("pc", "cat", "/proc/mounts")
+        self.assertIn(f"{DISKS[root]} /run/rookery/medium iso9660 ro", mounts)
+        self.assertEqual(lab.run("pc", "cat", "/proc/sys/kernel/hostname").strip(), "pc")
+        answers = lab.each("sha256sum", *FILES, timeout=300)
+        self.assertEqual(len({answer["stdout"] for answer in answers.values()}), 1, answers)
+        lab.down()
+        self.assert_nothing_left(lab)
+
+    def test_the_medium_starts_from_an_iscsi_disk(self):
+        self.boots("iscsi")
+
+    def test_the_medium_starts_from_an_aoe_disk(self):
+        self.boots("aoe")
+
+
+class Roots(GuestTest):
+    def test_a_distributions_kernel_reaches_every_root(self):
+        roots = ("iscsi", "aoe", "nfs")
+        lab = self.session.lab("pcroots", 0, "".join(
+            f"  {root}: {{role: client, backend: qemu, root: {root}, boot_timeout: 20 min}}\n" for root in roots))
+        report = lab.up(timeout=1300)
+        self.assertEqual(report["failed"], [])
+        answers = lab.each("sha256sum", *FILES, timeout=300)
+        self.assertEqual(set(answers), {"server", *roots})
+        self.assertEqual(len({answer["stdout"] for answer in answers.values()}), 1, answers)
+        lab.down()
+
+
+if __name__ == "__main__":
+    if not shutil.which("qemu-system-x86_64"):
+        print("skipped: there is no qemu-system-x86_64; install: qemu-system-x86 ipxe-qemu")
+        sys.exit(77)
+    main()
