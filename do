@@ -56,6 +56,7 @@ libcli11-dev          the command line
 libyaml-cpp-dev       lab files
 libexpected-dev       errors as values
 libncurses-dev        the live view
+libvirt-dev           machines by libvirt
 libjson-c-dev         JSON
 libtins-dev           names what a network frame holds
 libpcap-dev           which frames a fault is about; needed by libtins
@@ -104,6 +105,9 @@ python3-yaml          checks the lab file's schema
 qemu-system-x86       machines with firmware
 ipxe-qemu             the boot ROMs of their NICs
 ovmf                  their UEFI
+libvirt-daemon-driver-qemu  QEMU by libvirt, within our own process
+libvirt-clients       libvirt's schema, to check what we give it
+libxml2-utils         reads that schema
 END
     lint) cat <<'END' ;;
 git                   knows which files are ours

@@ -27,6 +27,12 @@ enum class NicWire {
   stream       // a unix stream, each frame behind its length in four bytes, big-endian
 };
 
+// How a machine's disk is given to it.
+enum class DiskWire {
+  vhost_user,  // a socket at which our own device answers
+  file         // a file of the host, which is only read
+};
+
 struct Capabilities {
   bool pause = false;
   bool snapshot = false;
@@ -35,6 +41,7 @@ struct Capabilities {
   bool press = false;     // has a power button that the guest's system sees
   unsigned nics_max = 0;
   NicWire wire = NicWire::vhost_user;
+  DiskWire disk_wire = DiskWire::vhost_user;
 };
 
 enum class PowerAction {
@@ -63,7 +70,8 @@ struct NicPlug {
 };
 
 struct DiskPlug {
-  std::string socket;  // vhost-user, relative to MachineSpec::folder
+  std::string socket{};          // relative to MachineSpec::folder; or:
+  std::filesystem::path file{};  // see Capabilities::disk_wire
 };
 
 struct MachineSpec {

@@ -10,13 +10,18 @@ namespace rookery::backends {
 
 enum class Chipset { pc, q35, microvm };  // microvm has no firmware that boots from a network
 enum class Firmware { bios, uefi };
-enum class NicModel { virtio, e1000e, e1000, rtl8139 };
+enum class NicModel { virtio, e1000e, e1000, rtl8139, vmxnet3, pcnet, ne2k };
+// What a disk hangs on: scsi is virtio's host adapter, lsi and pvscsi are others. A cdrom is an ATAPI drive.
+enum class DiskModel { virtio, sata, ide, nvme, scsi, lsi, pvscsi, usb, cdrom };
+enum class Graphics { none, standard, virtio, qxl, cirrus, vmware };
 
 struct Hardware {
   Chipset chipset = Chipset::pc;
   Firmware firmware = Firmware::bios;
   NicModel nic = NicModel::virtio;            // of the NIC that it boots from
   std::vector<std::string> more_arguments{};  // for the hypervisor's program: an escape hatch
+  DiskModel disk = DiskModel::virtio;         // of the disk that it boots from, if it has one
+  Graphics graphics = Graphics::none;
 
   friend bool operator==(const Hardware&, const Hardware&) = default;
 };

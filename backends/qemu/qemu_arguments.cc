@@ -36,8 +36,61 @@ std::string_view nic_device(NicModel model, Chipset chipset) {
       return "e1000";
     case NicModel::rtl8139:
       return "rtl8139";
+    case NicModel::vmxnet3:
+      return "vmxnet3";
+    case NicModel::pcnet:
+      return "pcnet";
+    case NicModel::ne2k:
+      return "ne2k_pci";
   }
   bug("no such NIC model");
+}
+
+// A controller to be added, if the disk needs one, and the disk itself, to which the drive is given. Both
+// chipsets call their own IDE or SATA bus ide.0.
+struct DiskDevices {
+  std::string_view controller, disk;
+};
+DiskDevices disk_devices(DiskModel model) {
+  switch (model) {
+    case DiskModel::virtio:
+      return {"", "virtio-blk-pci"};
+    case DiskModel::sata:
+      return {"ich9-ahci,id=disks", "ide-hd,bus=disks.0"};
+    case DiskModel::ide:
+      return {"", "ide-hd,bus=ide.0"};
+    case DiskModel::nvme:
+      return {"", "nvme,serial=rookery-medium"};
+    case DiskModel::scsi:
+      return {"virtio-scsi-pci,id=disks", "scsi-hd,bus=disks.0"};
+    case DiskModel::lsi:
+      return {"lsi53c895a,id=disks", "scsi-hd,bus=disks.0"};
+    case DiskModel::pvscsi:
+      return {"pvscsi,id=disks", "scsi-hd,bus=disks.0"};
+    case DiskModel::usb:
+      return {"qemu-xhci,id=disks", "usb-storage,bus=disks.0"};
+    case DiskModel::cdrom:
+      return {"", "ide-cd,bus=ide.0"};
+  }
+  bug("no such disk model");
+}
+
+std::string_view graphics_device(Graphics graphics) {
+  switch (graphics) {
+    case Graphics::none:
+      return "";
+    case Graphics::standard:
+      return "VGA";
+    case Graphics::virtio:
+      return "virtio-vga";
+    case Graphics::qxl:
+      return "qxl-vga";
+    case Graphics::cirrus:
+      return "cirrus-vga";
+    case Graphics::vmware:
+      return "vmware-svga";
+  }
+  bug("no such graphics");
 }
 
 // graphics=off: SeaBIOS then speaks on the serial port, and so does what it boots.
@@ -73,6 +126,21 @@ void add_kernel(Arguments& to, const MachineSpec& spec) {
   to.insert(to.end(), {"-append", "console=ttyS0 " + spec.command_line});
 }
 
+// The machine boots from its first disk. QEMU's IDE disks must be writable: what is written goes to a file
+// without a name in the machine's folder.
+void add_disks(Arguments& to, const MachineSpec& spec) {
+  const DiskModel model = spec.hardware.disk;
+  const bool writable = model == DiskModel::sata || model == DiskModel::ide;
+  const auto [controller, disk] = disk_devices(model);
+  if (!spec.disks.empty() && !controller.empty()) to.insert(to.end(), {"-device", std::string(controller)});
+  for (std::size_t i = 0; i < spec.disks.size(); ++i) {
+    to.insert(to.end(),
+              {"-drive", fmt::format("if=none,id=disk{},format=raw,{},file={}", i,
+                                     writable ? "snapshot=on" : "readonly=on", escaped(spec.disks[i].file))});
+    to.insert(to.end(), {"-device", fmt::format("{},drive=disk{},bootindex={}", disk, i, i)});
+  }
+}
+
 // The management NIC has no ROM: nothing boots from it, and a boot ROM would ask there for an address.
 void add_nics(Arguments& to, const MachineSpec& spec) {
   const Chipset chipset = spec.hardware.chipset;
@@ -82,7 +150,7 @@ void add_nics(Arguments& to, const MachineSpec& spec) {
     const NicModel model = nic.management ? NicModel::virtio : spec.hardware.nic;
     std::string device =
         fmt::format("{},netdev=net{},mac={:02x}", nic_device(model, chipset), i, fmt::join(nic.mac, ":"));
-    const bool firmware_boots = spec.kernel.empty() && !nic.management;
+    const bool firmware_boots = spec.kernel.empty() && spec.disks.empty() && !nic.management;
     if (firmware_boots) device += fmt::format(",bootindex={}", boot_index++);
     if (!firmware_boots && chipset != Chipset::microvm) device += ",romfile=";
     to.insert(to.end(), {"-netdev", fmt::format("stream,id=net{},server=off,addr.type=unix,addr.path={}", i,
@@ -112,8 +180,12 @@ Result<Arguments> qemu_arguments(const MachineSpec& spec, Accelerator accelerato
     if (spec.kernel.empty()) return cannot("a microvm has no firmware that boots from a network");
     if (hardware.firmware == Firmware::uefi) return cannot("a microvm has no UEFI");
     if (hardware.nic != NicModel::virtio) return cannot("a microvm has only virtio NICs");
+    if (!spec.disks.empty()) return cannot("a microvm has no firmware that boots from a disk");
+    if (hardware.graphics != Graphics::none) return cannot("a microvm has no graphics");
   }
-  if (!spec.disks.empty()) return cannot("QEMU machines have no disks of ours yet");
+  if (spec.disks.size() > 1) return cannot("it has more disks than one");
+  if (!spec.disks.empty() && hardware.disk == DiskModel::ide && hardware.chipset == Chipset::q35)
+    return cannot("a q35 has no IDE disks; its disks are sata");
   Arguments arguments{files.program.string(), "-name",    spec.name, "-nodefaults",
                       "-no-user-config",      "-display", "none"};
   // The guest's hypervisor starts no programs, gains no privileges and makes no odd system calls.
@@ -124,6 +196,9 @@ Result<Arguments> qemu_arguments(const MachineSpec& spec, Accelerator accelerato
   if (hardware.firmware == Firmware::uefi) add_firmware(arguments, files);
   if (!spec.kernel.empty()) add_kernel(arguments, spec);
   arguments.insert(arguments.end(), {"-boot", "strict=on"});  // from what has a boot index, and nothing else
+  if (hardware.graphics != Graphics::none)
+    arguments.insert(arguments.end(), {"-device", std::string(graphics_device(hardware.graphics))});
+  add_disks(arguments, spec);
   add_nics(arguments, spec);
   arguments.insert(arguments.end(), hardware.more_arguments.begin(), hardware.more_arguments.end());
   return arguments;

@@ -39,6 +39,7 @@ Result<Capabilities> QemuBackend::probe() {
   capabilities.snapshot = true;
   capabilities.nics_max = 8;
   capabilities.wire = NicWire::stream;
+  capabilities.disk_wire = DiskWire::file;
   return capabilities;
 }
 

@@ -155,7 +155,9 @@ Status QemuMachine::start(std::span<const char* const> more_arguments) {
   process.confinement.read_write = {spec_.folder, "/dev/null", "/dev/kvm"};
   for (fs::path& file : files_named_in(spec_.hardware.more_arguments))
     process.confinement.read_write.push_back(std::move(file));
-  for (const fs::path& file : {spec_.kernel, spec_.initramfs}) {
+  std::vector<fs::path> given{spec_.kernel, spec_.initramfs};
+  for (const DiskPlug& disk : spec_.disks) given.push_back(disk.file);
+  for (const fs::path& file : given) {
     if (!file.empty()) process.confinement.read_only.push_back(fs::weakly_canonical(file));
   }
 

@@ -18,6 +18,9 @@ enum Type : std::uint8_t {
   kPowerOff = 67,
   kOpenConsole = 68,
   kStepClock = 69,
+  kOpen = 80,
+  kInput = 81,
+  kTaken = 82,
 };
 
 // Writing: one overload per message
@@ -42,10 +45,10 @@ class Encoder {
       bytes(out_.be16(file.mode), file.content);
     }
   }
-  void operator()(const Exec& m) {
-    out_.u8(kExec).be32(m.request).be32(static_cast<std::uint32_t>(m.argv.size()));
-    for (const std::string& argument : m.argv) bytes(out_, as_bytes(argument));
-  }
+  void operator()(const Exec& m) { arguments(out_.u8(kExec).be32(m.request), m.argv); }
+  void operator()(const Open& m) { arguments(out_.u8(kOpen).be32(m.request).be16(m.port), m.argv); }
+  void operator()(const Input& m) { bytes(out_.u8(kInput).be32(m.request), m.bytes); }
+  void operator()(const Taken& m) { out_.u8(kTaken).be32(m.request).be32(m.bytes); }
   void operator()(const Kill& m) { out_.u8(kKill).be32(m.request); }
   void operator()(const StepClock& m) {
     out_.u8(kStepClock).be32(m.request).be64(static_cast<std::uint64_t>(m.by.count()));
@@ -63,6 +66,10 @@ class Encoder {
   }
   static void bytes(ByteWriter& out, ByteView view) {
     out.be32(static_cast<std::uint32_t>(view.size())).bytes(view);
+  }
+  static void arguments(ByteWriter& out, const std::vector<std::string>& argv) {
+    out.be32(static_cast<std::uint32_t>(argv.size()));
+    for (const std::string& argument : argv) bytes(out, as_bytes(argument));
   }
   static void text(ByteWriter& out, std::string_view view) { bytes(out, as_bytes(view.substr(0, kTextMax))); }
 
@@ -98,6 +105,12 @@ class Decoder {
         return Kill{in_.be32()};
       case kStepClock:
         return step_clock();
+      case kOpen:
+        return open();
+      case kInput:
+        return Input{in_.be32(), bytes()};
+      case kTaken:
+        return Taken{in_.be32(), in_.be32()};
       case kPowerOff:
         return PowerOff{};
       case kOpenConsole:
@@ -152,15 +165,28 @@ class Decoder {
   Exec exec() {
     Exec m;
     m.request = in_.be32();
+    m.argv = arguments();
+    if (m.argv.empty()) note("has no program to run");
+    return m;
+  }
+  Open open() {
+    Open m;
+    m.request = in_.be32();
+    m.port = in_.be16();
+    m.argv = arguments();
+    if (m.argv.empty() == (m.port == 0)) note("has to have either a port or a program");
+    return m;
+  }
+  std::vector<std::string> arguments() {
+    std::vector<std::string> argv;
     const std::uint32_t count = in_.be32();
     if (count > kArgumentsMax) note("has too many arguments");
-    if (count == 0) note("has no program to run");
     for (std::uint32_t i = 0; i < count && going(); ++i) {
       const ByteBuffer argument = bytes();
-      m.argv.emplace_back(as_text(argument));
-      if (m.argv.back().find('\0') != std::string::npos) note("has a NUL in an argument");
+      argv.emplace_back(as_text(argument));
+      if (argv.back().find('\0') != std::string::npos) note("has a NUL in an argument");
     }
-    return m;
+    return argv;
   }
   StepClock step_clock() {
     StepClock m;

@@ -31,6 +31,12 @@ inline constexpr std::uint16_t kProtocolVersion = 1;
 inline constexpr std::size_t kTextMax = 4096;  // a name, path, reason or detail; encode cuts a longer one
 inline constexpr std::size_t kArgumentsMax = 1024;
 inline constexpr std::size_t kRoleFilesMax = 1024;
+// Streams (Open): what may be on its way in each direction and is not Taken yet. All of a machine's streams
+// together leave room in the channel's queue (agent_channel.h) for what else is said.
+inline constexpr std::uint32_t kStreamWindow = 64u << 10;
+inline constexpr std::size_t kStreamsMax = 48;
+inline constexpr std::uint32_t kStreamTakenEvery =
+    kStreamWindow / 4;  // a receiver need not say so more often
 
 enum class Program : std::uint8_t { stage1 = 1, stage2 = 2, agent = 3 };
 enum class Source : std::uint8_t { network = 1, medium = 2 };
@@ -41,6 +47,17 @@ enum class Stream : std::uint8_t { out = 1, err = 2 };
 std::string_view name_of(Program program);
 std::string_view name_of(Source source);
 std::string_view name_of(BootStage stage);
+
+// Both ways
+// ----------------------------------------------------------------------------------------------
+
+// So many more bytes of a stream have been taken: of its Input by the program or the peer in the machine, of
+// its Output by whoever reads it outside. The sender may have kStreamWindow bytes beyond these on their way.
+struct Taken {
+  std::uint32_t request = 0;
+  std::uint32_t bytes = 0;
+  friend bool operator==(const Taken&, const Taken&) = default;
+};
 
 // Guest to host
 // ----------------------------------------------------------------------------------------------
@@ -70,10 +87,10 @@ struct Ready {
 struct Output {
   std::uint32_t request = 0;
   Stream stream = Stream::out;
-  ByteBuffer bytes;
+  ByteBuffer bytes;  // none, of a stream: no more will come
   friend bool operator==(const Output&, const Output&) = default;
 };
-// The last word on an Exec or a StepClock: all its Output came before.
+// The last word on an Exec, a StepClock or an Open: all its Output came before.
 struct Exited {
   std::uint32_t request = 0;
   bool by_signal = false;
@@ -101,7 +118,20 @@ struct Exec {
   std::vector<std::string> argv;  // at least one; no shell looks at it
   friend bool operator==(const Exec&, const Exec&) = default;
 };
-struct Kill {  // SIGKILL to the request's whole process group
+// A stream: a connection to a TCP port of the machine's own (its loopback, or the address that the service
+// listens at), or a program that reads what it is sent. Flow is controlled by Taken.
+struct Open {
+  std::uint32_t request = 0;
+  std::uint16_t port = 0;         // 0: the program
+  std::vector<std::string> argv;  // of the program; none with a port
+  friend bool operator==(const Open&, const Open&) = default;
+};
+struct Input {
+  std::uint32_t request = 0;
+  ByteBuffer bytes;  // none: no more will come
+  friend bool operator==(const Input&, const Input&) = default;
+};
+struct Kill {  // SIGKILL to the request's whole process group; a connection is closed
   std::uint32_t request = 0;
   friend bool operator==(const Kill&, const Kill&) = default;
 };
@@ -126,7 +156,7 @@ struct Unknown {
 };
 
 using Message = std::variant<Hello, Stage, Failed, Ready, Output, Exited, Role, Exec, Kill, StepClock,
-                             PowerOff, OpenConsole, Unknown>;
+                             PowerOff, OpenConsole, Open, Input, Taken, Unknown>;
 
 ByteBuffer encode(const Message& message);
 Result<Message> decode(ByteView bytes);

@@ -35,6 +35,7 @@ class Subject {
 std::unique_ptr<Subject> make_fake_subject();
 std::unique_ptr<Subject> make_uml_subject();
 std::unique_ptr<Subject> make_qemu_subject(bool kvm);
+std::unique_ptr<Subject> make_libvirt_subject();
 bool host_has_kvm();  // or nobody asks for KVM here
 
 }  // namespace rookery::contract

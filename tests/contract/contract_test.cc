@@ -16,15 +16,16 @@ using backends::PowerAction;
 constexpr Duration kLimit = std::chrono::seconds(60);
 
 const std::vector<std::string> kSubjects = [] {
-  std::vector<std::string> names{"fake", "uml", "qemu"};
+  std::vector<std::string> names{"fake", "uml", "qemu", "libvirt"};
   if (host_has_kvm()) names.push_back("qemu-kvm");
   return names;
 }();
 
 std::unique_ptr<Subject> subject_named(const std::string& name) {
-  auto subject = name == "fake"  ? make_fake_subject()
-                 : name == "uml" ? make_uml_subject()
-                                 : make_qemu_subject(name == "qemu-kvm");
+  auto subject = name == "fake"      ? make_fake_subject()
+                 : name == "uml"     ? make_uml_subject()
+                 : name == "libvirt" ? make_libvirt_subject()
+                                     : make_qemu_subject(name == "qemu-kvm");
   if (const auto why = subject->unavailable()) {
     fmt::print("skipped: backend {}: {}\n", name, *why);
     return nullptr;
@@ -100,9 +101,11 @@ struct Bench {
     return finish([&](auto done) { return machine->snapshots()->restore(file, std::move(done)); });
   }
   void wait_for_console(const std::string& text) {
-    BOOST_REQUIRE_MESSAGE(
-        subject.loop().run_until([&] { return record.console.find(text) != std::string::npos; }, kLimit),
-        "waiting for '" << text << "'; its console: " << record.console);
+    const auto said = [&] { return record.console.find(text) != std::string::npos; };
+    subject.loop().run_until([&] { return said() || machine->state() == MachineState::failed; }, kLimit);
+    BOOST_REQUIRE_MESSAGE(said(), "waiting for '"
+                                      << text << "'; its console: " << record.console << "; its end: "
+                                      << (record.changes.empty() ? "" : record.changes.back().reason));
   }
 };
 

@@ -8,6 +8,7 @@
 #include "vboot/control/message_reader.h"
 #include "vboot/control/messages.h"
 #include "vboot/control/requests.h"
+#include "vboot/control/stream_frames.h"
 
 namespace {
 
@@ -41,6 +42,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     reader.feed(ByteView(data + at, std::min(step, size - at)));
     while (auto message = reader.next()) {
       if (*message) read_back(**message);
+    }
+  }
+  // The same bytes as the frames of a stream: each that comes out is what went in.
+  StreamFrameReader frames;
+  std::size_t read = 1;
+  for (std::size_t at = 1; at < size; at += step) {
+    frames.feed(ByteView(data + at, std::min(step, size - at)));
+    for (auto frame = frames.next(); frame && *frame; frame = frames.next()) {
+      ByteBuffer again;
+      append_frame(again, (*frame)->kind, (*frame)->bytes);
+      if (again.size() > size - read || !std::equal(again.begin(), again.end(), data + read)) std::abort();
+      read += again.size();
     }
   }
   return 0;

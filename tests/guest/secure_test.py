@@ -31,7 +31,7 @@ class Secure(GuestTest):
         self.assert_has(lab.run("n1", "ssh", "n2", "env"), "OPENSSL_ia32cap=~0x4000000000000000:~0x40000")
         lab.run("n1", "ssh", "n3", "true", code=255)  # it has not asked
         # Each machine has a host key of its own; none comes with the image.
-        keys = {lab.shell(name, "cat /run/rookery/secure/host.pub") for name in ("server", "n1", "n2")}
+        keys = {lab.shell(name, "cat /run/rookery/ssh/host.pub") for name in ("server", "n1", "n2")}
         self.assertEqual(len(keys), 3)
         self.assertEqual(lab.shell("n3", "ls /etc/ssh"), "moduli\nssh_config\nssh_config.d\nsshd_config\nsshd_config.d\n")
         lab.down()

@@ -158,8 +158,7 @@ BOOST_AUTO_TEST_CASE(an_https_transfer_and_a_login_are_the_same_twice) {
     for (const char* machine : {"server", "n1", "n2"}) run.shell(machine, "/usr/lib/rookery/secure");
     std::string words = run.shell(
         "n1", "cd /run/rookery/secure; curl -sS --cacert cert.pem https://server/stage2.cpio | sha256sum");
-    words +=
-        run.shell("n1", "ssh n2 'hostname; date +%s.%N; cat /run/rookery/secure/host.pub /proc/cpuinfo'");
+    words += run.shell("n1", "ssh n2 'hostname; date +%s.%N; cat /run/rookery/ssh/host.pub /proc/cpuinfo'");
     BOOST_TEST(words.find("n2\n") != std::string::npos, words);
     for (const images::ConsoleNotice& notice : run.notices()) {
       BOOST_TEST(!endangers_repetition(notice), notice.program << " in " << notice.file);

@@ -84,6 +84,17 @@ struct CaptureOptions {
   std::string time;  // "10s"; empty: until Ctrl-C
 };
 Result<int> run_capture(const LabChoice& lab, const CaptureOptions& options);
+struct ForwardOptions {
+  std::string target;  // n37:80
+  std::string where;   // a local port, or the path of a unix socket; empty: a free port
+  bool stdio = false;  // standard input and output instead
+};
+Result<int> run_forward(const LabChoice& lab, const ForwardOptions& options);
+// machine may be user@machine; the command's words go to ssh as they are.
+Result<int> run_ssh(const LabChoice& lab, const std::string& machine,
+                    const std::vector<std::string>& command);
+// One of the two is of a machine: n1:/path.
+Result<int> run_cp(const LabChoice& lab, const std::string& from, const std::string& to);
 Result<int> run_report(const LabChoice& lab, const std::vector<std::string>& files);
 Result<int> run_down(const LabChoice& lab);
 // action: show, set or clear.

@@ -187,6 +187,35 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
   add_fault("clear", "The end of some: fault clear n5.loss, fault clear n5, fault clear all",
             "Names of faults, places that they were set on, or 'all'");
 
+  auto forward_options = std::make_shared<ForwardOptions>();
+  CLI::App* forward =
+      app.add_subcommand("forward", "A machine's TCP port here: forward n37:80 8080 (docs/access.md)");
+  common(forward);
+  forward->add_option("target", forward_options->target, "Which, as in n37:80")->required();
+  forward->add_option("where", forward_options->where,
+                      "A local port, or the path of a unix socket (default: a port that is free)");
+  forward->add_flag("--stdio", forward_options->stdio, "One connection, on standard input and output");
+  forward->callback([=, &deed] { deed = [=] { return run_forward(*lab, *forward_options); }; });
+
+  CLI::App* ssh = app.add_subcommand("ssh", "Log in to a machine by SSH: ssh n37, or ssh n37 -- uname -a");
+  common(ssh);
+  auto command = std::make_shared<std::vector<std::string>>();
+  ssh->add_option("machine", *machine, "Its name, or user@name (default: root)")->required();
+  ssh->add_option("command", *command, "What to run instead of a shell; with dashes: behind --");
+  ssh->callback([=, &deed, &program] {
+    deed = [=] {
+      command->insert(command->end(), program.begin(), program.end());
+      return run_ssh(*lab, *machine, *command);
+    };
+  });
+
+  CLI::App* cp = app.add_subcommand("cp", "Copy a file or folder to or from a machine: cp notes n1:/root/");
+  common(cp);
+  auto from = std::make_shared<std::string>(), to = std::make_shared<std::string>();
+  cp->add_option("from", *from, "A path here, or machine:path")->required();
+  cp->add_option("to", *to, "Likewise; into it, if it is a folder")->required();
+  cp->callback([=, &deed] { deed = [=] { return run_cp(*lab, *from, *to); }; });
+
   CLI::App* report = app.add_subcommand("report", "What happened in a running lab: FILE.html, or FILE.svg");
   common(report);
   auto files = std::make_shared<std::vector<std::string>>();

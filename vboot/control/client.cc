@@ -89,7 +89,7 @@ Result<ControlClient> ControlClient::connect(const std::filesystem::path& runtim
   }
   if (lab) {
     auto connection = connect_unix(control_socket_path(runtime, *lab));
-    if (connection) return ControlClient(std::move(*connection));
+    if (connection) return ControlClient(std::move(*connection), std::string(*lab));
     if (connection.error().kind != ErrorKind::expectation) return tl::unexpected(connection.error());
   }
   auto running = running_labs(runtime);
@@ -101,7 +101,7 @@ Result<ControlClient> ControlClient::connect(const std::filesystem::path& runtim
   }
   auto connection = connect_unix(control_socket_path(runtime, running->front()));
   if (!connection) return tl::unexpected(connection.error());
-  return ControlClient(std::move(*connection));
+  return ControlClient(std::move(*connection), running->front());
 }
 
 Result<Json> ControlClient::call(RequestBody request, Duration silence) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -32,7 +33,8 @@ class ControlClient {
   static Result<ControlClient> connect(std::optional<std::string_view> lab);
   static Result<ControlClient> connect(const std::filesystem::path& runtime,
                                        std::optional<std::string_view> lab);
-  explicit ControlClient(UniqueFd connection) : connection_(std::move(connection)) {}
+  explicit ControlClient(UniqueFd connection, std::string lab = {})
+      : connection_(std::move(connection)), lab_(std::move(lab)) {}
 
   // Asks and gives back the result; events on the way are dropped. A supervisor that says nothing for
   // `silence` is an Error of kind timeout.
@@ -45,12 +47,18 @@ class ControlClient {
                       std::optional<Duration> silence = std::nullopt);
 
   int fd() const { return connection_.get(); }
+  const std::string& lab() const { return lab_; }  // its name
+  // The connection, and what came on it that was not asked for yet: after a StreamRequest.
+  std::pair<UniqueFd, std::string> take() && {
+    return {std::move(connection_), std::move(reader_).take_rest()};
+  }
 
  private:
   Status send(const ControlRequest& request);
   Result<Json> receive();  // one message
 
   UniqueFd connection_;
+  std::string lab_;
   MessageReader reader_;
   std::int64_t last_id_ = 0;
 };

@@ -29,6 +29,8 @@ class MessageReader {
   // reported, the reader is broken and takes nothing more: the connection is to be closed.
   std::optional<Result<Json>> next();
   bool broken() const { return broken_; }
+  // What was fed and is no message yet, for a connection that becomes something else. The last that is asked.
+  std::string take_rest() && { return std::move(buffer_).substr(start_); }
 
   // Whether the bytes so far end inside of a line: at the end of a connection, a cut message.
   bool inside_line() const { return start_ < buffer_.size(); }

@@ -12,8 +12,8 @@
 namespace rookery::vboot {
 namespace {
 
-constexpr std::array<std::string_view, 11> kVerbs{"ps",   "exec",  "power", "down",    "console", "input",
-                                                  "wait", "fault", "why",   "capture", "report"};
+constexpr std::array<std::string_view, 12> kVerbs{"stream", "ps",   "exec",  "power", "down",    "console",
+                                                  "input",  "wait", "fault", "why",   "capture", "report"};
 constexpr std::array<std::string_view, 4> kPowerWords{"on", "cut", "reset", "press"};
 constexpr std::array<std::string_view, 3> kFaultWords{"show", "set", "clear"};
 
@@ -115,6 +115,16 @@ class Fields {
     return values;
   }
 
+  std::uint16_t port() {
+    auto field = message_.find("port");
+    auto value = field ? field->as_integer() : std::nullopt;
+    if (!value || *value < 1 || *value > 65535) {
+      note(fmt::format("expected a 'port' of 1 to 65535{}", found(field)));
+      return 0;
+    }
+    return static_cast<std::uint16_t>(*value);
+  }
+
   std::optional<Duration> timeout() {
     auto field = message_.find("timeout_ms");
     if (!field) return std::nullopt;
@@ -185,6 +195,15 @@ Result<RequestBody> parse_fault_request(Fields& fields) {
   return fields.give(std::move(request));
 }
 
+Result<RequestBody> parse_stream(Fields& fields, JsonView message) {
+  fields.only({"machine", "port", "argv"});
+  StreamRequest request{fields.machine("machine"), 0, {}};
+  if (message.find("argv")) request.argv = fields.argv();
+  if (message.find("port")) request.port = fields.port();
+  if (request.argv.empty() == (request.port == 0)) fields.note("expected either a 'port' or an 'argv'");
+  return fields.give(std::move(request));
+}
+
 Result<RequestBody> parse_capture(Fields& fields) {
   fields.only({"machines", "all", "file", "timeout_ms"});
   return fields.give(CaptureRequest{fields.machines(), fields.file(), fields.timeout()});
@@ -219,6 +238,7 @@ Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
     fields.only({"machine"});
     return fields.give(message.find("machine") ? WhyRequest{fields.machine_or_mac("machine")} : WhyRequest{});
   }
+  if (verb == "stream") return parse_stream(fields, message);
   if (verb == "capture") return parse_capture(fields);
   if (verb == "report") {
     fields.only({"file"});
@@ -278,6 +298,11 @@ struct Writer {
   void operator()(const WhyRequest& request) const {
     message.set("verb", "why");
     if (request.machine) message.set("machine", *request.machine);
+  }
+  void operator()(const StreamRequest& request) const {
+    message.set("verb", "stream").set("machine", request.machine);
+    if (request.port != 0) message.set("port", Json::integer(request.port));
+    if (!request.argv.empty()) message.set("argv", strings_to_json(request.argv));
   }
   void operator()(const CaptureRequest& request) const {
     message.set("verb", "capture");

@@ -92,9 +92,18 @@ struct ReportRequest {
   friend bool operator==(const ReportRequest&, const ReportRequest&) = default;
 };
 
+// A stream to a machine: to a TCP port of its own, or a program that reads what it is sent. → a result, after
+// which the connection is the stream's alone (stream_frames.h).
+struct StreamRequest {
+  std::string machine;
+  std::uint16_t port = 0;         // or:
+  std::vector<std::string> argv;  // exactly one of the two
+  friend bool operator==(const StreamRequest&, const StreamRequest&) = default;
+};
+
 using RequestBody =
-    std::variant<PsRequest, ExecRequest, PowerRequest, DownRequest, ConsoleRequest, InputRequest, WaitRequest,
-                 FaultRequest, WhyRequest, CaptureRequest, ReportRequest>;
+    std::variant<StreamRequest, PsRequest, ExecRequest, PowerRequest, DownRequest, ConsoleRequest,
+                 InputRequest, WaitRequest, FaultRequest, WhyRequest, CaptureRequest, ReportRequest>;
 
 struct ControlRequest {
   std::int64_t id = 0;  // chosen by the client, 1 or more; every reply carries it

@@ -172,6 +172,15 @@ class Reader final : NodeReader {
           [&](const YamlNode& v) { hardware(words, v, group.hardware.chipset, kChipsetWords, "a chipset"); }},
          {"nic",
           [&](const YamlNode& v) { hardware(words, v, group.hardware.nic, kNicWords, "a NIC model"); }},
+         {"disk",
+          [&](const YamlNode& v) {
+            words.disk_at = v.at;
+            hardware(words, v, group.hardware.disk, kDiskWords, "a disk");
+          }},
+         {"graphics",
+          [&](const YamlNode& v) {
+            hardware(words, v, group.hardware.graphics, kGraphicsWords, "graphics");
+          }},
          {"root",
           [&](const YamlNode& v) {
             words.root_at = v.at;

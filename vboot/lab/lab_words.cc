@@ -121,6 +121,8 @@ void check_hardware(const LabWords& words, Problems& problems) {
           *said.hardware_at,
           fmt::format("machines of the backend {} have neither firmware nor a choice of hardware", backend));
     }
+    if (said.disk_at && said.role == Role::client)
+      problems.add(*said.disk_at, "a client has no disk: it boots from the network");
   }
 }
 

@@ -58,6 +58,7 @@ struct GroupWords {
   std::optional<Duration> boot_timeout;
   LinkWords link;
   std::optional<Place> hardware_at;  // where the first word about it is
+  std::optional<Place> disk_at;
   std::optional<Place> root_at, boot_at;
 };
 

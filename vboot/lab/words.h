@@ -15,10 +15,15 @@ inline constexpr std::array<std::string_view, 2> kRoleWords{"boot-server", "clie
 // Which of them can be used on this host, the command's main knows.
 inline constexpr std::array<std::string_view, 5> kBackendWords{"uml", "qemu", "libvirt", "xen", "fake"};
 
-// Of machines with firmware, in the order of backends::Chipset, Firmware and NicModel.
+// Of machines with firmware, in the order of backends::Chipset, Firmware, NicModel, DiskModel and Graphics.
 inline constexpr std::array<std::string_view, 3> kChipsetWords{"pc", "q35", "microvm"};
 inline constexpr std::array<std::string_view, 2> kFirmwareWords{"bios", "uefi"};
-inline constexpr std::array<std::string_view, 4> kNicWords{"virtio", "e1000e", "e1000", "rtl8139"};
+inline constexpr std::array<std::string_view, 7> kNicWords{"virtio",  "e1000e", "e1000", "rtl8139",
+                                                           "vmxnet3", "pcnet",  "ne2k"};
+inline constexpr std::array<std::string_view, 9> kDiskWords{"virtio", "sata",   "ide", "nvme", "scsi",
+                                                            "lsi",    "pvscsi", "usb", "cdrom"};
+inline constexpr std::array<std::string_view, 6> kGraphicsWords{"none", "std",    "virtio",
+                                                                "qxl",  "cirrus", "vmware"};
 
 // How a client reaches the system that it shares with the others, in the order of the words.
 enum class RootKind { nbd, iscsi, aoe, nfs };

@@ -14,6 +14,7 @@ namespace rookery::vboot {
 namespace {
 
 constexpr std::size_t kConnections = 64;
+constexpr std::size_t kStreams = 1024;  // connections that have become streams
 // What a command has not read yet. One that lets more pile up is let go, and says so when it reads on.
 constexpr std::size_t kBacklog = 64u << 20;
 
@@ -98,7 +99,7 @@ void ControlServer::readable(Connection& connection) {
     return;
   }
   connection.reader.feed({block.data(), static_cast<std::size_t>(got)});
-  while (auto message = connection.reader.next()) {
+  while (auto message = connection.fd ? connection.reader.next() : std::nullopt) {
     if (!*message) {
       say(connection, error_message(0, message->error()));
     } else if (const auto request = parse_request(**message); !request) {
@@ -110,7 +111,7 @@ void ControlServer::readable(Connection& connection) {
       answer(connection, *request);
     }
   }
-  if (connection.reader.broken()) connection.ended = true;
+  if (!connection.fd || connection.reader.broken()) connection.ended = true;
 }
 
 void ControlServer::say(Connection& connection, const Json& message) {
@@ -205,6 +206,8 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
     say(connection, told ? result_message(id, std::move(*told)) : error_message(id, told.error()));
   } else if (const auto* about = std::get_if<WhyRequest>(&request.body)) {
     why(connection, id, *about);
+  } else if (const auto* two_ways = std::get_if<StreamRequest>(&request.body)) {
+    stream(connection, id, *two_ways);
   } else if (const auto* frames = std::get_if<CaptureRequest>(&request.body)) {
     capture(connection, id, *frames);
   } else if (const auto* page = std::get_if<ReportRequest>(&request.body)) {
@@ -223,6 +226,27 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
     }
     connection.waits[id] = timer;
   }
+}
+
+// The connection leaves us, and is the stream's.
+void ControlServer::stream(Connection& connection, std::int64_t id, const StreamRequest& request) {
+  const auto refuse = [&](const std::string& why) {
+    say(connection, error_message(id, {ErrorKind::usage, why}));
+  };
+  Node* node = lab_->find(request.machine);
+  if (node == nullptr) return refuse("no machine '" + request.machine + "'");
+  if (relays_.size() >= kStreams) return refuse("too many streams are open");
+  if (!connection.output.empty() || connection.reader.inside_line())
+    return refuse("a stream wants a connection of its own");
+  const auto answer = encode_message(result_message(id, Json::object()));
+  if (!answer) return refuse(answer.error().message);
+  connection.watch.stop();
+  const int number = ++last_connection_;
+  auto relay = std::make_unique<StreamRelay>(loop_, std::move(connection.fd), *node, *answer, [this, number] {
+    loop_.soon([this, number] { relays_.erase(number); });
+  });
+  StreamRelay& begun = *(relays_[number] = std::move(relay));
+  begun.open(request.port, request.argv);
 }
 
 void ControlServer::why(Connection& connection, std::int64_t id, const WhyRequest& request) {
@@ -425,6 +449,7 @@ void ControlServer::settled() {
 
 void ControlServer::leave_lab() {
   if (lab_ == nullptr) return;
+  relays_.clear();
   for (auto& [number, connection] : connections_) {
     for (auto& [id, exec] : connection->execs) loop_.cancel(exec.timer);
     for (const auto& [id, timer] : connection->waits) loop_.cancel(timer);

@@ -11,6 +11,7 @@
 #include "vboot/control/messages.h"
 #include "vboot/control/requests.h"
 #include "vboot/supervisor/running_lab.h"
+#include "vboot/supervisor/stream_relay.h"
 
 namespace rookery::vboot {
 
@@ -50,6 +51,7 @@ class ControlServer {
   void exec_on(Connection& connection, std::int64_t id, Node& node, const ExecRequest& request);
   void exec_done(Connection& connection, std::int64_t id);
   void console(Connection& connection, std::int64_t id, const ConsoleRequest& request);
+  void stream(Connection& connection, std::int64_t id, const StreamRequest& request);
   void why(Connection& connection, std::int64_t id, const WhyRequest& request);
   void capture(Connection& connection, std::int64_t id, const CaptureRequest& request);
   Json end_capture(Connection& connection, std::int64_t id);
@@ -65,6 +67,7 @@ class ControlServer {
   std::filesystem::path path_;
   std::map<int, std::unique_ptr<Connection>> connections_;  // by a number of ours
   int last_connection_ = 0;
+  std::map<int, std::unique_ptr<StreamRelay>> relays_;  // likewise
 };
 
 }  // namespace rookery::vboot

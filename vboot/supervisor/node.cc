@@ -100,12 +100,14 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   spec.lane = node->lane_.get();
   spec.nics.push_back({plan.data_mac, kDataNic});
   if (plan.management_mac) spec.nics.push_back({*plan.management_mac, kManagementNic, nullptr, true});
-  if (given.medium != nullptr) {
+  if (given.medium != nullptr && able->disk_wire == backends::DiskWire::file) {
+    spec.disks.push_back({.file = given.medium_file});
+  } else if (given.medium != nullptr) {
     auto disk = backends::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium,
                                                    "rookery-medium", node->lane_.get());
     if (!disk) return tl::unexpected<Error>(disk.error());
     node->disk_ = std::move(*disk);
-    spec.disks.push_back({kDisk});
+    spec.disks.push_back({.socket = kDisk});
   }
   auto machine = backend.create(std::move(spec), *node);
   if (!machine) return tl::unexpected<Error>(machine.error());
@@ -291,6 +293,9 @@ void Node::agent_says(const agent::Message& message) {
   } else if (const auto* output = std::get_if<agent::Output>(&message)) {
     const auto found = execs_.find(output->request);
     if (found != execs_.end()) found->second.output(output->stream, output->bytes);
+  } else if (const auto* taken = std::get_if<agent::Taken>(&message)) {
+    const auto found = execs_.find(taken->request);
+    if (found != execs_.end() && found->second.taken) found->second.taken(taken->bytes);
   } else if (const auto* exited = std::get_if<agent::Exited>(&message)) {
     const auto found = execs_.find(exited->request);
     if (found == execs_.end()) return;
@@ -347,8 +352,21 @@ Result<std::uint32_t> Node::exec(const std::vector<std::string>& argv, ExecEvent
   return ask(agent::Exec{0, argv}, std::move(events));
 }
 
+Result<std::uint32_t> Node::open(std::uint16_t port, const std::vector<std::string>& argv,
+                                 ExecEvents events) {
+  return ask(agent::Open{0, port, argv}, std::move(events));
+}
+
+Status Node::stream_input(std::uint32_t request, ByteView bytes) {
+  return agent_->send(agent::Input{request, ByteBuffer(bytes.begin(), bytes.end())});
+}
+
+Status Node::stream_taken(std::uint32_t request, std::uint32_t bytes) {
+  return agent_->send(agent::Taken{request, bytes});
+}
+
 Status Node::step_clock(Duration by) {
-  const ExecEvents nobody_listens{[](agent::Stream, ByteView) {}, [](const Result<int>&) {}};
+  const ExecEvents nobody_listens{[](agent::Stream, ByteView) {}, [](const Result<int>&) {}, {}};
   return ask(agent::StepClock{0, by}, nobody_listens).map([](std::uint32_t) {});
 }
 

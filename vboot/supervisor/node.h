@@ -21,6 +21,7 @@
 #include "vboot/roles/roles.h"
 #include "vboot/supervisor/agent_client.h"
 #include "vboot/supervisor/console_log.h"
+#include "vboot/supervisor/stream_host.h"
 #include "vboot/watch/boot_watch.h"
 #include "vboot/watch/why.h"
 
@@ -30,13 +31,6 @@ namespace rookery::vboot {
 struct BootFiles {
   std::filesystem::path kernel, initramfs;
   std::filesystem::path storage_kernel;  // for machines whose plan says so; empty in an older image
-};
-
-// What a program run by the agent has to say.
-struct ExecEvents {
-  std::function<void(agent::Stream, ByteView)> output;
-  // The end: an exit code (128 + N for signal N), or why there will be none.
-  std::function<void(Result<int>)> exited;
 };
 
 class Node;
@@ -53,6 +47,7 @@ struct NodeSetup {
   std::filesystem::path memory_folder;  // on tmpfs
   BootFiles boot;
   backends::BlockStore* medium = nullptr;  // its disk, if it starts from a medium
+  std::filesystem::path medium_file;       // what that is made of, for backends that read it themselves
   std::string command_line;
   RoleBundle role;
   netsim::VlanMembership vlans;  // of its port
@@ -61,7 +56,7 @@ struct NodeSetup {
       nullptr;  // sees every frame: tag 2i on the cable, 2i+1 on the management NIC
 };
 
-class Node final : private backends::MachineEvents, private netsim::FrameWatcher {
+class Node final : public StreamHost, private backends::MachineEvents, private netsim::FrameWatcher {
  public:
   static Result<std::unique_ptr<Node>> make(EventLoop& loop, const MachinePlan& plan, NodeSetup setup,
                                             backends::Backend& backend, netsim::Switch& to,
@@ -89,7 +84,11 @@ class Node final : private backends::MachineEvents, private netsim::FrameWatcher
   void console_input(std::string_view bytes);
   // Runs a program in the machine; both callbacks come from the loop. Returns a number for cancel_exec().
   Result<std::uint32_t> exec(const std::vector<std::string>& argv, ExecEvents events);
-  void cancel_exec(std::uint32_t request);
+  void cancel_exec(std::uint32_t request) override;
+  Result<std::uint32_t> open(std::uint16_t port, const std::vector<std::string>& argv,
+                             ExecEvents events) override;
+  Status stream_input(std::uint32_t request, ByteView bytes) override;
+  Status stream_taken(std::uint32_t request, std::uint32_t bytes) override;
   // Its time of day jumps, forward or back.
   Status step_clock(Duration by);
   // Captures its cable from now on; null ends it.

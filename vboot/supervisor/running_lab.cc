@@ -63,6 +63,7 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(
     node.memory_folder = lab->setup_.memory_folder;
     node.boot = from_medium ? lab->setup_.boot_server : lab->setup_.client;
     node.medium = from_medium ? lab->medium_.get() : nullptr;
+    node.medium_file = lab->setup_.medium;
     node.command_line = kCommandLine;
     node.seed = Random(lab->setup_.plan.seed, "machine/" + plan.name).next();
     node.watcher = watcher;

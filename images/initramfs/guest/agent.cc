@@ -17,8 +17,10 @@
 #include <cstring>
 #include <ctime>
 #include <map>
+#include <type_traits>
 
 #include "images/initramfs/guest/role_files.h"
+#include "images/initramfs/guest/run.h"
 #include "images/initramfs/guest/stages.h"
 #include "images/initramfs/guest/system.h"
 
@@ -26,15 +28,8 @@ namespace rookery::guest {
 namespace {
 
 constexpr const char* kFifo = "/run/rookery/agent";
-constexpr std::size_t kRunsMax = 16;
-constexpr std::size_t kChunk = 16u << 10;
+constexpr std::size_t kProgramsMax = 16;  // beside the streams
 constexpr std::size_t kFifoLineMax = 4096;
-
-struct Run {
-  pid_t pid = -1;
-  UniqueFd out, err;
-  std::optional<int> status;  // once it has been waited for
-};
 
 class Agent {
  public:
@@ -43,41 +38,23 @@ class Agent {
 
  private:
   void handle(const agent::Message& message);
-  void start(const agent::Exec& exec);
+  Result<Run> start(const agent::Exec& exec) const;
+  Result<Run> start(const agent::Open& open) const;
+  template <typename Asked>
+  void begin(const Asked& asked);
   void refuse(std::uint32_t request, const std::string& why, std::uint8_t code = 126);
   void step_clock(const agent::StepClock& step);
   void open_console();
   void reap();
-  // One piece of a run's output; closes the pipe at its end. After the process has ended, an empty pipe ends
-  // too: what it left behind may hold the pipe open for ever.
-  void forward(std::uint32_t request, Run& run, UniqueFd& pipe, agent::Stream stream);
-  void finish_runs();
+  void service_runs();
   void read_fifo();
 
   Management management_;
   UniqueFd signals_, fifo_;
   std::string fifo_line_;
-  std::map<std::uint32_t, Run> runs_;
+  std::map<std::uint32_t, Run> programs_, streams_;
   pid_t console_ = -1;
 };
-
-[[noreturn]] void become(const std::vector<std::string>& argv) {
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  static char home[] = "HOME=/root";
-  static char term[] = "TERM=linux";
-  static char mask[] = "OPENSSL_ia32cap=~0x4000000000000000:~0x40000";  // see stage_two.cc
-  static char* environment[] = {path, home, term, mask, nullptr};
-  environ = environment;
-  std::vector<char*> words;
-  for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
-  if (chdir("/") == 0) execvp(words[0], words.data());
-  dprintf(2, "%s: %s\n", words[0], strerror(errno));
-  _exit(127);
-}
 
 // Where the kernel's console really is: /dev/console itself cannot be a controlling terminal.
 std::string console_device() {
@@ -106,32 +83,35 @@ void Agent::loop() {
         handled = true;
       }
     }
+    service_runs();
 
     std::vector<pollfd> waiting{
         {management_.descriptor(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {fifo_.get(), POLLIN, 0}};
-    // Output waits in its pipe while the channel is full: its writer waits, too.
-    if (management_.has_room(2 * kChunk)) {
-      for (const auto& [request, run] : runs_) {
-        for (const UniqueFd* pipe : {&run.out, &run.err}) {
-          if (*pipe) waiting.push_back({pipe->get(), POLLIN, 0});
-        }
-      }
+    const bool has_room = management_.has_room(2 * Run::kChunk);
+    for (const auto* runs : {&programs_, &streams_}) {
+      for (const auto& [request, run] : *runs) run.wait_for(waiting, has_room);
     }
     if (poll(waiting.data(), waiting.size(), management_.poll_timeout()) < 0) continue;
     if (waiting[1].revents != 0) reap();
     if (waiting[2].revents != 0) read_fifo();
-    finish_runs();
   }
 }
 
 void Agent::handle(const agent::Message& message) {
   if (const auto* exec = std::get_if<agent::Exec>(&message)) {
-    start(*exec);
+    begin(*exec);
+  } else if (const auto* open = std::get_if<agent::Open>(&message)) {
+    begin(*open);
+  } else if (const auto* input = std::get_if<agent::Input>(&message)) {
+    if (const auto at = streams_.find(input->request); at != streams_.end())
+      at->second.take_input(input->bytes);
+  } else if (const auto* taken = std::get_if<agent::Taken>(&message)) {
+    if (const auto at = streams_.find(taken->request); at != streams_.end())
+      at->second.add_credit(taken->bytes);
   } else if (const auto* stop = std::get_if<agent::Kill>(&message)) {
-    const auto run = runs_.find(stop->request);
-    if (run == runs_.end() || run->second.status) return;
-    // Right after its start it may not lead a group of its own yet.
-    if (kill(-run->second.pid, SIGKILL) != 0) kill(run->second.pid, SIGKILL);
+    for (auto* runs : {&programs_, &streams_}) {
+      if (const auto at = runs->find(stop->request); at != runs->end()) at->second.kill();
+    }
   } else if (const auto* role = std::get_if<agent::Role>(&message)) {
     if (const Status applied = apply_role(*role); !applied) {
       management_.send(agent::Failed{agent::BootStage::ready, applied.error().message});
@@ -167,32 +147,24 @@ void Agent::step_clock(const agent::StepClock& step) {
   management_.send(agent::Exited{step.request, false, 0});
 }
 
-void Agent::start(const agent::Exec& exec) {
-  if (runs_.count(exec.request) != 0) return refuse(exec.request, "agent: this request is running already\n");
-  if (runs_.size() >= kRunsMax) return refuse(exec.request, "agent: 16 commands are running already\n");
-  int out[2], err[2];
-  if (pipe2(out, O_CLOEXEC) != 0) return refuse(exec.request, "agent: no pipe\n");
-  Run run;
-  run.out = UniqueFd(out[0]);
-  const UniqueFd child_out(out[1]);
-  if (pipe2(err, O_CLOEXEC) != 0) return refuse(exec.request, "agent: no pipe\n");
-  run.err = UniqueFd(err[0]);
-  const UniqueFd child_err(err[1]);
-  run.pid = fork();
-  if (run.pid < 0) return refuse(exec.request, std::string("agent: ") + strerror(errno) + "\n");
-  if (run.pid == 0) {
-    setsid();
-    const int null = open("/dev/null", O_RDONLY);
-    dup2(null, 0);
-    dup2(child_out.get(), 1);
-    dup2(child_err.get(), 2);
-    if (null > 2) close(null);
-    become(exec.argv);
-  }
-  // Ours only: the child's ends must block when nobody reads.
-  fcntl(run.out.get(), F_SETFL, O_NONBLOCK);
-  fcntl(run.err.get(), F_SETFL, O_NONBLOCK);
-  runs_.emplace(exec.request, std::move(run));
+Result<Run> Agent::start(const agent::Exec& exec) const {
+  if (programs_.size() >= kProgramsMax) return fail("16 commands are running already");
+  return Run::program(exec.argv, false);
+}
+
+Result<Run> Agent::start(const agent::Open& open) const {
+  if (streams_.size() >= agent::kStreamsMax)
+    return fail(std::to_string(agent::kStreamsMax) + " streams are open already");
+  return open.port != 0 ? Run::connection(open.port) : Run::program(open.argv, true);
+}
+
+template <typename Asked>
+void Agent::begin(const Asked& asked) {
+  if (programs_.count(asked.request) != 0 || streams_.count(asked.request) != 0)
+    return refuse(asked.request, "agent: this request is running already\n");
+  Result<Run> run = start(asked);
+  if (!run) return refuse(asked.request, "agent: " + run.error().message + "\n");
+  (std::is_same_v<Asked, agent::Open> ? streams_ : programs_).emplace(asked.request, std::move(*run));
 }
 
 void Agent::open_console() {
@@ -219,38 +191,22 @@ void Agent::reap() {
   while (const pid_t pid = waitpid(-1, &status, WNOHANG)) {
     if (pid < 0) return;
     if (pid == console_) console_ = -1;
-    for (auto& [request, run] : runs_) {
-      if (run.pid == pid) run.status = status;
+    for (auto* runs : {&programs_, &streams_}) {
+      for (auto& [request, run] : *runs) {
+        if (run.pid() == pid) run.ended(status);
+      }
     }
   }
 }
 
-void Agent::forward(std::uint32_t request, Run& run, UniqueFd& pipe, agent::Stream stream) {
-  std::uint8_t chunk[kChunk];
-  while (pipe && management_.has_room(2 * kChunk)) {
-    const ssize_t count = read(pipe.get(), chunk, sizeof chunk);
-    if (count > 0) {
-      management_.send(agent::Output{request, stream, ByteBuffer(chunk, chunk + count)});
-      continue;
+void Agent::service_runs() {
+  for (auto* runs : {&programs_, &streams_}) {
+    for (auto at = runs->begin(); at != runs->end();) {
+      at->second.service(at->first, management_);
+      const auto end = at->second.finished(at->first);
+      if (end) management_.send(*end);
+      at = end ? runs->erase(at) : std::next(at);
     }
-    if (count == 0 || (errno == EAGAIN && run.status) || (errno != EAGAIN && errno != EINTR)) pipe.reset();
-    return;
-  }
-}
-
-void Agent::finish_runs() {
-  for (auto at = runs_.begin(); at != runs_.end();) {
-    auto& [request, run] = *at;
-    forward(request, run, run.out, agent::Stream::out);
-    forward(request, run, run.err, agent::Stream::err);
-    if (!run.status || run.out || run.err) {
-      ++at;
-      continue;
-    }
-    const bool by_signal = WIFSIGNALED(*run.status);
-    const int code = by_signal ? WTERMSIG(*run.status) : WEXITSTATUS(*run.status);
-    management_.send(agent::Exited{request, by_signal, static_cast<std::uint8_t>(code)});
-    at = runs_.erase(at);
   }
 }
 

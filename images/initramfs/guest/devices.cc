@@ -26,19 +26,20 @@ Devices::Devices() {
 // A bus found by one round's modules (virtio by virtio_pci) brings the next round's devices.
 void Devices::load_drivers() {
   if (!has_modules_) return;
-  for (int round = 0; round < 4 && asked_.size() > loaded_; ++round) {
-    loaded_ = asked_.size();
-    std::vector<std::string> argv{"/bin/busybox", "modprobe", "-a", "-q"};
-    argv.insert(argv.end(), asked_.begin(), asked_.end());
-    (void)run_program(argv, std::chrono::minutes(1));  // a device without a driver is no failure
+  for (int round = 0; round < 4; ++round) {
     for (const std::string& bus : list_folder("/sys/bus")) {
       const std::string devices = "/sys/bus/" + bus + "/devices/";
       for (const std::string& device : list_folder(devices)) {
         std::string alias = read_text(devices + device + "/modalias").value_or("");
         while (!alias.empty() && alias.back() == '\n') alias.pop_back();
-        if (!alias.empty()) asked_.insert(alias);
+        if (!alias.empty() && asked_.insert(alias).second) new_.push_back(alias);
       }
     }
+    if (new_.empty()) return;
+    std::vector<std::string> argv{"/bin/busybox", "modprobe", "-a", "-q"};
+    argv.insert(argv.end(), new_.begin(), new_.end());
+    new_.clear();
+    (void)run_program(argv, std::chrono::minutes(1));  // a device without a driver is no failure
   }
 }
 

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -33,8 +34,8 @@ class Devices {
  private:
   bool has_modules_ = false;
   UniqueFd events_;  // the kernel's, from the beginning
-  std::set<std::string> asked_{"nbd", "squashfs", "overlay", "loop", "isofs"};
-  std::size_t loaded_ = 0;
+  std::set<std::string> asked_;
+  std::vector<std::string> new_{"nbd", "squashfs", "overlay", "loop", "isofs"};  // to be loaded next
 };
 
 }  // namespace rookery::guest

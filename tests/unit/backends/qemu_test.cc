@@ -15,6 +15,7 @@ struct Example {
   Hardware hardware;
   Accelerator accelerator = Accelerator::tcg;
   bool direct_kernel = false;
+  bool has_disk = false;
 };
 std::ostream& operator<<(std::ostream& out, const Example& example) {
   return out << example.name;
@@ -25,6 +26,16 @@ const std::vector<Example> kExamples{
     {"q35-uefi-e1000e-kvm", {Chipset::q35, Firmware::uefi, NicModel::e1000e, {}}, Accelerator::kvm},
     {"pc-rtl8139-more", {Chipset::pc, Firmware::bios, NicModel::rtl8139, {"-device", "virtio-vga"}}},
     {"pc-e1000-kernel", {Chipset::pc, Firmware::bios, NicModel::e1000, {}}, Accelerator::tcg, true},
+    {"pc-disk-graphics",
+     {.nic = NicModel::ne2k, .disk = DiskModel::virtio, .graphics = Graphics::virtio},
+     Accelerator::tcg,
+     false,
+     true},
+    {"q35-uefi-sata",
+     {.chipset = Chipset::q35, .firmware = Firmware::uefi, .disk = DiskModel::sata},
+     Accelerator::tcg,
+     false,
+     true},
     {"microvm", {Chipset::microvm, Firmware::bios, NicModel::virtio, {}}, Accelerator::tcg, true},
 };
 
@@ -36,6 +47,7 @@ MachineSpec spec_of(const Example& example) {
   spec.hardware = example.hardware;
   spec.nics = {{{0x52, 0x54, 0, 0, 0, 1}, "net0", nullptr, false},
                {{0x0a, 0x52, 0x4b, 0, 0, 1}, "net1", nullptr, true}};
+  if (example.has_disk) spec.disks = {{.file = "/store/a,medium"}};
   if (!example.direct_kernel) return spec;
   spec.kernel = "/store/vmlinuz";
   spec.initramfs = "/store/stage1.cpio";
@@ -74,9 +86,13 @@ BOOST_AUTO_TEST_CASE(a_machine_that_cannot_be_is_refused_with_the_reason) {
              "machine 'n1': a microvm has no UEFI");
   BOOST_TEST(refusal({Chipset::microvm, Firmware::bios, NicModel::e1000, {}}, true) ==
              "machine 'n1': a microvm has only virtio NICs");
-  MachineSpec with_disk = spec_of(kExamples[0]);
-  with_disk.disks = {{"disk0"}};
-  BOOST_TEST(!qemu_arguments(with_disk, Accelerator::tcg, {}).has_value());
+  BOOST_TEST(refusal({.chipset = Chipset::microvm, .graphics = Graphics::standard}, true) ==
+             "machine 'n1': a microvm has no graphics");
+  const Hardware ide{.chipset = Chipset::q35, .disk = DiskModel::ide};
+  const auto with_disk =
+      qemu_arguments(spec_of({"", ide, Accelerator::tcg, false, true}), Accelerator::tcg, {});
+  BOOST_REQUIRE(!with_disk.has_value());
+  BOOST_TEST(with_disk.error().message == "machine 'n1': a q35 has no IDE disks; its disks are sata");
 }
 
 BOOST_AUTO_TEST_CASE(the_version_is_read_or_what_was_said_instead_is_shown) {

@@ -98,9 +98,11 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_key_of_a_misspelt_one) {
   BOOST_TEST(problems(std::string("links: {}\n") + std::string(kSmallest)) ==
              "lab.yaml:1:1: unknown key 'links' in the lab file; did you mean 'link'?");
   BOOST_TEST(
-      problems(with_clients("disk: 1 GiB")) ==
-      "lab.yaml:4:21: unknown key 'disk' in machine group 'n'; known keys are: role, count, memory, backend, "
-      "management, switch, vlan, link, boot_timeout, firmware, chipset, nic, root, boot, qemu_args");
+      problems(with_clients("colour: 1 GiB")) ==
+      "lab.yaml:4:21: unknown key 'colour' in machine group 'n'; known keys are: role, count, memory, "
+      "backend, "
+      "management, switch, vlan, link, boot_timeout, firmware, chipset, nic, disk, graphics, root, boot, "
+      "qemu_args");
 }
 
 BOOST_AUTO_TEST_CASE(names_the_nearest_role_and_backend) {

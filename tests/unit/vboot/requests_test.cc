@@ -33,6 +33,8 @@ BOOST_AUTO_TEST_CASE(every_request_reads_back_as_it_was) {
       CaptureRequest{{true, {}}, "/tmp/all.pcapng", std::nullopt},
       CaptureRequest{{false, {"n7"}}, "/tmp/n7.pcapng", std::chrono::seconds(10)},
       ReportRequest{"/tmp/run.html"},
+      StreamRequest{"n7", 80, {}},
+      StreamRequest{"n7", 0, {"tar", "-x"}},
   };
   std::int64_t id = 0;
   for (const RequestBody& body : bodies) {
@@ -41,6 +43,14 @@ BOOST_AUTO_TEST_CASE(every_request_reads_back_as_it_was) {
     BOOST_REQUIRE_MESSAGE(again, to_json(request).dump());
     BOOST_TEST((*again == request), to_json(request).dump());
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_stream_leads_to_a_port_or_a_program) {
+  const char* const either = "stream: expected either a 'port' or an 'argv'";
+  BOOST_TEST(why(R"({"id":1,"verb":"stream","machine":"n7"})") == either);
+  BOOST_TEST(why(R"({"id":1,"verb":"stream","machine":"n7","port":80,"argv":["cat"]})") == either);
+  BOOST_TEST(why(R"({"id":1,"verb":"stream","machine":"n7","port":65536})") ==
+             "stream: expected a 'port' of 1 to 65535, found integer");
 }
 
 BOOST_AUTO_TEST_CASE(writes_the_wire_form_that_scripts_see) {
@@ -56,9 +66,10 @@ BOOST_AUTO_TEST_CASE(never_rounds_a_timeout_down_to_none) {
 
 BOOST_AUTO_TEST_CASE(names_the_nearest_verb_action_and_key) {
   BOOST_TEST(why(R"({"id":1,"verb":"powr"})") == "unknown verb 'powr'; did you mean 'power'?");
-  BOOST_TEST(why(R"({"id":1,"verb":"frobnicate"})") ==
-             "unknown verb 'frobnicate'; verbs are: ps, exec, power, down, console, input, wait, fault, "
-             "why, capture, report");
+  BOOST_TEST(
+      why(R"({"id":1,"verb":"frobnicate"})") ==
+      "unknown verb 'frobnicate'; verbs are: stream, ps, exec, power, down, console, input, wait, fault, "
+      "why, capture, report");
   BOOST_TEST(why(R"({"id":1,"verb":"capture","all":true,"file":"n7.pcapng"})") ==
              "capture: expected an absolute path in 'file'");
   BOOST_TEST(why(R"({"id":1,"verb":"power","action":"off","all":true})") ==

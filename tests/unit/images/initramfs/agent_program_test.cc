@@ -240,6 +240,105 @@ BOOST_AUTO_TEST_CASE(refuses_more_commands_at_once_than_sixteen) {
   for (int i = 0; i < 16; ++i) BOOST_CHECK(std::holds_alternative<Exited>(machine.next()));
 }
 
+BOOST_AUTO_TEST_CASE(a_program_reads_what_it_is_sent_in_its_own_time) {
+  Machine machine;
+  if (!machine) return;
+  machine.next();
+  machine.send(Open{1, 0, {"/bin/sh", "-c", "head -c 100000 | wc -c; cat; echo done >&2; exit 4"}});
+  std::string sent, out, err;
+  std::size_t taken = 0, told = 0;
+  while (true) {
+    while (sent.size() < 200000 && sent.size() - taken < kStreamWindow) {
+      const std::size_t size =
+          std::min<std::size_t>({200000 - sent.size(), kStreamWindow - (sent.size() - taken)});
+      machine.send(Input{1, ByteBuffer(size, 'z')});
+      sent.append(size, 'z');
+      if (sent.size() == 200000) machine.send(Input{1, {}});
+    }
+    const Message message = machine.next();
+    if (const auto* output = std::get_if<Output>(&message)) {
+      (output->stream == Stream::out ? out : err) += as_text(output->bytes);
+      BOOST_REQUIRE_LE(out.size() + err.size() - told, kStreamWindow);  // it keeps to the window, too
+      if (out.size() - told > kStreamTakenEvery) {
+        machine.send(Taken{1, static_cast<std::uint32_t>(out.size() - told)});
+        told = out.size();
+      }
+    } else if (const auto* more = std::get_if<Taken>(&message)) {
+      taken += more->bytes;
+      BOOST_REQUIRE_LE(taken, sent.size());
+    } else {
+      BOOST_CHECK(message == Message(Exited{1, false, 4}));
+      break;
+    }
+  }
+  BOOST_CHECK_EQUAL(out, "100000\n" + std::string(100000, 'z'));
+  BOOST_CHECK_EQUAL(err, "done\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_program_that_does_not_read_ends_all_the_same) {
+  Machine machine;
+  if (!machine) return;
+  machine.next();
+  machine.send(Open{1, 0, {"true"}});
+  machine.send(Input{1, ByteBuffer(kStreamWindow, 'z')});
+  BOOST_CHECK(machine.until_exit(1).exited == (Exited{1, false, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(cuts_off_a_host_that_sends_beyond_the_window) {
+  Machine machine;
+  if (!machine) return;
+  machine.next();
+  machine.send(Open{1, 0, {"sleep", "1000"}});
+  for (int i = 0; i < 4; ++i) machine.send(Input{1, ByteBuffer(kStreamWindow, 'z')});
+  BOOST_CHECK(machine.until_exit(1).exited == (Exited{1, true, SIGKILL}));
+}
+
+BOOST_AUTO_TEST_CASE(connects_to_a_port_and_closes_each_direction_by_itself) {
+  Machine machine;
+  if (!machine) return;
+  machine.next();
+  const UniqueFd listener(socket(AF_INET, SOCK_STREAM, 0));
+  ifreq lo{};
+  std::memcpy(lo.ifr_name, "lo", 3);
+  lo.ifr_flags = IFF_UP;
+  BOOST_REQUIRE_EQUAL(ioctl(listener.get(), SIOCSIFFLAGS, &lo), 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(4242);
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  BOOST_REQUIRE_EQUAL(bind(listener.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+  BOOST_REQUIRE_EQUAL(listen(listener.get(), 4), 0);
+  machine.send(Open{1, 4242, {}});
+  machine.send(Input{1, {'h', 'i'}});
+  machine.send(Input{1, {}});
+  machine.send(Open{2, 4243, {}});  // where nobody listens
+  const auto refused = machine.until_exit(2);
+  BOOST_CHECK_EQUAL(refused.err, "nothing to connect to at port 4243: Connection refused\n");
+  BOOST_CHECK_EQUAL(refused.exited.code, 1);
+  UniqueFd peer(accept(listener.get(), nullptr, nullptr));
+  char block[16];
+  BOOST_CHECK_EQUAL(recv(peer.get(), block, sizeof block, MSG_WAITALL), 2);  // "hi", and the end
+  BOOST_CHECK_EQUAL(send(peer.get(), "answer", 6, 0), 6);
+  peer.reset();
+  const auto said = machine.until_exit(1);
+  BOOST_CHECK_EQUAL(said.out, "answer");
+  BOOST_CHECK_EQUAL(said.exited.code, 0);
+}
+
+BOOST_AUTO_TEST_CASE(refuses_more_streams_at_once_than_its_limit) {
+  Machine machine;
+  if (!machine) return;
+  machine.next();
+  for (std::uint32_t request = 1; request <= kStreamsMax + 1; ++request)
+    machine.send(Open{request, 0, {"cat"}});
+  const auto said = machine.until_exit(kStreamsMax + 1);
+  BOOST_CHECK_EQUAL(said.err, "agent: 48 streams are open already\n");
+  for (std::uint32_t request = 1; request <= kStreamsMax; ++request) machine.send(Input{request, {}});
+  for (std::size_t ended = 0; ended < kStreamsMax;) {
+    if (std::holds_alternative<Exited>(machine.next())) ++ended;
+  }
+}
+
 // In a namespace of its own it may not; and by nothing at all, in case it may.
 BOOST_AUTO_TEST_CASE(says_why_it_cannot_step_the_clock) {
   Machine machine;

@@ -20,6 +20,11 @@ std::vector<Message> one_of_each() {
           StepClock{5, std::chrono::nanoseconds(-1'500'000'000)},
           PowerOff{},
           OpenConsole{},
+          Open{6, 80, {}},
+          Open{7, 0, {"cat", "-"}},
+          Input{6, {0, 255}},
+          Input{6, {}},
+          Taken{6, 65536},
           Unknown{200}};
 }
 
@@ -80,6 +85,10 @@ BOOST_AUTO_TEST_CASE(refuses_values_outside_their_range) {
                     "an agent message of type 65 has no program to run");
   BOOST_CHECK_EQUAL(problem_of(encode(Exec{1, {std::string("a\0b", 3)}})),
                     "an agent message of type 65 has a NUL in an argument");
+  BOOST_CHECK_EQUAL(problem_of(encode(Open{1, 0, {}})),
+                    "an agent message of type 80 has to have either a port or a program");
+  BOOST_CHECK_EQUAL(problem_of(encode(Open{1, 80, {"cat"}})),
+                    "an agent message of type 80 has to have either a port or a program");
 }
 
 BOOST_AUTO_TEST_CASE(refuses_counts_beyond_their_limit_before_reading_on) {

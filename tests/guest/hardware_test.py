@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""The very medium that a boot server in User-Mode Linux starts from, as a disk of machines with firmware: on every bus,
+beside every NIC and every graphics card, of which the machine was told nothing. Each row is a lab; HARDWARE_ROWS=all
+tries all rows, and without it only the first two are, and the first serves clients."""
+import os
+import pathlib
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
+from lab_test import GuestTest, main  # noqa: E402
+
+# chipset, firmware, NIC, disk, graphics; and the drivers that Linux should find for the last three by itself. A machine
+# without graphics has no card to drive.
+ROWS = [
+    ("pc", "bios", "virtio", "virtio", "none", "virtio_net", "virtio_blk", ""),
+    ("q35", "uefi", "e1000e", "sata", "std", "e1000e", "ahci", "bochs-drm"),
+    ("pc", "bios", "e1000", "ide", "cirrus", "e1000", "ata_piix", "cirrus"),
+    ("q35", "uefi", "vmxnet3", "nvme", "virtio", "vmxnet3", "nvme", "virtio_gpu"),
+    ("pc", "bios", "rtl8139", "scsi", "qxl", "8139cp", "virtio_scsi", "qxl"),
+    ("pc", "bios", "pcnet", "lsi", "vmware", "pcnet32", "sym53c8xx", "vmwgfx"),
+    ("q35", "bios", "ne2k", "usb", "std", "ne2k-pci", "usb-storage", "bochs-drm"),
+    ("pc", "uefi", "virtio", "cdrom", "std", "virtio_net", "ata_piix", "bochs-drm"),
+    ("q35", "bios", "e1000e", "pvscsi", "virtio", "e1000e", "vmw_pvscsi", "virtio_gpu"),
+]
+CLIENTS = """  n: {role: client, count: 2}
+  q: {role: client, backend: qemu}
+"""
+# The drivers on the way from a device up to its bus, nearest first.
+WAY = """way() {
+  at=$(readlink -f "$1")
+  while [ "$at" != /sys/devices ] && [ "$at" != / ]; do
+    if [ -L "$at/driver" ]; then basename "$(readlink "$at/driver")"; fi
+    at=${at%/*}
+  done
+}
+"""
+NIC = WAY + """for nic in /sys/class/net/*; do
+  case $(cat "$nic/address") in 52:54:00:*) way "$nic/device" ;; esac
+done"""
+DISK = WAY + 'while read -r device place _; do [ "$place" != /run/rookery/medium ] || way "/sys/class/block/${device##*/}/device"; done </proc/mounts'
+GRAPHICS = WAY + 'for card in /sys/class/drm/card0; do [ ! -e "$card" ] || way "$card/device"; done'
+
+
+class Hardware(GuestTest):
+    def try_row(self, row, clients=""):
+        chipset, firmware, nic, disk, graphics, nic_driver, disk_driver, graphics_driver = row
+        if firmware == "uefi" and not pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists():
+            self.skipTest("there is no UEFI firmware; install: ovmf")
+        lab = self.session.lab(f"hw-{disk}", 0, clients)
+        words = f"backend: qemu, chipset: {chipset}, firmware: {firmware}, nic: {nic}, disk: {disk}, graphics: {graphics}"
+        text = lab.file.read_text()
+        lab.file.write_text(text.replace("server: {role: boot-server}", f"server: {{role: boot-server, {words}}}"))
+        lab.start()
+        lab.wait_for_words(" server ready", seconds=400)
+        found = {what: lab.shell("server", script).split() for what, script in
+                 (("nic", NIC), ("disk", DISK), ("graphics", GRAPHICS))}
+        print(f"{chipset} {firmware} {nic} {disk} {graphics}: {found}", flush=True)
+        self.assertIn(nic_driver, found["nic"])
+        self.assertIn(disk_driver, found["disk"])
+        if graphics_driver:
+            self.assertIn(graphics_driver, found["graphics"])
+        efi = lab.shell("server", "[ -d /sys/firmware/efi ] && echo yes || echo no").strip()
+        self.assertEqual(efi, "yes" if firmware == "uefi" else "no")
+        self.assert_has(lab.console("server"), "Rookery: the medium of the image", "vmlinuz: OK")
+        return lab
+
+    def test_the_first_row_serves_clients_of_both_kinds(self):
+        """`backend: qemu` on the boot server is all that differs from a lab that it serves in User-Mode Linux."""
+        lab = self.try_row(ROWS[0], CLIENTS)
+        for name in ("n1", "n2", "q"):
+            lab.wait_for_words(f" {name} ready", seconds=400)
+        digests = lab.each("sha256sum", "/var/lib/dpkg/status", timeout=120)
+        self.assertEqual(set(digests), {"server", "n1", "n2", "q"})
+        self.assertEqual(len({answer["stdout"] for answer in digests.values()}), 1, digests)
+        lab.down()
+        self.assert_nothing_left(lab)
+
+    def test_the_other_rows_are_ready_with_drivers_of_their_own(self):
+        rows = ROWS[1:] if os.environ.get("HARDWARE_ROWS") == "all" else ROWS[1:2]
+        for row in rows:
+            with self.subTest(" ".join(row[:5])):
+                self.try_row(row).down()
+
+
+if __name__ == "__main__":
+    if not shutil.which("qemu-system-x86_64"):
+        print("skipped: there is no qemu-system-x86_64; install: qemu-system-x86")
+        sys.exit(77)
+    main()
