@@ -42,6 +42,7 @@ struct Capabilities {
   unsigned nics_max = 0;
   NicWire wire = NicWire::vhost_user;
   DiskWire disk_wire = DiskWire::vhost_user;
+  std::string slowness{};  // why its machines are slower here than they could be, for a person; or empty
 };
 
 enum class PowerAction {

@@ -25,6 +25,7 @@ Status QemuBackend::look() {
     const auto choice = choose_accelerator(files_);
     if (!choice) return tl::unexpected<Error>(choice.error());
     accelerator_ = choice->accelerator;
+    if (accelerator_ == Accelerator::tcg) slowness_ = "QEMU emulates its processor, for " + choice->why;
   }
   looked_ = true;
   return {};
@@ -40,6 +41,7 @@ Result<Capabilities> QemuBackend::probe() {
   capabilities.nics_max = 8;
   capabilities.wire = NicWire::stream;
   capabilities.disk_wire = DiskWire::file;
+  capabilities.slowness = slowness_;
   return capabilities;
 }
 

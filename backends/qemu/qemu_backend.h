@@ -24,6 +24,7 @@ class QemuBackend final : public Backend {
   std::optional<Accelerator> accelerator_;
   QemuFiles files_;
   bool looked_ = false;
+  std::string slowness_;
 };
 
 }  // namespace rookery::backends

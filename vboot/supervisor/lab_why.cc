@@ -189,6 +189,10 @@ Surroundings around(const RunningLab& lab, const Node& node) {
   found.console.assign(lines.end() - static_cast<std::ptrdiff_t>(std::min(lines.size(), kConsoleShown)),
                        lines.end());
   found.memory = node.plan().memory;
+  found.has_firmware = node.has_firmware();
+  found.slowness = node.slowness();
+  found.console_is_silent = lines.empty();
+  if (found.has_firmware) found.firmware = firmware_says(lines);
   found.start = lab.started();
   const BootRecord& server = lab.boot_server().boot();
   if (&node == &lab.boot_server()) return found;

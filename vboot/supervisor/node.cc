@@ -80,6 +80,8 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   if (error) return fail_errno("cannot make " + given.folder.string(), error.value());
   const auto able = backend.probe();
   if (!able) return tl::unexpected<Error>(able.error());
+  node->has_firmware_ = able->firmware;
+  node->slowness_ = able->slowness;
   ROOKERY_TRY(node->plug(able->wire, to));
   if (plan.management_mac) ROOKERY_TRY(node->plug_management(able->wire));
 

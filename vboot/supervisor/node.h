@@ -77,6 +77,9 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   std::vector<pid_t> processes() const { return machine_->processes(); }
   const netsim::LinkCounters& sent() const { return uplink_->counters(); }
   const std::string& hostname() const { return plan_.name; }
+  bool has_firmware() const { return has_firmware_; }
+  // Of its backend, as Capabilities have it.
+  const std::string& slowness() const { return slowness_; }
 
   Status power_on();                             // of a machine that was cut a moment ago: when it is off
   void could_not_start(const std::string& why);  // power_on() failed, and nobody else will hear of it
@@ -127,6 +130,8 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   MachinePlan plan_;
   NodeSetup setup_;
   NodeEvents& events_;
+  bool has_firmware_ = false;
+  std::string slowness_;
   BootRecord boot_;
   BootWatch watch_;
   ConsoleLog console_;

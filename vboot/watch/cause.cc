@@ -27,6 +27,13 @@ constexpr std::array kCauses{
     CauseText{Cause::fault, "fault", "a fault in force strikes its frames on the way"},
     CauseText{Cause::switch_refuses, "switch-refuses", "the switch drops what it sends"},
     CauseText{Cause::no_frame, "no-frame", "it has sent nothing since its power-on"},
+    CauseText{Cause::dead_firmware, "dead-firmware",
+              "its firmware does not run: nothing on its console, nothing on its cable"},
+    CauseText{Cause::nothing_to_boot, "nothing-to-boot", "its firmware found nothing that it could boot"},
+    CauseText{Cause::firmware_error, "firmware-error", "its firmware gave up, and says why on its console"},
+    CauseText{Cause::hypervisor_refuses, "hypervisor-refuses", "its hypervisor refused to run it"},
+    CauseText{Cause::wrong_architecture, "wrong-architecture",
+              "no boot file is served for what its firmware says to be (option 93)"},
     CauseText{Cause::no_offer, "no-offer", "no DHCP server offers it an address"},
     CauseText{Cause::no_ack, "no-ack", "an address was offered, and not given"},
     CauseText{Cause::dhcp_refused, "dhcp-refused", "the DHCP server refuses it (NAK)"},
@@ -41,6 +48,7 @@ constexpr std::array kCauses{
     CauseText{Cause::bad_image, "bad-image", "what was fetched cannot be booted"},
     CauseText{Cause::export_refused, "export-refused", "the NBD server refuses the share"},
     CauseText{Cause::bad_root, "bad-root", "the share cannot be used as a root"},
+    CauseText{Cause::too_slow, "too-slow", "it was on its way when its time was over"},
     CauseText{Cause::unknown, "unknown", "nothing that was seen tells; its console may"},
 };
 

@@ -28,6 +28,11 @@ enum class Cause : std::uint8_t {
   fault,
   switch_refuses,
   no_frame,
+  dead_firmware,
+  nothing_to_boot,
+  firmware_error,
+  hypervisor_refuses,
+  wrong_architecture,
   no_offer,
   no_ack,
   dhcp_refused,
@@ -42,6 +47,7 @@ enum class Cause : std::uint8_t {
   bad_image,
   export_refused,
   bad_root,
+  too_slow,
   unknown,
 };
 

@@ -10,6 +10,9 @@ namespace {
 
 // Longer than any pause that a healthy transfer makes, and shorter than what a person waits.
 constexpr Duration kSilence = std::chrono::seconds(1);
+// What firmware takes at most from its power-on to its first word or frame, on a busy host.
+constexpr Duration kFirmwareSilence = std::chrono::seconds(10);
+constexpr std::uint16_t kTftpPort = 69;  // RFC 1350
 constexpr std::size_t kConsoleLines = 3;
 constexpr std::string_view kPanic = "Kernel panic - not syncing";  // kernel/panic.c
 constexpr std::string_view kTriesAgain = "; it tries to connect again, in vain";
@@ -37,6 +40,14 @@ Finding in_dhcp(const WireEvidence& wire) {
   }
   std::string text = fmt::format("DHCP: {}, {}", count(of(WireStep::discover), "DISCOVER"),
                                  count(of(WireStep::offer), "OFFER"));
+  const bool answered = of(WireStep::ack) > 0 || (of(WireStep::offer) > 0 && of(WireStep::request) == 0);
+  if (answered && wire.architecture && wire.boot_file.empty()) {
+    return {
+        Cause::wrong_architecture,
+        fmt::format("{}; it says to be of architecture {} (option 93), and no answer names a boot file for "
+                    "that",
+                    text, architecture_name(*wire.architecture))};
+  }
   if (of(WireStep::offer) == 0 && of(WireStep::ack) == 0 && of(WireStep::nak) == 0)
     return {Cause::no_offer, std::move(text), true};
   if (of(WireStep::ack) > 0) {
@@ -62,6 +73,10 @@ Finding in_files(const WireEvidence& wire, Time start, Time now) {
   if (wire.by_tftp) {
     if (!wire.answer.empty())
       return {Cause::tftp_error, fmt::format("TFTP: {} says of {}: {}", host, wire.file, wire.answer)};
+    if (wire.count(WireStep::tftp_data) == 0 && wire.unreachable_port == kTftpPort)
+      return {Cause::refused,
+              fmt::format("TFTP: {} says that nobody listens there at port {} (it asked for {})", host,
+                          kTftpPort, wire.file)};
     if (wire.count(WireStep::tftp_data) == 0)
       return {Cause::no_answer,
               fmt::format("TFTP: {} for {}, no answer from {}",
@@ -210,6 +225,11 @@ Why of_a_boot(const BootRecord& boot, const Surroundings& around, Time now) {
   }
   if (boot.failed_by == FailedBy::its_end) {
     why.cause = Cause::died;
+    // QEMU's own exit code is 1, and such an end comes before anything else does.
+    if (has(boot.said, "QEMU: exit code 1: ") && boot.wire.sent == 0) {
+      why.cause = Cause::hypervisor_refuses;
+      parts.emplace_back(hypervisor_hint(boot.said));
+    }
     with_console();
     return conclude();
   }
@@ -218,12 +238,30 @@ Why of_a_boot(const BootRecord& boot, const Surroundings& around, Time now) {
   if (finding.cause == Cause::unknown && boot.failed_by == FailedBy::itself) why.cause = cause_of_words(boot);
   const bool looks_around = finding.is_silence || why.cause == Cause::unknown;
   if (!finding.text.empty() && finding.cause != Cause::unknown) parts.push_back(finding.text);
+  const bool young = around.has_firmware && boot.got_to() == Stage::firmware &&
+                     now - boot.powered_on < kFirmwareSilence && !around.firmware;
+  // Firmware also says what it tried in vain before it came upon what works.
+  const bool gave_up = failed || is_quiet(boot.wire, now);
+  if (around.firmware && gave_up && boot.got_to() <= Stage::kernel) {
+    parts.push_back("its firmware says: " + around.firmware->text);
+    if (why.cause == Cause::unknown || why.cause == Cause::no_frame) why.cause = around.firmware->cause;
+  } else if (around.has_firmware && why.cause == Cause::no_frame && around.console_is_silent) {
+    why.cause = Cause::dead_firmware;
+    parts.emplace_back("and nothing on its console: its firmware does not run");
+  } else if (why.cause == Cause::unknown && boot.failed_by == FailedBy::deadline &&
+             !is_quiet(boot.wire, boot.since)) {
+    why.cause = Cause::too_slow;
+  }
+  if (boot.failed_by == FailedBy::deadline && !around.slowness.empty() &&
+      (why.cause == Cause::too_slow || why.cause == Cause::stalled))
+    parts.push_back(around.slowness);
   if (looks_around) {
     for (const Circumstance& one : around.circumstances) parts.push_back(one.text);
     if (!around.circumstances.empty()) why.cause = around.circumstances.front().cause;
   }
-  if (!failed && (why.cause == Cause::unknown || parts.empty() ||
-                  (finding.is_silence && around.circumstances.empty() && now - boot.since < kSilence))) {
+  if (!failed &&
+      (why.cause == Cause::unknown || parts.empty() ||
+       (finding.is_silence && around.circumstances.empty() && (young || now - boot.since < kSilence)))) {
     why.cause = Cause::booting;
     parts = {fmt::format("in the stage {} since {}{}", to_string(boot.stage),
                          in_words(boot.since - around.start),

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "vboot/watch/boot_record.h"
+#include "vboot/watch/firmware_words.h"
 
 namespace rookery::vboot {
 
@@ -26,9 +27,13 @@ struct Surroundings {
   std::vector<std::string> console;         // its last lines
   std::optional<std::string> panic;         // the console's line that says so, if there is one
   std::optional<std::string> out_of_memory;
-  Bytes memory;         // that the machine has
-  std::string waiting;  // why it was not started yet, or empty
-  Time start{};         // of the lab: sentences count from it
+  bool has_firmware = false;             // its own; the others start with a kernel
+  bool console_is_silent = false;        // since its power-on
+  std::optional<FirmwareSays> firmware;  // what that said last, if it told of an error
+  std::string slowness;                  // why its hypervisor is slower than it could be, or empty
+  Bytes memory;                          // that the machine has
+  std::string waiting;                   // why it was not started yet, or empty
+  Time start{};                          // of the lab: sentences count from it
 };
 
 struct Why {

@@ -65,12 +65,20 @@ void WireEvidence::see(const netsim::Summary& summary, bool was_sent, Time now, 
       note(WireStep::tftp_error, now, frame);
       answer = tftp->message;
     }
-  } else if (summary.as<netsim::UnreachableSeen>() != nullptr && !was_sent) {
+  } else if (const auto* unreachable = summary.as<netsim::UnreachableSeen>(); unreachable && !was_sent) {
     note(WireStep::unreachable, now, frame);
+    unreachable_port = unreachable->port;
   }
 }
 
 void WireEvidence::see_dhcp(const netsim::DhcpSeen& seen, Time now, std::uint64_t frame) {
+  if (!seen.from_server) {
+    const bool is_ipxe = seen.user_class.find("iPXE") != std::string::npos;
+    architecture = is_ipxe ? std::nullopt : seen.architecture;
+    if (seen.type == DhcpType::discover) boot_file.clear();
+  } else if (!seen.file.empty()) {  // of two servers, one may give the address and the other name the file
+    boot_file = seen.file;
+  }
   switch (seen.type) {
     case DhcpType::discover:
       return note(WireStep::discover, now, frame);
@@ -82,9 +90,10 @@ void WireEvidence::see_dhcp(const netsim::DhcpSeen& seen, Time now, std::uint64_
       nak = seen.message;
       return note(WireStep::nak, now, frame);
     case DhcpType::ack:
-      address = seen.your_address;
-      server = seen.server;
-      boot_file = seen.file;
+      if (!seen.your_address.is_zero()) {
+        address = seen.your_address;
+        server = seen.server;
+      }
       return note(WireStep::ack, now, frame);
     default:
       return;

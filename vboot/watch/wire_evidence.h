@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -53,10 +54,11 @@ struct WireEvidence {
   Time last_heard{};
 
   // Of the last message of its kind; texts are bounded and printable (netsim::kLongestWireText).
-  netsim::IpAddress address, server;  // given by DHCP
-  std::string boot_file;              // named by DHCP
-  std::string nak;                    // why the NAK
-  netsim::IpAddress asked_for;        // of the last ARP question without an answer
+  netsim::IpAddress address, server;          // given by DHCP
+  std::string boot_file;                      // named by DHCP
+  std::optional<std::uint16_t> architecture;  // that it says to be (option 93), if it is not iPXE that asks
+  std::string nak;                            // why the NAK
+  netsim::IpAddress asked_for;                // of the last ARP question without an answer
   netsim::IpAddress file_server, root_server;
   netsim::TcpService root_service = netsim::TcpService::nbd;
   std::string file;  // asked for last, by HTTP or TFTP
@@ -64,6 +66,7 @@ struct WireEvidence {
   std::uint16_t http_status = 0;  // of the answer to that; 0: none yet
   std::string answer;             // its words; of TFTP those of an error
   std::string share;              // the NBD export asked for
+  std::uint16_t unreachable_port = 0;
   std::uint32_t nbd_error = 0;
   std::string nbd_words;
 

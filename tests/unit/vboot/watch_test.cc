@@ -177,6 +177,147 @@ BOOST_AUTO_TEST_CASE(seeks_the_cause_of_silence_around_the_machine_and_not_that_
         "HTTP: 404 Not Found: http://10.0.0.1/boot.ipxe");
 }
 
+namespace {
+
+const DhcpWords kArm{.type = 1, .options = {{60, "PXEClient:Arch:00011"}, {93, std::string("\0\x0b", 2)}}};
+const DhcpWords kBareOffer{.type = 2, .from_server = true, .your_address = kClient};
+
+Surroundings firmware(std::vector<std::string> console) {
+  Surroundings around;
+  around.has_firmware = true;
+  around.console_is_silent = console.empty();
+  around.firmware = firmware_says(console);
+  return around;
+}
+
+// A boot that failed, by its deadline if by nothing else.
+Boot& failed(Boot& boot, const std::string& said = "not ready after 60 s", FailedBy by = FailedBy::deadline) {
+  boot.record.fail(said, by, boot.now + S(2));
+  return boot;
+}
+
+struct FirmwareCase {
+  std::string broken;
+  Boot boot;
+  Surroundings around;
+  Cause cause;
+  std::vector<std::string> parts;  // of the sentence
+};
+
+std::vector<FirmwareCase> firmware_cases() {
+  std::vector<FirmwareCase> cases;
+  const auto add = [&](const std::string& broken, Boot boot, const Surroundings& around, Cause cause,
+                       std::vector<std::string> parts) {
+    cases.push_back({broken, std::move(failed(boot)), around, cause, std::move(parts)});
+  };
+  add("a firmware file that is none", Boot(), firmware({}), Cause::dead_firmware,
+      {"it has sent nothing on its cable", "nothing on its console"});
+  add("firmware that sends no DHCP", Boot(), firmware({"SeaBIOS (version 1.16.2)"}), Cause::no_frame,
+      {"it has sent nothing on its cable"});
+  add("SeaBIOS without a NIC's ROM", Boot(),
+      firmware({"SeaBIOS (version 1.16.2)", "Booting from Hard Disk...", "No bootable device."}),
+      Cause::nothing_to_boot, {"its firmware says: No bootable device."});
+  add("OVMF without a NIC", Boot(), firmware({"BdsDxe: No bootable option or device was found."}),
+      Cause::nothing_to_boot, {"No bootable option or device was found"});
+  add("a UEFI for which nothing is served",
+      std::move(Boot().sends(dhcp_frame(kArm)).hears(dhcp_frame(kBareOffer))),
+      firmware({"  PXE-E16: No valid offer received."}), Cause::wrong_architecture,
+      {"1 DISCOVER, 1 OFFER", "architecture 11 (UEFI on 64-bit ARM) (option 93)",
+       "its firmware says: PXE-E16: No valid offer received. (no DHCP server offered an address and "
+       "something"});
+  add("no DHCP server, asked by OVMF", std::move(Boot().sends(dhcp_frame(kArm))),
+      firmware({"PXE-E16: No valid offer received."}), Cause::no_offer, {"no OFFER", "PXE-E16"});
+  add("no DHCP server, asked by iPXE", std::move(Boot().sends(dhcp_frame({.type = 1}))),
+      firmware({"Configuring (net0)... No configuration methods succeeded (http://ipxe.org/040ee119)",
+                "No more network devices", "No bootable device."}),
+      Cause::no_offer,
+      {"no OFFER", "http://ipxe.org/040ee119) (no way to configure its NIC", "No bootable device"});
+  Boot tftp;
+  tftp.has_address("x.kpxe").sends(udp_frame(kClient, 2070, kServer, 69, tftp_read("x.kpxe")));
+  add("a TFTP server that is silent", tftp, firmware({"PXE-E18: Server response timeout."}), Cause::no_answer,
+      {"TFTP: 1 requests for x.kpxe, no answer", "PXE-E18"});
+  Boot closed = tftp;
+  ByteBuffer unreachable = ByteWriter().u8(3).u8(3).zeros(6).u8(0x45).zeros(19).be16(2070).be16(69).take();
+  closed.hears(ip4_frame(1, kServer, kClient, unreachable));
+  add("nobody at the TFTP port", closed, firmware({}), Cause::refused,
+      {"TFTP: 10.0.0.1 says that nobody listens there at port 69"});
+  Boot absent = tftp;
+  absent.hears(udp_frame(kServer, 4000, kClient, 2070,
+                         ByteWriter().be16(5).be16(1).text("File not found").u8(0).take()));
+  add("a boot file that is not there", absent, firmware({"PXE-E23: Client received TFTP error from server."}),
+      Cause::tftp_error, {"TFTP: 10.0.0.1 says of x.kpxe: File not found", "PXE-E23"});
+  Boot kernel;
+  kernel.has_address().gets("/boot.ipxe", "200 OK").gets("/vmlinuz", "404 Not Found");
+  add("a script without its kernel", kernel,
+      firmware({"http://10.0.0.1/vmlinuz... No such file or directory (http://ipxe.org/2d0c613b)"}),
+      Cause::http_error, {"HTTP: 404 Not Found: http://10.0.0.1/vmlinuz", "ipxe.org/2d0c613b"});
+  Boot script;
+  script.has_address().gets("/boot.ipxe", "200 OK");
+  add("a script that iPXE cannot run", script,
+      firmware({"Could not boot image: Exec format error (https://ipxe.org/2e008081)"}), Cause::stalled,
+      {"https://ipxe.org/2e008081) (what was fetched is nothing that it can start)"});
+  return cases;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(names_what_firmware_lacks_with_its_own_words_as_evidence) {
+  for (const FirmwareCase& one : firmware_cases()) {
+    const Why why = one.boot.why(S(3), one.around);
+    BOOST_TEST(to_string(why.cause) == to_string(one.cause), one.broken << ": " << why.sentence);
+    for (const std::string& part : one.parts)
+      BOOST_TEST(why.sentence.find(part) != std::string::npos,
+                 one.broken << ": " << part << " in " << why.sentence);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(leaves_firmware_that_is_on_its_way_alone) {
+  // What it tried before its NIC: no reason, as long as it goes on.
+  Boot boot;
+  boot.has_address().gets("/boot.ipxe", "200 OK");
+  const Surroundings tried = firmware({"BdsDxe: failed to load Boot0001 \"UEFI QEMU DVD-ROM\": Not Found"});
+  BOOST_TEST(to_string(boot.why(milliseconds(100), tried).cause) == "booting");
+  // It takes its time to its first word.
+  BOOST_TEST(to_string(Boot().why(S(5), firmware({})).cause) == "booting");
+  BOOST_TEST(to_string(Boot().why(S(11), firmware({})).cause) == "dead-firmware");
+}
+
+BOOST_AUTO_TEST_CASE(a_hypervisor_that_refuses_its_words_is_told_from_a_machine_that_died) {
+  const auto why = [](const std::string& said) {
+    Boot boot;
+    return failed(boot, "it died, " + said, FailedBy::its_end).why();
+  };
+  const std::string qemu = "QEMU: exit code 1: qemu-system-x86_64: ";
+  check(why(qemu + "-foo: invalid option"), Cause::hypervisor_refuses,
+        "it died, " + qemu +
+            "-foo: invalid option; this QEMU does not know what it was told: it is too old for it, "
+            "or the word is wrong");
+  const Why port = why(qemu + "-netdev stream: Failed to connect to 'x': Connection refused");
+  BOOST_TEST(to_string(port.cause) == "hypervisor-refuses");
+  BOOST_TEST(port.sentence.ends_with("; nobody answers at a port that it was told to connect to"));
+  const Why file = why(qemu + "could not load PC BIOS 'none'");
+  BOOST_TEST(file.sentence.ends_with("; a file that it was told to use cannot be used"));
+  BOOST_TEST(to_string(why("QEMU: killed by signal 6 (Aborted)").cause) == "died");
+}
+
+BOOST_AUTO_TEST_CASE(names_a_hypervisor_that_is_slower_than_it_could_be_when_the_time_is_over) {
+  Surroundings around;
+  around.slowness = "QEMU emulates its processor, for /dev/kvm is no use: not done after 0.3 s";
+  Boot boot;
+  boot.has_address().gets("/boot.ipxe", "200 OK").gets("/vmlinuz", "200 OK");
+  boot.record.fail("not ready after 60 s", FailedBy::deadline, boot.now + milliseconds(100));
+  check(boot.why(S(2), around), Cause::too_slow, "not ready after 60 s; " + around.slowness);
+}
+
+BOOST_AUTO_TEST_CASE(puts_together_what_two_servers_say_of_one_machine) {
+  Boot boot;
+  boot.sends(dhcp_frame(kArm));
+  boot.hears(dhcp_frame({.type = 5, .from_server = true, .your_address = kClient}));
+  boot.hears(dhcp_frame({.type = 5, .from_server = true, .proxy = true, .file = "snponly.efi"}));
+  BOOST_TEST(boot.record.wire.address.text() == "10.0.0.7");
+  BOOST_TEST(boot.record.wire.boot_file == "snponly.efi");
+}
+
 BOOST_AUTO_TEST_CASE(says_nothing_is_wrong_while_nothing_is) {
   Boot boot;
   boot.sends(dhcp_frame({.type = 1}));
