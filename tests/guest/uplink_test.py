@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from far_wire import INTERFACE, MAC, FarWire, enter  # noqa: E402
+from far_wire import BRIDGE, INTERFACE, MAC, FarWire, enter  # noqa: E402
 from lab_test import IMAGE, GuestTest, main, program, wait_until  # noqa: E402
 
 READY = "rookery: ready"
@@ -67,8 +67,7 @@ class WithOurDhcp(Uplink):
         self.check_boot()
         self.wire.end_witness()
         self.check_image()
-        bridge = self.wire.run("cat", "/sys/class/net/br0/address").strip()
-        self.check_wire({MAC, SERVER, CLIENT, bridge})
+        self.check_wire({MAC, SERVER, CLIENT, BRIDGE})
         self.assertEqual(self.wire.seen("dhcp.type == 2", "dhcp.option.dhcp_server_id"), {("10.77.0.1",)})
         lab.down()
         self.assert_nothing_left(lab)
@@ -93,10 +92,9 @@ class BesideAnotherDhcpServer(Uplink):
         self.wire.end_witness()
         self.check_image()
         own = lab.shell("server", "cat /sys/class/net/uplink/address").strip()
-        bridge = self.wire.run("cat", "/sys/class/net/br0/address").strip()
-        self.check_wire({MAC, own, bridge})
+        self.check_wire({MAC, own, BRIDGE})
         given = self.wire.seen("dhcp.type == 2 && dhcp.ip.your != 0.0.0.0", "eth.src")
-        self.assertEqual(given, {(bridge,)}, "who gave addresses")
+        self.assertEqual(given, {(BRIDGE,)}, "who gave addresses")
         lab.down()
         self.assert_nothing_left(lab)
 

@@ -14,6 +14,7 @@ import sys
 from lab_test import wait_until
 
 MAC = "02:11:22:33:44:55"  # of the physical machine
+BRIDGE = "02:00:00:00:00:b0"  # of the network's own DHCP server
 INTERFACE = "eth1"         # of "this host", where the cable to the far end is
 _INSIDE = "ROOKERY_TEST_INSIDE"
 
@@ -35,7 +36,7 @@ def enter(*programs):
         return
     user = [] if os.getuid() == 0 else ["--user", "--map-root-user"]
     words = ["unshare", *user, "--net", "--kill-child", "--fork"]
-    tried = subprocess.run([*words, "ip", "link", "add", "a", "type", "bridge"], capture_output=True, text=True)
+    tried = subprocess.run([*words, "ip", "link", "add", "tried", "type", "bridge"], capture_output=True, text=True)
     if tried.returncode != 0:
         skip(f"cannot make a network namespace with a bridge: {' '.join(words)}: {tried.stderr.strip()}")
     os.environ[_INSIDE] = "yes"
@@ -67,7 +68,7 @@ class FarWire:
         self.run(*quiet)
         ip("link", "set", "lo", "up")
         ip("link", "add", INTERFACE, "type", "veth", "peer", "name", "port", "netns", str(self.holder.pid))
-        for words in ("add br0 type bridge", "set port master br0", "set port up", "set br0 up"):
+        for words in (f"add br0 address {BRIDGE} type bridge", "set port master br0", "set port up", "set br0 up"):
             self.run("ip", "link", *words.split())
         self.run("ip", "tuntap", "add", "dev", "tap0", "mode", "tap")
         self.run("ip", "link", "set", "tap0", "master", "br0", "up")
