@@ -254,7 +254,8 @@ void LiveView::keys() {
 void LiveView::draw() {
   LiveInput input{
       recorder_.history(), recorder_.elapsed(), lab_.plan().name, {messages_.begin(), messages_.end()}, {}};
-  if (state_.inside && state_.chosen)
+  // Physical machines, which come behind the lab's own, have no console here.
+  if (state_.inside && state_.chosen && *state_.chosen < lab_.nodes().size())
     input.console = lab_.nodes()[*state_.chosen]->console().last_lines(kConsoleLines);
   terminal_->paint(compose(input, state_, static_cast<std::size_t>(COLS), static_cast<std::size_t>(LINES)));
 }

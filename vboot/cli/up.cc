@@ -256,6 +256,7 @@ void Supervisor::stage_changed(const Node& node) {
 }
 
 void Supervisor::wire_stage_changed(const WireMachine& machine) {
+  recorder_->stage_changed(machine);
   const std::string detail = machine.boot.detail.empty() ? "" : " (" + machine.boot.detail + ")";
   progress_.line(fmt::format("{:7.3f} s  {} {}{}", seconds(loop_.now() - lab_->started()), machine.mac.text(),
                              to_string(machine.boot.stage), detail));

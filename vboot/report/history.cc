@@ -47,6 +47,13 @@ History::History(const LabPlan& plan) {
   }
 }
 
+std::size_t History::add_physical(std::string_view name) {
+  MachineHistory& history = machines_.emplace_back();
+  history.name = name;
+  history.physical = true;
+  return machines_.size() - 1;
+}
+
 void History::stage(std::size_t machine, Duration at, Stage stage) {
   passed(at);
   MachineHistory& history = machines_[machine];

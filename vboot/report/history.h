@@ -55,10 +55,11 @@ struct MachineHistory {
   std::uint32_t left_out = 0;       // changes that are not kept: the newest are
   Stage failed_in = Stage::off;     // of the last failure
   std::string reason;
+  bool physical = false;  // at the uplink: not the lab's, and nobody waits for it
 
   Stage stage() const { return stages.empty() ? Stage::off : stages.back().stage; }
   Duration since() const { return stages.empty() ? Duration{0} : stages.back().at; }
-  bool is_client() const { return role != Role::boot_server; }
+  bool is_client() const { return role != Role::boot_server && !physical; }
   // From power-on to its first ready; none if it never was.
   std::optional<Duration> boot_time() const;
 };
@@ -84,6 +85,8 @@ class History {
   History() = default;
   explicit History(const LabPlan& plan);
 
+  // One more, which is not in the plan; its number, for what follows.
+  std::size_t add_physical(std::string_view name);
   void stage(std::size_t machine, Duration at, Stage stage);
   void failure(std::size_t machine, Duration at, Stage in, std::string_view reason);
   void fault_began(Duration at, std::string_view name, std::string_view text);

@@ -33,6 +33,17 @@ void Recorder::stage_changed(const Node& node) {
   look_if_due();
 }
 
+void Recorder::stage_changed(const WireMachine& machine) {
+  const auto [at, is_new] = physical_.try_emplace(machine.mac, 0);
+  if (is_new) at->second = history_.add_physical(machine.mac.text());
+  // With its first frame it is in several at once.
+  for (const BootRecord::Reached& reached : machine.boot.chain) {
+    if (reached.at == machine.boot.since)
+      history_.stage(at->second, reached.at - lab_.started(), reached.stage);
+  }
+  look_if_due();
+}
+
 void Recorder::step(std::string_view text) {
   history_.step(elapsed(), text);
   look_if_due();

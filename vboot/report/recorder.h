@@ -2,6 +2,8 @@
 // now and then. Owned by whoever runs the lab, and goes before it.
 #pragma once
 
+#include <map>
+
 #include "base/event_loop.h"
 #include "vboot/faults/board.h"
 #include "vboot/report/history.h"
@@ -20,6 +22,7 @@ class Recorder final : private FaultEvents {
   Recorder& operator=(const Recorder&) = delete;
 
   void stage_changed(const Node& node);
+  void stage_changed(const WireMachine& machine);
   void step(std::string_view text);
   // Looks at the counters now, for who is about to read the history.
   void look();
@@ -37,6 +40,7 @@ class Recorder final : private FaultEvents {
   RunningLab& lab_;
   History history_;
   const Node* boot_server_ = nullptr;
+  std::map<netsim::MacAddress, std::size_t> physical_;  // their numbers in the history
   // Of each machine when it was last looked at: on its way often enough, afterwards one at each look.
   std::vector<Bytes> memory_;
   Bytes memory_of_all_;

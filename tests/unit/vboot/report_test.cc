@@ -99,6 +99,17 @@ std::string text_of(const Screen& screen) {
 
 BOOST_AUTO_TEST_SUITE(report)
 
+BOOST_AUTO_TEST_CASE(a_physical_machine_has_a_row_and_is_waited_for_by_nobody) {
+  History history = small();
+  const std::size_t clients = history.clients();
+  const std::size_t number = history.add_physical("02:11:22:33:44:55");
+  history.stage(number, milliseconds(950), Stage::dhcp);
+  BOOST_TEST(history.clients() == clients);
+  BOOST_TEST(history.count(Stage::dhcp) == 0u);
+  BOOST_TEST(history.machines()[number].name == "02:11:22:33:44:55");
+  BOOST_TEST(lay_out(history).size() == history.machines().size());
+}
+
 BOOST_AUTO_TEST_CASE(a_series_of_any_length_keeps_its_ends_and_a_bounded_number_of_points) {
   Series series;
   for (std::uint64_t i = 0; i <= 1'000'000; ++i) series.put(milliseconds(i), 3 * i);
