@@ -88,11 +88,21 @@ TakenTag taken_tag(msghdr& message) {
   return {};
 }
 
+// Protocol 0: nothing comes before it is bound to its one interface.
+Result<UniqueFd> packet_socket(const std::string& interface) {
+  UniqueFd opened(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (opened) return opened;
+  if (errno != EPERM) return fail_errno("cannot open a packet socket");
+  return fail("no permission to send and receive frames on " + interface +
+              ": it takes the capability CAP_NET_RAW. Run as root, or give it to the program once: setcap "
+              "cap_net_raw+ep " +
+              this_program());
+}
+
 }  // namespace
 
-Result<std::unique_ptr<PacketPort>> PacketPort::open(EventLoop& loop, const std::string& interface) {
-  const auto index = ask(SIOCGIFINDEX, interface);
-  if (!index)
+Result<MacAddress> PacketPort::look(const std::string& interface) {
+  if (!ask(SIOCGIFINDEX, interface))
     return fail(ErrorKind::usage,
                 "there is no network interface '" + interface + "'; there are: " + interfaces_there());
   const auto hardware = ask(SIOCGIFHWADDR, interface);
@@ -101,23 +111,26 @@ Result<std::unique_ptr<PacketPort>> PacketPort::open(EventLoop& loop, const std:
   const auto flags = ask(SIOCGIFFLAGS, interface);
   if (!flags || (flags->ifr_flags & IFF_UP) == 0)
     return fail(interface + " is down; set it up: ip link set " + interface + " up");
-  std::unique_ptr<PacketPort> port(new PacketPort(loop, interface));
-  port->address_ = *MacAddress::from_bytes(
+  if (const auto socket = packet_socket(interface); !socket) return tl::unexpected<Error>(socket.error());
+  return *MacAddress::from_bytes(
       {reinterpret_cast<const std::uint8_t*>(hardware->ifr_hwaddr.sa_data), MacAddress::kSize});
+}
+
+Result<std::unique_ptr<PacketPort>> PacketPort::open(EventLoop& loop, const std::string& interface) {
+  const auto address = look(interface);
+  if (!address) return tl::unexpected<Error>(address.error());
+  const auto index = ask(SIOCGIFINDEX, interface);
+  if (!index) return tl::unexpected<Error>(index.error());
+  std::unique_ptr<PacketPort> port(new PacketPort(loop, interface));
+  port->address_ = *address;
   ROOKERY_TRY(port->open_socket(index->ifr_ifindex));
   return port;
 }
 
 Status PacketPort::open_socket(int index) {
-  // Protocol 0: nothing comes before it is bound to its one interface.
-  socket_ = UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket_ && errno == EPERM) {
-    return fail("no permission to send and receive frames on " + interface_ +
-                ": it takes the capability CAP_NET_RAW. Run as root, or give it to the program once: setcap "
-                "cap_net_raw+ep " +
-                this_program());
-  }
-  if (!socket_) return fail_errno("cannot open a packet socket");
+  auto opened = packet_socket(interface_);
+  if (!opened) return tl::unexpected<Error>(opened.error());
+  socket_ = std::move(*opened);
   const int on = 1, fd = socket_.get();
   // Ours and the host's own frames to the wire do not come back to us. (Linux 4.20)
   if (!set(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, on)) return fail_errno("PACKET_IGNORE_OUTGOING");

@@ -19,8 +19,9 @@ namespace rookery::netsim {
 
 class PacketPort final : public WrappingPort {
  public:
-  // Refused, and why in words: an interface that does not exist (kind usage), is no Ethernet, or is down; and
-  // want of the capability.
+  // Whether it could be opened now; the NIC's own address. Refused, and why in words: an interface that does
+  // not exist or is no Ethernet (kind usage), or is down; and want of the capability.
+  static Result<MacAddress> look(const std::string& interface);
   static Result<std::unique_ptr<PacketPort>> open(EventLoop& loop, const std::string& interface);
 
   void send(Frame frame) override;  // to the wire

@@ -52,7 +52,7 @@ class Supervisor final : private LabEvents {
     facts_ = RunFacts{ROOKERY_VERSION, booted_.manifest, booted_.digest, "none"};
   }
 
-  // Opens the NIC that the lab is to be joined to, and has the plan know of it.
+  // Opens the NIC that the lab is to be joined to.
   Status open_uplink();
   Status prepare(const BackendFactory& factory);
   // Runs until the lab is to go; `on_settled` is called once, with the report.
@@ -150,14 +150,9 @@ backends::Backend* Supervisor::backend(std::string_view name) {
 }
 
 Status Supervisor::open_uplink() {
-  if (options_.uplink.interface.empty()) return {};
-  auto port = netsim::PacketPort::open(loop_, options_.uplink.interface);
-  if (!port) return tl::unexpected<Error>(std::move(port.error()).while_doing("--uplink"));
-  MacBytes nic;
-  (*port)->address().write(nic.data());
-  auto uplink = plan_uplink(plan_, options_.uplink, nic);
-  if (!uplink) return tl::unexpected<Error>(uplink.error());
-  plan_.uplink = std::move(*uplink);
+  if (!plan_.uplink) return {};
+  auto port = netsim::PacketPort::open(loop_, plan_.uplink->interface);
+  if (!port) return tl::unexpected<Error>(port.error());
   if (const Status link = (*port)->link(); !link) progress_.line(link.error().message);
   uplink_.link = [raw = port->get()] { return raw->link(); };
   uplink_.port = std::move(*port);
@@ -335,6 +330,15 @@ Result<int> supervise(const UpOptions& options, const BackendFactory& factory, P
   plan_options.seed = options.seed;
   auto plan = plan_lab(*lab, plan_options);
   if (!plan) return tl::unexpected<Error>(plan.error());
+  if (!options.uplink.interface.empty()) {
+    const auto nic = netsim::PacketPort::look(options.uplink.interface);
+    if (!nic) return tl::unexpected<Error>(Error(nic.error()).while_doing("--uplink"));
+    MacBytes address;
+    nic->write(address.data());
+    auto uplink = plan_uplink(*plan, options.uplink, address);
+    if (!uplink) return tl::unexpected<Error>(uplink.error());
+    plan->uplink = std::move(*uplink);
+  }
   const auto store = images::Store::open();
   if (!store) return tl::unexpected<Error>(store.error());
   progress.line(fmt::format("checking the medium of the image {}", plan->image));
