@@ -364,6 +364,8 @@ bench() {
   tests/bench/switch.sh </dev/null || failed=1
   say "labs${1:+ ($1)}"
   tests/bench/labs.sh "$@" </dev/null || failed=1
+  say "machines with firmware"
+  tests/bench/firmware.py </dev/null || failed=1
   say "to be watched"
   tests/bench/faces.py </dev/null || failed=1
   say "virtual time${1:+ ($1)}"
