@@ -185,6 +185,17 @@ Result<int> run_power(const LabChoice& choice, const std::string& action,
   return 0;
 }
 
+Result<int> run_snapshot(const LabChoice& choice, bool restore, const std::string& machine,
+                         const std::string& name) {
+  auto client = connect(choice);
+  if (!client) return tl::unexpected<Error>(client.error());
+  const auto action = restore ? SnapshotAction::restore : SnapshotAction::take;
+  const auto result = client->call(SnapshotRequest{action, machine, name});
+  if (!result) return tl::unexpected<Error>(result.error());
+  if (choice.json) print_json(*result);
+  return 0;
+}
+
 Result<int> run_console(const LabChoice& choice, const std::string& machine) {
   auto output_client = connect(choice);
   if (!output_client) return tl::unexpected<Error>(output_client.error());

@@ -72,6 +72,8 @@ Result<int> run_exec(const LabChoice& lab, bool all, const std::string& machine,
                      const std::vector<std::string>& argv, std::optional<double> timeout_seconds);
 Result<int> run_power(const LabChoice& lab, const std::string& action,
                       const std::vector<std::string>& machines);
+Result<int> run_snapshot(const LabChoice& lab, bool restore, const std::string& machine,
+                         const std::string& name);
 Result<int> run_console(const LabChoice& lab, const std::string& machine);
 Result<int> run_logs(const LabChoice& lab, const std::string& machine, bool follow);
 // machine: empty: all, in groups.

@@ -141,6 +141,18 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
   power->add_option("machines", *machines, "Their names")->required();
   power->callback([=, &deed] { deed = [=] { return run_power(*lab, *action, *machines); }; });
 
+  auto snapshot_name = std::make_shared<std::string>("snapshot");
+  const auto add_snapshot = [&](const char* word, const char* text, bool restore) {
+    CLI::App* command = app.add_subcommand(word, text);
+    common(command);
+    command->add_option("machine", *machine, "Its name")->required();
+    command->add_option("name", *snapshot_name, "Of the snapshot")->capture_default_str();
+    command->callback(
+        [=, &deed] { deed = [=] { return run_snapshot(*lab, restore, *machine, *snapshot_name); }; });
+  };
+  add_snapshot("snapshot", "Keep the whole state of a machine, to come back to", false);
+  add_snapshot("restore", "Have a machine go back to a snapshot", true);
+
   CLI::App* console = app.add_subcommand("console", "The console of a machine; Ctrl-] leaves it");
   common(console);
   console->add_option("machine", *machine, "Its name")->required();

@@ -12,9 +12,11 @@
 namespace rookery::vboot {
 namespace {
 
-constexpr std::array<std::string_view, 12> kVerbs{"stream", "ps",   "exec",  "power", "down",    "console",
-                                                  "input",  "wait", "fault", "why",   "capture", "report"};
+constexpr std::array<std::string_view, 13> kVerbs{"stream",  "ps",     "exec",    "power", "down",
+                                                  "console", "input",  "wait",    "fault", "why",
+                                                  "capture", "report", "snapshot"};
 constexpr std::array<std::string_view, 4> kPowerWords{"on", "cut", "reset", "press"};
+constexpr std::array<std::string_view, 2> kSnapshotWords{"take", "restore"};
 constexpr std::array<std::string_view, 3> kFaultWords{"show", "set", "clear"};
 
 tl::unexpected<Error> wrong(std::string message) {
@@ -209,6 +211,18 @@ Result<RequestBody> parse_capture(Fields& fields) {
   return fields.give(CaptureRequest{fields.machines(), fields.file(), fields.timeout()});
 }
 
+Result<RequestBody> parse_snapshot(Fields& fields) {
+  fields.only({"action", "machine", "name"});
+  const std::string word = fields.string("action");
+  const auto found = std::find(kSnapshotWords.begin(), kSnapshotWords.end(), word);
+  if (found == kSnapshotWords.end()) {
+    fields.note(fmt::format("unknown action '{:.64}'{}", word, suggestion(word, kSnapshotWords, "actions")));
+    return fields.give(SnapshotRequest{});
+  }
+  return fields.give(SnapshotRequest{static_cast<SnapshotAction>(found - kSnapshotWords.begin()),
+                                     fields.machine("machine"), fields.machine("name")});
+}
+
 Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
   Fields fields(message, verb);
   if (verb == "ps") {
@@ -240,6 +254,7 @@ Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
   }
   if (verb == "stream") return parse_stream(fields, message);
   if (verb == "capture") return parse_capture(fields);
+  if (verb == "snapshot") return parse_snapshot(fields);
   if (verb == "report") {
     fields.only({"file"});
     return fields.give(ReportRequest{fields.file()});
@@ -312,6 +327,12 @@ struct Writer {
   }
   void operator()(const ReportRequest& request) const {
     message.set("verb", "report").set("file", request.file);
+  }
+  void operator()(const SnapshotRequest& request) const {
+    message.set("verb", "snapshot")
+        .set("action", kSnapshotWords[static_cast<std::size_t>(request.action)])
+        .set("machine", request.machine)
+        .set("name", request.name);
   }
   void operator()(const FaultRequest& request) const {
     message.set("verb", "fault").set("action", kFaultWords[static_cast<std::size_t>(request.action)]);

@@ -101,9 +101,19 @@ struct StreamRequest {
   friend bool operator==(const StreamRequest&, const StreamRequest&) = default;
 };
 
-using RequestBody =
-    std::variant<StreamRequest, PsRequest, ExecRequest, PowerRequest, DownRequest, ConsoleRequest,
-                 InputRequest, WaitRequest, FaultRequest, WhyRequest, CaptureRequest, ReportRequest>;
+// Writes a machine's whole state, or has it go back to what was written (backends::Snapshots). → a result
+// when that is done.
+enum class SnapshotAction { take, restore };
+struct SnapshotRequest {
+  SnapshotAction action = SnapshotAction::take;
+  std::string machine;
+  std::string name;  // of the snapshot: as a machine's
+  friend bool operator==(const SnapshotRequest&, const SnapshotRequest&) = default;
+};
+
+using RequestBody = std::variant<StreamRequest, PsRequest, ExecRequest, PowerRequest, DownRequest,
+                                 ConsoleRequest, InputRequest, WaitRequest, FaultRequest, WhyRequest,
+                                 CaptureRequest, ReportRequest, SnapshotRequest>;
 
 struct ControlRequest {
   std::int64_t id = 0;  // chosen by the client, 1 or more; every reply carries it

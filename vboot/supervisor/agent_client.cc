@@ -31,6 +31,11 @@ void AgentClient::reset() {
   pump();
 }
 
+void AgentClient::resume(agent::Channel channel) {
+  channel_ = std::move(channel);
+  pump();
+}
+
 void AgentClient::pump() {
   while (const auto segment = channel_.next_segment(loop_.now())) {
     transmit_(agent::wrap_frame(machine_, agent::kHostAddress, *segment));

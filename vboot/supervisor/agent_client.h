@@ -27,6 +27,9 @@ class AgentClient {
   Status send(const agent::Message& message);
   bool in_session() const { return channel_.in_session(); }
   void reset();  // the machine was powered off
+  // The conversation as it is now, and to go on from there again: for snapshots.
+  agent::Channel channel() const { return channel_; }
+  void resume(agent::Channel channel);
 
   std::uint64_t malformed() const { return malformed_ + channel_.counters().malformed; }
 

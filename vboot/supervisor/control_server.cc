@@ -210,6 +210,8 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
     stream(connection, id, *two_ways);
   } else if (const auto* frames = std::get_if<CaptureRequest>(&request.body)) {
     capture(connection, id, *frames);
+  } else if (const auto* state = std::get_if<SnapshotRequest>(&request.body)) {
+    snapshot(connection, id, *state);
   } else if (const auto* page = std::get_if<ReportRequest>(&request.body)) {
     const Status written = hooks_.write_report(page->file);
     say(connection, written ? result_message(id, Json::object().set("file", page->file))
@@ -289,6 +291,22 @@ void ControlServer::capture(Connection& connection, std::int64_t id, const Captu
     });
   }
   say(connection, event_message(id, "capturing", Json::object().set("file", request.file)));
+}
+
+void ControlServer::snapshot(Connection& connection, std::int64_t id, const SnapshotRequest& request) {
+  Node* node = lab_->find(request.machine);
+  if (node == nullptr)
+    return say(connection, error_message(id, {ErrorKind::usage, "no machine '" + request.machine + "'"}));
+  // Who asked may be gone by then.
+  auto done = [this, number = connection.number, id](const Status& status) {
+    const auto found = connections_.find(number);
+    if (found == connections_.end()) return;
+    say(*found->second, status ? result_message(id, Json::object()) : error_message(id, status.error()));
+  };
+  const Status begun = request.action == SnapshotAction::take
+                           ? node->take_snapshot(request.name, std::move(done))
+                           : node->restore(request.name, std::move(done));
+  if (!begun) say(connection, error_message(id, begun.error()));
 }
 
 // What became of it.

@@ -54,6 +54,7 @@ class ControlServer {
   void stream(Connection& connection, std::int64_t id, const StreamRequest& request);
   void why(Connection& connection, std::int64_t id, const WhyRequest& request);
   void capture(Connection& connection, std::int64_t id, const CaptureRequest& request);
+  void snapshot(Connection& connection, std::int64_t id, const SnapshotRequest& request);
   Json end_capture(Connection& connection, std::int64_t id);
   Result<std::vector<Node*>> choose(const MachineChoice& choice);
   void say_console(Connection& connection, std::int64_t id, const std::string& machine,

@@ -35,6 +35,8 @@ BOOST_AUTO_TEST_CASE(every_request_reads_back_as_it_was) {
       ReportRequest{"/tmp/run.html"},
       StreamRequest{"n7", 80, {}},
       StreamRequest{"n7", 0, {"tar", "-x"}},
+      SnapshotRequest{SnapshotAction::take, "n7", "before"},
+      SnapshotRequest{SnapshotAction::restore, "n7", "before"},
   };
   std::int64_t id = 0;
   for (const RequestBody& body : bodies) {
@@ -69,7 +71,7 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_verb_action_and_key) {
   BOOST_TEST(
       why(R"({"id":1,"verb":"frobnicate"})") ==
       "unknown verb 'frobnicate'; verbs are: stream, ps, exec, power, down, console, input, wait, fault, "
-      "why, capture, report");
+      "why, capture, report, snapshot");
   BOOST_TEST(why(R"({"id":1,"verb":"capture","all":true,"file":"n7.pcapng"})") ==
              "capture: expected an absolute path in 'file'");
   BOOST_TEST(why(R"({"id":1,"verb":"power","action":"off","all":true})") ==
