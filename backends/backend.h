@@ -81,6 +81,8 @@ struct MachineSpec {
   std::filesystem::path folder;  // of this machine alone, private, short-lived: sockets and the like
   std::filesystem::path kernel;  // none: its firmware finds something to boot
   std::filesystem::path initramfs;
+  std::filesystem::path
+      modules;               // an archive that the kernel is given behind the initramfs; none: it needs none
   std::string command_line;  // the same for all machines of a kind: nothing about this one may be in it
   std::vector<NicPlug> nics;
   std::vector<DiskPlug> disks;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 #include "base/units.h"
 
@@ -17,5 +18,9 @@ inline Duration monotonic() {
 inline Duration time_of_day() {
   return std::chrono::system_clock::now().time_since_epoch();
 }
+
+// What the processor's time stamp counter counts in a millisecond: measured when it is first asked for, which
+// takes some 20 ms. For guests that see this counter and have nothing to compare it with.
+std::uint64_t counts_per_millisecond();
 
 }  // namespace rookery::host_clock

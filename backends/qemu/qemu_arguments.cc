@@ -7,6 +7,9 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
+// 0 is that of a kernel, which a user's own arguments may give.
+constexpr unsigned kFirstBootIndex = 1;
+
 // QEMU separates options by commas; a comma in a value is written twice.
 std::string escaped(const std::filesystem::path& path) {
   std::string text;
@@ -122,7 +125,8 @@ void add_firmware(Arguments& to, const QemuFiles& files) {
 }
 
 void add_kernel(Arguments& to, const MachineSpec& spec) {
-  to.insert(to.end(), {"-kernel", spec.kernel.string(), "-initrd", spec.initramfs.string()});
+  to.insert(to.end(), {"-kernel", spec.kernel.string(), "-initrd",
+                       spec.modules.empty() ? spec.initramfs.string() : kJoinedInitramfs});
   to.insert(to.end(), {"-append", "console=ttyS0 " + spec.command_line});
 }
 
@@ -137,14 +141,15 @@ void add_disks(Arguments& to, const MachineSpec& spec) {
     to.insert(to.end(),
               {"-drive", fmt::format("if=none,id=disk{},format=raw,{},file={}", i,
                                      writable ? "snapshot=on" : "readonly=on", escaped(spec.disks[i].file))});
-    to.insert(to.end(), {"-device", fmt::format("{},drive=disk{},bootindex={}", disk, i, i)});
+    to.insert(to.end(),
+              {"-device", fmt::format("{},drive=disk{},bootindex={}", disk, i, kFirstBootIndex + i)});
   }
 }
 
 // The management NIC has no ROM: nothing boots from it, and a boot ROM would ask there for an address.
 void add_nics(Arguments& to, const MachineSpec& spec) {
   const Chipset chipset = spec.hardware.chipset;
-  unsigned boot_index = 0;
+  unsigned boot_index = kFirstBootIndex;
   for (std::size_t i = 0; i < spec.nics.size(); ++i) {
     const NicPlug& nic = spec.nics[i];
     const NicModel model = nic.management ? NicModel::virtio : spec.hardware.nic;

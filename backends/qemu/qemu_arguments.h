@@ -17,6 +17,7 @@ std::string_view processor_model(Accelerator accelerator);
 // Names within a machine's folder.
 inline constexpr const char* kQmpSocket = "qmp";
 inline constexpr const char* kUefiVariables = "uefi-variables";  // a private copy
+inline constexpr const char* kJoinedInitramfs = "initramfs";     // with the modules behind it
 
 // Where the host keeps what QEMU is given.
 struct QemuFiles {

@@ -10,6 +10,8 @@
 
 #include "backends/qemu/qemu_snapshots.h"
 #include "backends/stop_and_go.h"
+#include "base/file.h"
+#include "base/host_clock.h"
 #include "base/process.h"
 
 namespace rookery::backends {
@@ -45,6 +47,39 @@ std::vector<fs::path> files_named_in(const std::vector<std::string>& arguments) 
     }
   }
   return files;
+}
+
+// QEMU takes one initramfs. The kernel takes several archives one behind the other, each at a multiple of
+// four bytes (Documentation/driver-api/early-userspace/buffer-format.rst).
+Status join(const std::vector<fs::path>& parts, const fs::path& to) {
+  std::string joined;
+  for (const fs::path& part : parts) {
+    const auto bytes = read_file(part, mebibytes(256));
+    if (!bytes) return tl::unexpected<Error>(bytes.error());
+    joined += *bytes;
+    joined.resize((joined.size() + 3) / 4 * 4);
+  }
+  return write_file(to, joined, 0600);
+}
+
+// QEMU's ShutdownCause (qapi/run-state.json), as far as it can be one of ours.
+struct Ending {
+  std::string_view cause, reason;
+  bool expected;
+};
+constexpr Ending kEndings[] = {
+    {"guest-shutdown", "powered off", true},
+    {"guest-reset", kResetByGuest, true},
+    {"guest-panic", "the guest panicked", false},
+    {"host-error", "QEMU met an error of the host", false},
+    {"host-signal", "QEMU was ended by a signal from outside", false},
+    {"host-qmp-quit", "QEMU was told to quit by somebody else", false},
+};
+
+const Ending* ending_of(std::string_view cause) {
+  const auto* found = std::find_if(std::begin(kEndings), std::end(kEndings),
+                                   [&](const Ending& one) { return one.cause == cause; });
+  return found == std::end(kEndings) ? nullptr : found;
 }
 
 class QemuMachine final : public Machine, private Snapshots {
@@ -119,6 +154,8 @@ Status QemuMachine::prepare() {
                    });
   });
   snapshots_ = std::make_unique<QemuSnapshots>(loop_, *link_);
+  if (!spec_.modules.empty())
+    ROOKERY_TRY(join({spec_.initramfs, spec_.modules}, spec_.folder / kJoinedInitramfs));
   if (spec_.hardware.firmware != Firmware::uefi) return {};
   // What firmware remembers is the machine's own, and stays from one start to the next.
   std::error_code error;
@@ -242,7 +279,6 @@ void QemuMachine::start_again() {
 
 void QemuMachine::qmp_event(const qmp::Event& event) {
   snapshots_->event(event);
-  // Their reasons are QEMU's ShutdownCause (qapi/run-state.json).
   if (event.name == "SHUTDOWN") {
     shutdown_ = event.data.find("reason").as_string().value_or("");
   } else if (event.name == "GUEST_PANICKED") {
@@ -270,11 +306,11 @@ std::string QemuMachine::reason_of(ExitStatus status, bool& expected) const {
   expected = true;
   if (coming_) return coming_->reason;
   if (cut_) return "power cut";
-  if (shutdown_ == "guest-panic") {
-    expected = false;
-    return "the guest panicked";
+  if (const Ending* told = ending_of(shutdown_); told != nullptr && (status.clean() || !told->expected)) {
+    expected = told->expected;
+    return std::string(told->reason);
   }
-  if (status.clean()) return std::string(shutdown_ == "guest-reset" ? kResetByGuest : "powered off");
+  if (status.clean()) return "powered off";
   expected = false;
   // isa-debug-exit ends QEMU by 2 n + 1 (hw/misc/debugexit.c); 1 is QEMU's own, unless it had no complaint.
   const bool has_debug_exit =
@@ -324,6 +360,10 @@ std::vector<pid_t> QemuMachine::processes() const {
 
 Result<std::unique_ptr<Machine>> make_qemu_machine(EventLoop& loop, MachineSpec spec, MachineEvents& events,
                                                    Accelerator accelerator, const QemuFiles& files) {
+  // A microvm has nothing that tells the time but the processor's counter, and under TCG nothing to tell how
+  // fast that is (KVM's clock does): without this Debian's kernel waits for a first tick for ever.
+  if (spec.hardware.chipset == Chipset::microvm && accelerator == Accelerator::tcg)
+    spec.command_line += fmt::format(" tsc_early_khz={}", host_clock::counts_per_millisecond());
   auto arguments = qemu_arguments(spec, accelerator, files);
   if (!arguments) return tl::unexpected<Error>(arguments.error());
   auto machine = std::make_unique<QemuMachine>(loop, std::move(spec), events, std::move(*arguments), files);

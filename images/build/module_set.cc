@@ -27,7 +27,7 @@ const std::vector<std::string>& early_module_names() {
       // buses, controllers and disks
       "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi", "xen_blkfront", "ata_piix", "ata_generic",
       "ahci", "nvme", "sym53c8xx", "vmw_pvscsi", "sd_mod", "sr_mod", "usb_storage", "uas", "xhci_pci",
-      "ehci_pci", "uhci_hcd", "nbd", "aoe", "loop",
+      "ehci_pci", "uhci_hcd", "nbd", "aoe", "loop", "pvpanic_mmio",
       // file systems
       "squashfs", "overlay", "isofs", "ext4", "crc32c_generic"};
   return names;

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """One lab file with User-Mode Linux and QEMU machines side by side, booted from one boot server in User-Mode Linux:
 in the file only `backend:` differs, and in the machines only what runs them."""
+import os
 import pathlib
 import shutil
+import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
@@ -69,9 +71,73 @@ class Qemu(GuestTest):
         self.lab.wait_for("q", "ready", seconds=240)
         self.assertNotEqual(self.lab.run("q", "cat", "/proc/sys/kernel/random/boot_id"), before)
 
-    def test_07_nothing_is_left_of_them(self):
+    def test_07_it_goes_back_to_a_snapshot(self):
+        self.lab.run("q", "touch", "/root/before")
+        self.lab.rookery("snapshot", "q", timeout=180)
+        self.lab.run("q", "touch", "/root/after")
+        boot = self.lab.run("q", "cat", "/proc/sys/kernel/random/boot_id")
+        self.lab.rookery("restore", "q", timeout=180)
+        self.assertEqual(self.lab.stage("q"), "ready")
+        self.assertEqual(self.lab.shell("q", "ls /root/before /root/after", code=(1, 2)).strip(), "/root/before")
+        self.assertEqual(self.lab.run("q", "cat", "/proc/sys/kernel/random/boot_id"), boot)
+        self.lab.rookery("power", "cut", "q")
+        self.lab.wait_for("q", "off")
+        self.lab.rookery("restore", "q", "snapshot", timeout=180)
+        self.assertEqual(self.lab.run("q", "cat", "/proc/sys/kernel/random/boot_id"), boot)
+        # What it has not read of its share yet comes over a connection that it makes anew if it must.
+        self.lab.run("q", "sha256sum", *FILES, timeout=180)
+
+    def test_08_a_snapshot_that_cannot_be_is_refused_with_the_reason(self):
+        self.assertIn("which has no snapshots", self.lab.rookery("snapshot", "u", code=2).err)
+        self.assertIn("q has no snapshot 'other'", self.lab.rookery("restore", "q", "other", code=2).err)
+
+    def test_09_a_kernel_that_panics_says_so_by_its_panic_device(self):
+        self.lab.shell("q", "echo c > /proc/sysrq-trigger", code=None)
+        self.assertIn("the guest panicked", self.lab.wait_for("q", "failed")["reason"])
+
+    def test_10_a_qemu_that_somebody_ends_is_no_power_off(self):
+        self.lab.rookery("power", "on", "q")
+        os.kill(self.lab.guest_process("q"), signal.SIGTERM)
+        self.assertIn("QEMU was ended by a signal from outside", self.lab.wait_for("q", "failed")["reason"])
+
+    def test_11_nothing_is_left_of_them(self):
         self.lab.down()
         self.assert_nothing_left(self.lab)
+
+
+class Microvm(GuestTest):
+    def test_without_firmware_it_boots_from_the_same_server_by_the_same_script(self):
+        lab = self.session.lab("microvm", 0, "  m: {role: client, backend: qemu, chipset: microvm}\n")
+        self.assertEqual(lab.up(timeout=400)["failed"], [])
+        digests = lab.each("sha256sum", *FILES, timeout=120)
+        self.assertEqual(len({answer["stdout"] for answer in digests.values()}), 1, digests)
+        self.assertIn("Debian", lab.run("m", "uname", "-v"))
+        self.assertIn("LNRO0005", lab.shell("m", "ls -l /sys/bus/virtio/devices"))
+        words = lab.run("m", "cat", "/proc/cmdline").split()
+        self.assertNotIn("rookery.share=", " ".join(words))  # it went on in the kernel that it ran
+        lab.down()
+        # One that is not told which kernel it runs has to take the script's.
+        told = " ".join(word for word in words if not word.startswith("rookery.kernel.sha256="))
+        lab = self.session.lab("kexec", 0, f"  k: {{role: client, backend: qemu, chipset: microvm, qemu_args: ['-append', '{told}']}}\n")
+        self.assertEqual(lab.up(timeout=400)["failed"], [])
+        self.assertIn("rookery.share=", lab.run("k", "cat", "/proc/cmdline"))
+        lab.rookery("power", "press", "k")
+        lab.wait_for("k", "off", seconds=60)
+        lab.down()
+
+
+class Firmware(GuestTest):
+    def test_one_that_is_missing_or_boots_nothing_is_named(self):
+        empty = self.session.folder / "empty.rom"
+        empty.write_bytes(bytes(65536))
+        machines = "".join(f"  {name}: {{role: client, backend: qemu, boot_timeout: 20 s, qemu_args: ['-bios', '{file}']}}\n"
+                           for name, file in {"missing": "/nowhere/bios.rom", "empty": empty}.items())
+        lab = self.session.lab("bios", 0, machines)
+        report = lab.up(code=1, timeout=400)
+        reasons = {machine["name"]: machine["reason"] for machine in report["failed"]}
+        self.assertIn("/nowhere/bios.rom", reasons["missing"])
+        self.assertIn("firmware", reasons["empty"])
+        lab.down()
 
 
 class NicModels(GuestTest):

@@ -149,6 +149,7 @@ LabSetup Runner::setup_in(const RunPlace& place) const {
   setup.medium = image_->medium;
   setup.boot_server = image_->boot_server;
   setup.client = image_->client;
+  setup.microvm = image_->microvm;
   setup.image = image_->facts();
   // What the host has left must not decide anything in virtual time.
   if (virtual_time_) return setup;

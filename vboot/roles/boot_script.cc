@@ -40,6 +40,8 @@ Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent&
   if (image.find(kKernel) == nullptr) {
     return std::string("echo Rookery: this image has no kernel for ${platform}\ngoto failed\n");
   }
+  auto kernel = component(image, kKernel);
+  if (!kernel) return tl::unexpected(kernel.error());
   std::string digests = stage_two.sha256;
   std::string initrds = fmt::format("initrd ${{base}}/{} || goto failed\n", kStageTwo);
   std::string names = fmt::format("initrd={}", kStageTwo);
@@ -56,8 +58,8 @@ Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent&
   if (san != nullptr) add(*san);
   // Under UEFI the kernel's own loader fetches the initrds from iPXE, by these names.
   return fmt::format("iseq ${{platform}} efi && set initrds {} ||\n", names) +
-         fmt::format("kernel ${{base}}/{} ${{initrds}} {} {} || goto failed\n", kKernel,
-                     images::kFirmwareKernelWords, arguments(digests)) +
+         fmt::format("kernel ${{base}}/{} ${{initrds}} {} {} rookery.kernel.sha256={} || goto failed\n",
+                     kKernel, images::kFirmwareKernelWords, arguments(digests), (*kernel)->sha256) +
          initrds + "boot || goto failed\n";
 }
 

@@ -20,19 +20,29 @@ Result<BootedImage> open_booted_image(const std::string& name, const images::Sto
   const auto medium = images::Medium::open(*path);
   if (!medium) return tl::unexpected<Error>(medium.error());
   const std::string kernel(images::kLinuxUml), rom(images::kStageOneCpio), second(images::kStageTwoCpio);
-  const std::string storage(images::kLinuxUmlStorage);
+  const std::string storage(images::kLinuxUmlStorage), vmlinuz(images::kVmlinuz),
+      modules(images::kModulesCpio);
+  const images::Manifest& manifest = medium->manifest();
+  const bool for_pcs = manifest.find(vmlinuz) != nullptr && manifest.find(modules) != nullptr;
   std::vector<std::string> wanted{kernel, rom, second};
-  if (medium->manifest().find(storage) != nullptr) wanted.push_back(storage);
+  if (manifest.find(storage) != nullptr) wanted.push_back(storage);
+  if (for_pcs) wanted.insert(wanted.end(), {vmlinuz, modules});
   const auto files = medium->unpack(wanted, store);
   if (!files) return tl::unexpected<Error>(files.error());
   BootedImage image;
-  image.manifest = medium->manifest();
+  image.manifest = manifest;
   image.digest = stored->manifest;
   image.medium = *path;
-  image.boot_server = {files->at(kernel), files->at(second), {}};
-  image.client = {files->at(kernel), files->at(rom), {}};
+  image.boot_server = {files->at(kernel), files->at(second)};
+  image.client = {files->at(kernel), files->at(rom)};
   if (const auto found = files->find(storage); found != files->end())
     image.boot_server.storage_kernel = image.client.storage_kernel = found->second;
+  if (for_pcs) {
+    image.microvm.kernel = files->at(vmlinuz);
+    image.microvm.initramfs = files->at(rom);
+    image.microvm.modules = files->at(modules);
+    image.microvm.words = " no_timer_check rookery.kernel.sha256=" + to_hex(manifest.find(vmlinuz)->sha256);
+  }
   return image;
 }
 

@@ -18,6 +18,7 @@ struct BootedImage {
   std::filesystem::path medium;  // the disk of machines that start from it
   BootFiles boot_server;         // kernel and second stage, out of the medium
   BootFiles client;              // kernel and virtual boot ROM, out of the medium
+  BootFiles microvm;             // the same with the distribution's kernel and its modules, if it has one
 
   ImageFacts facts() const;
 };

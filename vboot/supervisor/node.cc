@@ -15,6 +15,7 @@ constexpr const char* kDataNic = "net0";
 constexpr const char* kManagementNic = "net1";
 constexpr const char* kDisk = "disk0";
 constexpr std::size_t kExecsPerMachine = 64;
+constexpr std::size_t kSnapshotsPerMachine = 8;
 
 Stage stage_of(agent::BootStage stage) {
   switch (stage) {
@@ -89,12 +90,15 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   spec.name = plan.name;
   spec.memory = plan.memory;
   spec.folder = given.folder;
-  if (!able->firmware) {  // otherwise its own finds what to boot
-    spec.kernel = plan.storage_kernel ? given.boot.storage_kernel : given.boot.kernel;
-    if (plan.storage_kernel && spec.kernel.empty())
+  const bool is_microvm = plan.hardware.chipset == backends::Chipset::microvm;
+  if (!able->firmware || is_microvm) {                              // otherwise its own finds what to boot
+    const bool wants_storage = plan.storage_kernel && !is_microvm;  // whose kernel has all as modules
+    spec.kernel = wants_storage ? given.boot.storage_kernel : given.boot.kernel;
+    if (wants_storage && spec.kernel.empty())
       return rookery::fail("the image has no kernel with iSCSI and NFS; make it anew: rookery image build");
     spec.initramfs = given.boot.initramfs;
-    spec.command_line = given.command_line;
+    spec.modules = given.boot.modules;
+    spec.command_line = given.command_line + given.boot.words;
   }
   spec.hardware = plan.hardware;
   spec.memory_folder = given.memory_folder;
@@ -115,6 +119,56 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   if (!machine) return tl::unexpected<Error>(machine.error());
   node->machine_ = std::move(*machine);
   return node;
+}
+
+Result<backends::Snapshots*> Node::snapshots() {
+  if (backends::Snapshots* able = machine_->snapshots()) return able;
+  return rookery::fail(ErrorKind::usage, plan_.name + " is a machine of the backend " + plan_.backend +
+                                             ", which has no snapshots");
+}
+
+Status Node::take_snapshot(const std::string& name, backends::Snapshots::Done done) {
+  const auto able = snapshots();
+  if (!able) return tl::unexpected<Error>(able.error());
+  if (snapshots_.size() >= kSnapshotsPerMachine && snapshots_.count(name) == 0)
+    return rookery::fail(ErrorKind::usage, plan_.name + " has " + std::to_string(kSnapshotsPerMachine) +
+                                               " snapshots already; a name of one of them replaces it");
+  // The old one stands until the new one does.
+  const std::filesystem::path file = setup_.memory_folder / (plan_.name + "." + name + ".snapshot");
+  const std::filesystem::path fresh = file.string() + ".new";
+  return (*able)->take(fresh, [this, name, file, fresh, done = std::move(done)](const Status& taken) {
+    if (!taken) return done(taken);
+    std::error_code error;
+    std::filesystem::rename(fresh, file, error);
+    if (error) return done(fail_errno("cannot rename " + fresh.string(), error.value()));
+    // The guest stands still: what was said and heard up to now is what it knows of as well.
+    snapshots_[name] = {file, boot_, program_, agent_ ? std::optional(agent_->channel()) : std::nullopt};
+    done({});
+  });
+}
+
+Status Node::restore(const std::string& name, backends::Snapshots::Done done) {
+  const auto able = snapshots();
+  if (!able) return tl::unexpected<Error>(able.error());
+  const auto found = snapshots_.find(name);
+  if (found == snapshots_.end())
+    return rookery::fail(ErrorKind::usage, plan_.name + " has no snapshot '" + name + "'");
+  ROOKERY_TRY((*able)->restore(found->second.file, std::move(done)));
+  restoring_ = name;
+  if (machine_->state() == backends::MachineState::running) leaving_ = Leaving::reset;
+  on_again_ = false;
+  return {};
+}
+
+// It goes on in the boot and in the conversation in which it was.
+void Node::restored() {
+  const Snapshot& snapshot = snapshots_.at(restoring_);
+  boot_ = snapshot.boot;
+  boot_.since = loop_.now();
+  program_ = snapshot.program;
+  if (agent_ && snapshot.channel) agent_->resume(*snapshot.channel);
+  events_.stage_changed(*this);
+  watch_deadline();
 }
 
 // guest → tap → capture → faults → uplink → switch → faults → downlink → tap → capture → guest
@@ -202,10 +256,13 @@ void Node::begin_boot() {
   port_at_power_on_ = switch_port_->counters();
   console_at_power_on_ = console_.written();
   program_.reset();
-  loop_.cancel(deadline_);
-  deadline_ = {};
   events_.stage_changed(*this);
-  if (plan_.boot_timeout.count() == 0) return;
+  watch_deadline();
+}
+
+void Node::watch_deadline() {
+  loop_.cancel(std::exchange(deadline_, {}));
+  if (plan_.boot_timeout.count() == 0 || boot_.settled()) return;
   deadline_ = loop_.after(plan_.boot_timeout, [this] {
     if (boot_.settled()) return;
     const auto limit = static_cast<long long>(seconds(plan_.boot_timeout));
@@ -239,12 +296,14 @@ Status Node::power(backends::PowerAction action) {
 
 void Node::state_changed(backends::Machine&, backends::MachineState state, const std::string& reason) {
   leaving_ = Leaving::no;
-  if (state == backends::MachineState::running) return begin_boot();  // after a reset
+  if (state == backends::MachineState::running)
+    return reason == backends::kRestored ? restored() : begin_boot();  // after a reset
   if (agent_) agent_->reset();
   end_execs("the machine went off: " + reason);
   if (state == backends::MachineState::failed) {
     fail("it died, " + reason, FailedBy::its_end);
-  } else if (!boot_.settled() && reason != "power cut" && reason != "reset") {
+  } else if (!boot_.settled() && reason != "power cut" && reason != "reset" &&
+             reason != backends::kRestored) {
     fail("it went off before it was ready: " + reason, FailedBy::its_end);
   }
   // A system that restarts itself once it was ready wants to come back, as on any machine.

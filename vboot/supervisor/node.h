@@ -30,7 +30,9 @@ namespace rookery::vboot {
 // What a machine starts from.
 struct BootFiles {
   std::filesystem::path kernel, initramfs;
-  std::filesystem::path storage_kernel;  // for machines whose plan says so; empty in an older image
+  std::filesystem::path storage_kernel{};  // for machines whose plan says so; empty in an older image
+  std::filesystem::path modules{};         // behind the initramfs, if the kernel has any
+  std::string words{};  // for its command line, behind those that all have; each with a blank before it
 };
 
 class Node;
@@ -84,6 +86,10 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   Status power_on();                             // of a machine that was cut a moment ago: when it is off
   void could_not_start(const std::string& why);  // power_on() failed, and nobody else will hear of it
   Status power(backends::PowerAction action);
+  // The machine's whole state, to come back to: of machines that can. What is known by that name already is
+  // replaced. `done` comes once, from the loop, unless an error is returned or the machine goes first.
+  Status take_snapshot(const std::string& name, backends::Snapshots::Done done);
+  Status restore(const std::string& name, backends::Snapshots::Done done);
   void console_input(std::string_view bytes);
   // Runs a program in the machine; both callbacks come from the loop. Returns a number for cancel_exec().
   Result<std::uint32_t> exec(const std::vector<std::string>& argv, ExecEvents events);
@@ -106,6 +112,14 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   }
 
  private:
+  // What is known of a machine here beside what its backend keeps, as of the same moment.
+  struct Snapshot {
+    std::filesystem::path file;
+    BootRecord boot;
+    std::optional<agent::Program> program;
+    std::optional<agent::Channel> channel;
+  };
+
   Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events);
   Status plug(backends::NicWire wire, netsim::Switch& to);
   Status plug_management(backends::NicWire wire);
@@ -117,7 +131,10 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
 
   template <typename Asked>
   Result<std::uint32_t> ask(Asked what, ExecEvents events);
+  Result<backends::Snapshots*> snapshots();
+  void restored();
   void begin_boot();
+  void watch_deadline();
   void hello(const agent::Hello& message);
   void agent_says(const agent::Message& message);
   void enter(Stage stage, std::string detail);
@@ -165,6 +182,8 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   std::optional<agent::Program> program_;  // the last that has spoken in this boot
   std::uint32_t last_request_ = 0;
   std::map<std::uint32_t, ExecEvents> execs_;
+  std::map<std::string, Snapshot> snapshots_;
+  std::string restoring_;  // the snapshot that it goes back to
 };
 
 }  // namespace rookery::vboot

@@ -26,6 +26,7 @@ struct LabSetup {
   std::filesystem::path medium;         // the disk of machines that start from it
   BootFiles boot_server;                // both taken out of the medium
   BootFiles client;                     // likewise: its kernel, and the virtual boot ROM
+  BootFiles microvm;                    // likewise, of clients that are PCs without firmware; may be none
   ImageFacts image;
   // Asked before each client is started: why it must not be, or nothing. May be empty: each may.
   std::function<std::optional<std::string>(const MachinePlan&)> hindrance;

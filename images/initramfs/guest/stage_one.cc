@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "images/initramfs/guest/boot_rom.h"
+#include "images/initramfs/guest/devices.h"
 #include "images/initramfs/guest/stages.h"
 #include "images/initramfs/guest/system.h"
 
@@ -21,6 +22,7 @@ namespace {
 using agent::BootStage;
 
 constexpr const char* kNextRoot = "/next";
+constexpr std::string_view kKernelDigest = "rookery.kernel.sha256";  // on command lines
 
 // What the script chose, as files in the order in which they are laid over each other. The "kernel" is among
 // them if the script selected an initramfs, which is how it says: keep your kernel.
@@ -29,6 +31,16 @@ std::vector<ipxe::BootImage> initrds_of(const ipxe::BootChoice& choice) {
   if (choice.kernel.use == ipxe::ImageUse::initrd) images.push_back(choice.kernel);
   images.insert(images.end(), choice.initrds.begin(), choice.initrds.end());
   return images;
+}
+
+Status check_digest(const std::string& wanted, const ipxe::BootImage& image) {
+  if (wanted.size() != 64 || wanted.find_first_not_of("0123456789abcdef") != std::string::npos)
+    return fail("the digest of " + image.name + " on the boot command line is not one of SHA-256");
+  const std::string list = "/run/rookery/fetch/sha256";
+  ROOKERY_TRY(write_text(list, wanted + "  " + image.handle + "\n"));
+  if (!run_program({"/bin/busybox", "sha256sum", "-s", "-c", list}, std::chrono::minutes(1)))
+    return fail("digest of " + image.url.to_string() + " is not " + wanted + ", as the script says");
+  return {};
 }
 
 // rookery.initrd.sha256= on the boot command line: one digest per initrd, in order, with commas between.
@@ -47,17 +59,13 @@ Status check_digests(std::string_view digests, const std::vector<ipxe::BootImage
     return fail("the boot command line gives " + std::to_string(wanted.size()) + " digests for " +
                 std::to_string(images.size()) + " initrds");
   }
-  const std::string list = "/run/rookery/fetch/sha256";
-  for (std::size_t i = 0; i < images.size(); ++i) {
-    if (wanted[i].size() != 64 || wanted[i].find_first_not_of("0123456789abcdef") != std::string::npos) {
-      return fail("the digest of " + images[i].name + " on the boot command line is not one of SHA-256");
-    }
-    ROOKERY_TRY(write_text(list, wanted[i] + "  " + images[i].handle + "\n"));
-    if (!run_program({"/bin/busybox", "sha256sum", "-s", "-c", list}, std::chrono::minutes(1))) {
-      return fail("digest of " + images[i].url.to_string() + " is not " + wanted[i] + ", as the script says");
-    }
-  }
+  for (std::size_t i = 0; i < images.size(); ++i) ROOKERY_TRY(check_digest(wanted[i], images[i]));
   return {};
+}
+
+// Whether the script's kernel, of that digest, is the one that runs: its host says what it started.
+bool is_running(std::string_view digest) {
+  return !digest.empty() && digest == command_line_value(kernel_command_line(), kKernelDigest);
 }
 
 Status append_file(int to, const std::string& from) {
@@ -84,7 +92,11 @@ Status try_kexec(const ipxe::BootChoice& choice, const std::vector<ipxe::BootIma
     ROOKERY_TRY(append_file(initrd.get(), image.handle));
     unlink(image.handle.c_str());
   }
-  const std::string& command_line = choice.kernel.arguments;
+  std::string command_line = choice.kernel.arguments;
+  // Of this machine, and so for any kernel in it: how fast its clock is, where it cannot find out.
+  constexpr const char* kClock = "tsc_early_khz";
+  if (const std::string clock = command_line_value(kernel_command_line(), kClock); !clock.empty())
+    command_line += std::string(" ") + kClock + "=" + clock;
   const unsigned long flags = images.empty() ? KEXEC_FILE_NO_INITRAMFS : 0;
   if (syscall(SYS_kexec_file_load, kernel.get(), initrd.get(), command_line.size() + 1, command_line.c_str(),
               flags) != 0) {
@@ -115,6 +127,7 @@ Status enter_next_root(const ipxe::BootChoice& choice, const ipxe::BootUrl& scri
   ROOKERY_TRY(write_text("/run/rookery/cmdline", choice.kernel.arguments + "\n"));
   ROOKERY_TRY(write_text("/run/rookery/script-url", script.to_string() + "\n"));
   for (const char* left : {"/run/rookery/fetch/sha256", "/run/rookery/lease-script"}) unlink(left);
+  unlink(choice.kernel.handle.c_str());  // one that runs already
   rmdir("/run/rookery/fetch");
   // The next program begins its own session; what this one said must have arrived by then.
   if (Management* const management = report.management()) management->flush(std::chrono::seconds(2));
@@ -145,6 +158,7 @@ ipxe::ScriptEnd run_boot_script(BootRom& rom, const ipxe::BootUrl& url, Report& 
 
 void stage_one() {
   mount_kernel_file_systems();
+  Devices().load_drivers();  // of a kernel with modules
   const Interfaces interfaces = find_interfaces();
   (void)bring_up("lo");
   Report report(agent::Program::stage1, agent::Source::network, interfaces.management);
@@ -167,9 +181,12 @@ void stage_one() {
   if (const Status good = check_digests(digests, images); !good) {
     report.failed(BootStage::kernel, good.error().message);
   }
-  if (!end.boot->kernel.handle.empty() && end.boot->kernel.use == ipxe::ImageUse::kernel) {
-    const Status status = try_kexec(*end.boot, images, report);
-    report.failed(BootStage::kernel, end.boot->kernel.url.to_string() + ": " + status.error().message);
+  const ipxe::BootImage& kernel = end.boot->kernel;
+  const std::string kernel_digest = command_line_value(kernel.arguments, kKernelDigest);
+  if (!kernel.handle.empty() && kernel.use == ipxe::ImageUse::kernel && !is_running(kernel_digest)) {
+    Status status = kernel_digest.empty() ? Status() : check_digest(kernel_digest, kernel);
+    if (status) status = try_kexec(*end.boot, images, report);
+    report.failed(BootStage::kernel, kernel.url.to_string() + ": " + status.error().message);
   }
   if (images.empty()) report.failed(BootStage::kernel, "the script boots no initrd, and this kernel stays");
   const Status status = enter_next_root(*end.boot, *url, images, report);

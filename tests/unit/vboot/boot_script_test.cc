@@ -48,7 +48,7 @@ Result<ipxe::ScriptEnd> run(Machine& machine) {
   return ipxe::run_script(*script, ipxe::parse_url("http://10.77.0.1/boot.ipxe").value(), machine);
 }
 
-const std::string kStageTwo(64, 'b'), kModules(64, 'c');
+const std::string kKernel(64, 'a'), kStageTwo(64, 'b'), kModules(64, 'c');
 
 }  // namespace
 
@@ -79,7 +79,8 @@ BOOST_AUTO_TEST_CASE(a_machine_with_firmware_fetches_kernel_second_stage_and_mod
                                                   " console=tty0 console=ttyS0,115200 quiet panic=-1 "
                                                   "no_timer_check rookery.share=nbd://10.77.0.1:10809/root "
                                                   "rookery.initrd.sha256=" +
-                                                  kStageTwo + "," + kModules);
+                                                  kStageTwo + "," + kModules +
+                                                  " rookery.kernel.sha256=" + kKernel);
     BOOST_REQUIRE(end->boot->initrds.size() == 2u);
     BOOST_TEST(end->boot->initrds[0].name == "stage2.cpio");
     BOOST_TEST(end->boot->initrds[1].name == "modules.cpio");
