@@ -97,6 +97,7 @@ class Qemu(GuestTest):
 
     def test_10_a_qemu_that_somebody_ends_is_no_power_off(self):
         self.lab.rookery("power", "on", "q")
+        self.lab.wait_for("q", "dhcp", "script", "kernel", seconds=60)  # by then it takes signals as it means to
         os.kill(self.lab.guest_process("q"), signal.SIGTERM)
         self.assertIn("QEMU was ended by a signal from outside", self.lab.wait_for("q", "failed")["reason"])
 
