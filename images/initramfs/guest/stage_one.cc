@@ -86,12 +86,16 @@ Status try_kexec(const ipxe::BootChoice& choice, const std::vector<ipxe::BootIma
   const UniqueFd kernel(open(choice.kernel.handle.c_str(), O_RDONLY | O_CLOEXEC));
   if (!kernel) return fail_errno(choice.kernel.url.to_string());
   const std::string joined = "/run/rookery/fetch/initrd";
-  const UniqueFd initrd(open(joined.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!initrd) return fail_errno(joined);
-  for (const ipxe::BootImage& image : images) {
-    ROOKERY_TRY(append_file(initrd.get(), image.handle));
-    unlink(image.handle.c_str());
+  {  // kexec takes no file that is open for writing
+    const UniqueFd written(open(joined.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!written) return fail_errno(joined);
+    for (const ipxe::BootImage& image : images) {
+      ROOKERY_TRY(append_file(written.get(), image.handle));
+      unlink(image.handle.c_str());
+    }
   }
+  const UniqueFd initrd(open(joined.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!initrd) return fail_errno(joined);
   std::string command_line = choice.kernel.arguments;
   // Of this machine, and so for any kernel in it: how fast its clock is, where it cannot find out.
   constexpr const char* kClock = "tsc_early_khz";
