@@ -49,7 +49,9 @@ std::string aoe_disk(const LabPlan& plan, unsigned number, std::string_view file
 }
 
 constexpr std::string_view kFindMedium = R"(
-while read -r medium place _; do [ "$place" != /run/rookery/medium ] || break; done < /proc/mounts
+while read -r device place _; do [ "$place" != /run/rookery/medium ] || break; done < /proc/mounts
+# tgt opens for writing first, which a mounted disk may refuse as busy; a read-only loop refuses it as read-only.
+medium=$(busybox losetup -f) && busybox losetup -r "$medium" "$device" || fail "no loop device for $device"
 )";
 
 // It has no word for being ready but its answer.
