@@ -66,6 +66,7 @@ struct MachineGroup {
   Duration boot_timeout{0};
   backends::Hardware hardware;  // of machines with firmware
   RootKind root = RootKind::nbd;
+  Changes changes = Changes::memory;
   bool san_boot = false;  // firmware starts the medium by `root`'s protocol
 };
 

@@ -186,6 +186,11 @@ class Reader final : NodeReader {
             words.root_at = v.at;
             choose(v, group.root, kRootWords, "a way to the root");
           }},
+         {"changes",
+          [&](const YamlNode& v) {
+            words.changes_at = v.at;
+            choose(v, group.changes, kChangesWords, "a place for changes");
+          }},
          {"boot",
           [&](const YamlNode& v) {
             words.boot_at = v.at;

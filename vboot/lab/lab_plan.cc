@@ -163,6 +163,7 @@ class Planner {
     machine.hardware = group.hardware;
     machine.root = group.root;
     machine.san_boot = group.san_boot;
+    machine.changes = group.changes;
     const bool serves = group.role == Role::boot_server;
     machine.boot = serves ? BootSource::medium : BootSource::network;
     machine.switch_index = group.switch_index;

@@ -34,6 +34,7 @@ struct MachinePlan {
   backends::Hardware hardware;
   RootKind root = RootKind::nbd;
   bool san_boot = false;
+  Changes changes = Changes::memory;
   // In User-Mode Linux: runs the kernel that has iSCSI and NFS (others have modules for it).
   bool storage_kernel = false;
 };

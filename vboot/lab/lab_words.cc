@@ -129,10 +129,15 @@ void check_hardware(const LabWords& words, Problems& problems) {
 void check_roots(const LabWords& words, Problems& problems) {
   for (const GroupWords& said : words.groups) {
     const MachineGroup& group = said.group;
-    if (said.role == Role::boot_server && (said.root_at || said.boot_at)) {
-      problems.add(said.root_at ? *said.root_at : *said.boot_at,
-                   "a boot server starts from its medium: 'root' and 'boot' are for clients");
+    if (said.role == Role::boot_server && (said.root_at || said.boot_at || said.changes_at)) {
+      problems.add(said.root_at   ? *said.root_at
+                   : said.boot_at ? *said.boot_at
+                                  : *said.changes_at,
+                   "a boot server starts from its medium: 'root', 'boot' and 'changes' are for clients");
       continue;
+    }
+    if (group.changes != Changes::memory && (group.root != RootKind::iscsi || group.san_boot)) {
+      problems.add(*said.changes_at, "changes on a disk need 'root: iscsi' and a boot by the script");
     }
     if (!group.san_boot) continue;
     const std::string backend = said.backend.value_or(words.backend.value_or(std::string(kDefaultBackend)));

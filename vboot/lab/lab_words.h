@@ -59,7 +59,7 @@ struct GroupWords {
   LinkWords link;
   std::optional<Place> hardware_at;  // where the first word about it is
   std::optional<Place> disk_at;
-  std::optional<Place> root_at, boot_at;
+  std::optional<Place> root_at, boot_at, changes_at;
 };
 
 struct LabWords {

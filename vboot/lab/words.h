@@ -28,6 +28,10 @@ inline constexpr std::array<std::string_view, 6> kGraphicsWords{"none", "std",  
 // How a client reaches the system that it shares with the others, in the order of the words.
 enum class RootKind { nbd, iscsi, aoe, nfs };
 inline constexpr std::array<std::string_view, 4> kRootWords{"nbd", "iscsi", "aoe", "nfs"};
+// Where a client keeps its own changes: in memory, or on the lab's one disk for writing, which one machine
+// has at a time; a second is refused, or has them in memory.
+enum class Changes { memory, disk, disk_or_memory };
+inline constexpr std::array<std::string_view, 3> kChangesWords{"memory", "disk", "disk-or-memory"};
 // What its firmware starts: a kernel by the boot script, or the medium as a disk on the network.
 inline constexpr std::array<std::string_view, 2> kBootWords{"script", "san"};
 

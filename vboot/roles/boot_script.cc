@@ -65,7 +65,8 @@ Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent&
 
 }  // namespace
 
-Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image, RootKind root) {
+Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image, const BootWay& way) {
+  const RootKind root = way.root;
   auto stage_two = component(image, kStageTwo);
   if (!stage_two) return tl::unexpected(stage_two.error());
   // User-Mode Linux has all of it in its kernel but the iSCSI login; others need modules, too.
@@ -84,7 +85,7 @@ Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image, Ro
                             ? ""
                             : fmt::format(" with root by {}", kRootWords[static_cast<std::size_t>(root)]));
   script += "set base http://${next-server}\n";
-  script += fmt::format("set share {}\n", share_url(plan, root));
+  script += fmt::format("set share {}{}\n", share_url(plan, root), changes_words(plan, way.changes));
   script += "iseq ${platform} uml && goto uml ||\n";
   script += *firmware;
   script += ":uml\n# User-Mode Linux keeps the kernel that it runs and goes on in the second stage.\n";

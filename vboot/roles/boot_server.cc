@@ -214,7 +214,7 @@ Result<std::vector<RoleFile>> boot_server_files(const LabPlan& plan, const Machi
   std::sort(ways.begin(), ways.end(),
             [](const BootWay& a, const BootWay& b) { return script_name(a.tag) < script_name(b.tag); });
   for (const BootWay& way : ways) {
-    auto script = way.san_boot ? san_boot_script(plan, way.root) : boot_script(plan, image, way.root);
+    auto script = way.san_boot ? san_boot_script(plan, way.root) : boot_script(plan, image, way);
     if (!script) return tl::unexpected(script.error());
     files.push_back({path("public/" + script_name(way.tag)), 0644, std::move(*script)});
   }

@@ -26,21 +26,24 @@ inline constexpr std::string_view kBootScriptName = "boot.ipxe";
 inline constexpr unsigned kNbdPort = 10809;  // IANA: nbd
 inline constexpr std::string_view kShareExport = "root";
 
-// The one boot script of all machines that reach their root in one way (boot_script.cc).
-Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image, RootKind root);
-
 // A way to boot that has a script of its own, boot-<tag>.ipxe, and a DHCP tag (boot_server_san.cc).
 struct BootWay {
   RootKind root;
   bool san_boot;
   std::string_view tag;
+  Changes changes = Changes::memory;
 };
+
+// The one boot script of all machines that reach their root in one way (boot_script.cc).
+Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image, const BootWay& way);
+
 // Those that machines of the plan need; a machine's own tag, empty for boot.ipxe.
 std::vector<BootWay> boot_ways(const LabPlan& plan);
 std::string_view boot_tag(const MachinePlan& machine);
 std::string san_boot_script(const LabPlan& plan, RootKind root);
-// Where the root is, as a script says it to the kernel.
+// Where the root is, as a script says it to the kernel; and where changes go, if not into memory.
 std::string share_url(const LabPlan& plan, RootKind root);
+std::string changes_words(const LabPlan& plan, Changes changes);
 // The part of the start program that starts what these need.
 std::string start_san(const LabPlan& plan);
 

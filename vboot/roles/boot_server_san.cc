@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "vboot/roles/boot_server.h"
 
@@ -17,10 +18,11 @@ constexpr std::string_view kSquashfs = "/run/rookery/medium/rookery/root.squashf
 // Where stage two has mounted the squashfs, below the server's own changes.
 constexpr std::string_view kTree = "/run/rookery/lower";
 // What is on the storage network: as tgt's target and as AoE's slot.
-constexpr unsigned kRootNumber = 1, kMediumNumber = 2;
+constexpr unsigned kRootNumber = 1, kMediumNumber = 2, kChangesNumber = 3;
 
 std::string iscsi_name(const LabPlan& plan, unsigned number) {
-  return fmt::format("{}:{}.{}", kIscsiNames, plan.name, number == kRootNumber ? "root" : "medium");
+  constexpr std::string_view kNames[] = {"root", "medium", "changes"};
+  return fmt::format("{}:{}.{}", kIscsiNames, plan.name, kNames[number - 1]);
 }
 
 bool needs(const LabPlan& plan, RootKind root, bool san_boot) {
@@ -29,15 +31,20 @@ bool needs(const LabPlan& plan, RootKind root, bool san_boot) {
   });
 }
 
+bool writes(const LabPlan& plan) {
+  return std::any_of(plan.machines.begin(), plan.machines.end(),
+                     [](const MachinePlan& machine) { return machine.changes != Changes::memory; });
+}
+
 // LUN 0 is tgt's own controller. It opens a file that is only for reading so, and says so to initiators.
-std::string iscsi_disk(const LabPlan& plan, unsigned number, std::string_view file) {
+std::string iscsi_disk(const LabPlan& plan, unsigned number, std::string_view file, bool writable = false) {
   return fmt::format(
       "tgtadm --op new --mode target --tid {0} --targetname {1} &&\n"
       "  tgtadm --op new --mode logicalunit --tid {0} --lun 1 --backing-store {2} &&\n"
-      "  tgtadm --op update --mode logicalunit --tid {0} --lun 1 --params readonly=1 &&\n"
+      "  tgtadm --op update --mode logicalunit --tid {0} --lun 1 --params readonly={3} &&\n"
       "  tgtadm --op bind --mode target --tid {0} --initiator-address ALL || fail \"tgt does not serve "
       "{1}\"\n",
-      number, iscsi_name(plan, number), file);
+      number, iscsi_name(plan, number), file, writable ? 0 : 1);
 }
 
 std::string aoe_disk(const LabPlan& plan, unsigned number, std::string_view file) {
@@ -47,6 +54,14 @@ std::string aoe_disk(const LabPlan& plan, unsigned number, std::string_view file
   }
   return text;
 }
+
+// In the server's memory, as far as it is written to: it is there for as long as the server is on.
+constexpr std::string_view kChangesFile = "/run/rookery/changes.disk";
+const std::string kMakeChanges = fmt::format(R"(
+busybox truncate -s 128M {0} && busybox mke2fs -F {0} > /run/rookery/mke2fs.log 2>&1 ||
+  fail "there is no disk for changes"
+)",
+                                             kChangesFile);
 
 constexpr std::string_view kFindMedium = R"(
 while read -r device place _; do [ "$place" != /run/rookery/medium ] || break; done < /proc/mounts
@@ -95,7 +110,9 @@ std::string_view boot_tag(const MachinePlan& machine) {
     case RootKind::nbd:
       return "";
     case RootKind::iscsi:
-      return machine.san_boot ? "san-iscsi" : "iscsi";
+      if (machine.san_boot) return "san-iscsi";
+      if (machine.changes == Changes::disk) return "iscsi-disk";
+      return machine.changes == Changes::memory ? "iscsi" : "iscsi-disk-or-memory";
     case RootKind::aoe:
       return machine.san_boot ? "san-aoe" : "aoe";
     case RootKind::nfs:
@@ -105,15 +122,21 @@ std::string_view boot_tag(const MachinePlan& machine) {
 }
 
 std::vector<BootWay> boot_ways(const LabPlan& plan) {
-  std::vector<BootWay> ways;
-  for (const BootWay& way : {BootWay{RootKind::iscsi, false, "iscsi"},
-                             {RootKind::iscsi, true, "san-iscsi"},
-                             {RootKind::aoe, false, "aoe"},
-                             {RootKind::aoe, true, "san-aoe"},
-                             {RootKind::nfs, false, "nfs"}}) {
-    if (needs(plan, way.root, way.san_boot)) ways.push_back(way);
+  std::map<std::string_view, BootWay> ways;
+  for (const MachinePlan& machine : plan.machines) {
+    const std::string_view tag = boot_tag(machine);
+    if (!tag.empty()) ways.insert({tag, {machine.root, machine.san_boot, tag, machine.changes}});
   }
-  return ways;
+  std::vector<BootWay> list;
+  for (const auto& [tag, way] : ways) list.push_back(way);
+  return list;
+}
+
+// A second word of the kernel's, behind the share's.
+std::string changes_words(const LabPlan& plan, Changes changes) {
+  if (changes == Changes::memory) return "";
+  return fmt::format(" rookery.changes=iscsi:${{next-server}}:::1:{} rookery.taken={}",
+                     iscsi_name(plan, kChangesNumber), changes == Changes::disk ? "refuse" : "memory");
 }
 
 std::string share_url(const LabPlan& plan, RootKind root) {
@@ -152,6 +175,7 @@ std::string start_san(const LabPlan& plan) {
   if (iscsi || iscsi_boot) {
     text += kStartTgt;
     if (iscsi) text += iscsi_disk(plan, kRootNumber, kSquashfs);
+    if (writes(plan)) text += kMakeChanges + iscsi_disk(plan, kChangesNumber, kChangesFile, true);
     if (iscsi_boot) text += iscsi_disk(plan, kMediumNumber, kMediumDevice);
   }
   if (aoe || aoe_boot) {

@@ -18,6 +18,7 @@ constexpr const char* kIscsistart = "/sbin/iscsistart";
 constexpr const char* kReader = "iqn.2026-11.internal.rookery:reader";
 
 Result<std::string> attach_iscsi(Devices& devices, const san::IscsiTarget& target) {
+  devices.load("crc32c_generic");  // which it asks for by a modprobe that is not here
   devices.load("iscsi_tcp");
   if (access(kIscsistart, X_OK) != 0)
     return fail("there is no iscsistart; the boot script is to load the image's san.cpio");

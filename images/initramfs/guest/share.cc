@@ -13,7 +13,7 @@ constexpr const char* kNfsMountPort = "20048";  // IANA: mountd
 // The kernel asks the server's mountd itself (nfs(5)). Version 3 has no state that a server could lose, and
 // nobody writes: no locks.
 Status mount_nfs(Devices& devices, const ipxe::BootUrl& url, const std::string& place) {
-  devices.load("nfs");
+  devices.load("nfsv3");  // and with it nfs; the kernel itself finds no modprobe here
   const std::string source = url.host + ":" + url.path;
   const std::string options = "vers=3,proto=tcp,mountproto=tcp,nolock,hard,port=" +
                               (url.port != 0 ? std::to_string(url.port) : std::string(kNfsPort)) +

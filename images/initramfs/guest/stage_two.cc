@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "images/initramfs/guest/devices.h"
+#include "images/initramfs/guest/disk_claim.h"
 #include "images/initramfs/guest/medium.h"
 #include "images/initramfs/guest/role_files.h"
 #include "images/initramfs/guest/share.h"
@@ -47,8 +48,31 @@ Status mount_medium(Devices& devices, const std::optional<san::Target>& target,
   return mounted ? mounted : fail("the medium's root.squashfs: " + mounted.error().message);
 }
 
-Status lay_changes_over() {
-  ROOKERY_TRY(mount_at("tmpfs", "/run/rookery/changes", "tmpfs", 0, "mode=0755"));
+// The disk for changes (rookery.changes=), if there is one for this machine; empty if it is to use its
+// memory. One machine has it at a time: a second is refused, or is told so and goes on with a layer of its
+// own (rookery.taken=memory).
+Result<std::string> disk_for_changes(Devices& devices, std::string_view command_line, const Interface& nic,
+                                     const std::string& address, Report& report) {
+  const std::string named = command_line_value(command_line, "rookery.changes");
+  if (named.empty()) return std::string();
+  const Result<std::optional<san::Target>> target = san::parse_target(named);
+  if (!target) return tl::unexpected(target.error());
+  if (!*target) return fail("'" + named + "' names no disk for changes");
+  const Result<std::string> device = attach_san(devices, **target, nic);
+  if (!device) return device;
+  const Result<std::string> owner = claim_disk(*device, address);
+  if (!owner) return tl::unexpected(Error(owner.error()).while_doing(named));
+  if (*owner == address) return device;
+  const std::string why =
+      "the disk for changes is in use by " + *owner + ", and is for one machine at a time";
+  if (command_line_value(command_line, "rookery.taken") != "memory") return fail(why);
+  report.stage(BootStage::root, why + "; changes are kept in memory");
+  return std::string();
+}
+
+Status lay_changes_over(const std::string& disk) {
+  ROOKERY_TRY(disk.empty() ? mount_at("tmpfs", "/run/rookery/changes", "tmpfs", 0, "mode=0755")
+                           : mount_at(disk.c_str(), "/run/rookery/changes", "ext4"));
   ROOKERY_TRY(make_folders("/run/rookery/changes/upper"));
   ROOKERY_TRY(make_folders("/run/rookery/changes/work"));
   ROOKERY_TRY(mount_at("overlay", kNewRoot, "overlay", 0,
@@ -136,7 +160,11 @@ void stage_two() {
   const std::string wanted = command_line_value(command_line, "rookery.medium");
   Status done = share.empty() ? mount_medium(devices, target, interfaces.data, wanted)
                               : mount_share(devices, share, interfaces.data.value_or(Interface{}), kLower);
-  if (done) done = lay_changes_over();
+  if (done) {
+    const auto disk = disk_for_changes(devices, command_line, interfaces.data.value_or(Interface{}),
+                                       lease ? lease->value("ip") : "", report);
+    done = disk ? lay_changes_over(*disk) : tl::unexpected(disk.error());
+  }
   if (done) done = switch_root(kNewRoot);
   if (!done) report.failed(BootStage::root, done.error().message);
   done = from_network ? name_from_lease(*lease, interfaces.data) : name_from_medium(interfaces.data, report);

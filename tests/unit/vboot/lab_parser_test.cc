@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_key_of_a_misspelt_one) {
       problems(with_clients("colour: 1 GiB")) ==
       "lab.yaml:4:21: unknown key 'colour' in machine group 'n'; known keys are: role, count, memory, "
       "backend, "
-      "management, switch, vlan, link, boot_timeout, firmware, chipset, nic, disk, graphics, root, boot, "
+      "management, switch, vlan, link, boot_timeout, firmware, chipset, nic, disk, graphics, root, changes, boot, "
       "qemu_args");
 }
 
