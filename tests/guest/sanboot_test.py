@@ -18,7 +18,7 @@ class SanBoot(GuestTest):
                                                 f"boot_timeout: 20 min{more}}}\n")
         report = lab.up(timeout=1300)
         self.assertEqual(report["failed"], [], lab.console("pc"))
-        self.assert_has(lab.console("pc"), "iPXE", f"boot-san-{root}.ipxe", "Rookery: the medium of the image")
+        self.assert_has(lab.console("pc"), "iPXE", f"boot-san-{root}.ipxe", "Booting from SAN device 0x80")
         mounts = lab.run("pc", "cat", "/proc/mounts")
         self.assertIn(f"{DISKS[root]} /run/rookery/medium iso9660 ro", mounts)
         self.assertEqual(lab.run("pc", "cat", "/proc/sys/kernel/hostname").strip(), "pc")
