@@ -20,6 +20,7 @@ constexpr const char* kReader = "iqn.2026-11.internal.rookery:reader";
 Result<std::string> attach_iscsi(Devices& devices, const san::IscsiTarget& target) {
   devices.load("crc32c_generic");  // which it asks for by a modprobe that is not here
   devices.load("iscsi_tcp");
+  devices.load("sd_mod");  // its disks are not there yet to ask for it
   if (access(kIscsistart, X_OK) != 0)
     return fail("there is no iscsistart; the boot script is to load the image's san.cpio");
   devices.forget_news();
