@@ -39,6 +39,10 @@ class Encoder {
   void operator()(const Role& m) {
     text(out_.u8(kRole), m.name);
     text(out_, m.hostname);
+    out_.be32(static_cast<std::uint32_t>(m.layers.size()));
+    for (const RoleLayer& layer : m.layers) {
+      for (const std::string* field : {&layer.component, &layer.url, &layer.sha256}) text(out_, *field);
+    }
     out_.be32(static_cast<std::uint32_t>(m.files.size()));
     for (const RoleFile& file : m.files) {
       text(out_, file.path);
@@ -150,6 +154,13 @@ class Decoder {
     Role m;
     m.name = text();
     m.hostname = text();
+    const std::uint32_t layers = in_.be32();
+    if (layers > kRoleLayersMax) note("has too many layers");
+    for (std::uint32_t i = 0; i < layers && going(); ++i) {
+      RoleLayer layer;
+      for (std::string* field : {&layer.component, &layer.url, &layer.sha256}) *field = text();
+      m.layers.push_back(std::move(layer));
+    }
     const std::uint32_t count = in_.be32();
     if (count > kRoleFilesMax) note("has too many files");
     for (std::uint32_t i = 0; i < count && going(); ++i) {
@@ -283,6 +294,23 @@ Status check_role_path(std::string_view path) {
     if (slash == std::string_view::npos) return {};
     path.remove_prefix(slash + 1);
   }
+}
+
+Status check_role_layer(const RoleLayer& layer) {
+  const auto refuse = [&layer](std::string_view why) {
+    return fail("the role's layer '" + layer.component + "' " + std::string(why));
+  };
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  const std::string& name = layer.component;
+  if (name.empty() || name.size() > 64 || !plain(name.front()) ||
+      !std::all_of(name.begin(), name.end(),
+                   [&](char c) { return plain(c) || c == '.' || c == '_' || c == '-'; })) {
+    return refuse("is no component");
+  }
+  const auto digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  if (layer.sha256.size() != 64 || !std::all_of(layer.sha256.begin(), layer.sha256.end(), digit))
+    return refuse("has no SHA-256 digest");
+  return {};
 }
 
 ByteBuffer wrap_frame(const MacAddress& to, const MacAddress& from, ByteView segment) {

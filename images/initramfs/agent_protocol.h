@@ -31,6 +31,7 @@ inline constexpr std::uint16_t kProtocolVersion = 1;
 inline constexpr std::size_t kTextMax = 4096;  // a name, path, reason or detail; encode cuts a longer one
 inline constexpr std::size_t kArgumentsMax = 1024;
 inline constexpr std::size_t kRoleFilesMax = 1024;
+inline constexpr std::size_t kRoleLayersMax = 16;
 // Streams (Open): what may be on its way in each direction and is not Taken yet. All of a machine's streams
 // together leave room in the channel's queue (agent_channel.h) for what else is said.
 inline constexpr std::uint32_t kStreamWindow = 64u << 10;
@@ -107,9 +108,19 @@ struct RoleFile {
   ByteBuffer content;
   friend bool operator==(const RoleFile&, const RoleFile&) = default;
 };
+// A squashfs that belongs over the machine's system: a component of the medium, of which the share has a
+// copy.
+struct RoleLayer {
+  std::string component;  // role-nfs-client.squashfs
+  std::string url;        // nbd://10.77.0.1:10809/role-nfs-client.squashfs
+  std::string sha256;     // 64 lower-case hexadecimal digits
+  friend bool operator==(const RoleLayer&, const RoleLayer&) = default;
+};
+// What a machine is to be. Every machine with a management NIC is told, once, in stage two.
 struct Role {
-  std::string name;      // of the role: boot-server, …
-  std::string hostname;  // of the machine; empty: it keeps the one it has
+  std::string name;               // of its roles: "boot-server", "client, nfs-client"
+  std::string hostname;           // of the machine; empty: it keeps the one it has
+  std::vector<RoleLayer> layers;  // each over those before it
   std::vector<RoleFile> files;
   friend bool operator==(const Role&, const Role&) = default;
 };
@@ -161,6 +172,8 @@ using Message = std::variant<Hello, Stage, Failed, Ready, Output, Exited, Role, 
 ByteBuffer encode(const Message& message);
 Result<Message> decode(ByteView bytes);
 
+// Whether a layer may be mounted: its name is one of a component, its digest one of SHA-256.
+Status check_role_layer(const RoleLayer& layer);
 // Whether a role may write there: relative, not empty, no empty, "." or ".." component, no NUL.
 Status check_role_path(std::string_view path);
 

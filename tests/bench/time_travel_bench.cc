@@ -86,7 +86,7 @@ class Run {
   void speak() {
     unsigned spoke = 0, ended = 0, asked = 0;
     for (const auto& node : lab_.lab().nodes()) {
-      if (node->plan().role == Role::boot_server) continue;
+      if (serves_boot(node->plan().roles)) continue;
       ExecEvents events;
       events.output = [](agent::Stream, ByteView) {};
       events.exited = [&](const Result<int>& code) {

@@ -212,7 +212,7 @@ class LosesItsShare(GuestTest):
         lab.reset("n2")
         machine = lab.wait_for("n2", "failed")
         self.assertEqual(machine["failed_in"], "root")
-        self.assert_has(machine["reason"], "nbd://10.77.0.1:10809/root", "Connection refused")
+        self.assert_has(machine["reason"], "nbd://10.77.0.1:10809/root.squashfs", "Connection refused")
         self.assertEqual(lab.stage("server"), "ready")
         lab.down()
         self.assert_nothing_left(lab)

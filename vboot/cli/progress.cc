@@ -52,7 +52,7 @@ void Progress::update(const RunningLab& lab, Time now) {
   std::array<unsigned, 8> by_stage{};
   unsigned clients = 0;
   for (const auto& node : lab.nodes()) {
-    if (node->plan().role == Role::boot_server) continue;
+    if (serves_boot(node->plan().roles)) continue;
     ++clients;
     ++by_stage[static_cast<std::size_t>(node->boot().stage)];
   }

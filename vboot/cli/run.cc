@@ -205,7 +205,7 @@ void Runner::stage_changed(const RunningLab& lab, const Node& node) {
   if (boot.stage == Stage::failed) {
     progress_.line(fmt::format("{:7.3f} s  {} failed in the stage {}: {}", now, node.plan().name,
                                to_string(boot.failed_in), boot.reason));
-  } else if (options_.verbose || node.plan().role == Role::boot_server) {
+  } else if (options_.verbose || serves_boot(node.plan().roles)) {
     progress_.line(fmt::format("{:7.3f} s  {} {}", now, node.plan().name, to_string(boot.stage)));
   }
   progress_.update(lab, loop_->now());

@@ -243,7 +243,7 @@ void Supervisor::stage_changed(const Node& node) {
     progress_.line(fmt::format("{:5.1f} s  {} failed in the stage {}: {}",
                                seconds(loop_.now() - lab_->started()), node.plan().name,
                                to_string(boot.failed_in), boot.reason));
-  } else if (options_.verbose || (node.plan().role == Role::boot_server && boot.stage == Stage::ready)) {
+  } else if (options_.verbose || (serves_boot(node.plan().roles) && boot.stage == Stage::ready)) {
     progress_.line(fmt::format("{:7.3f} s  {} {}{}", seconds(loop_.now() - lab_->started()), node.plan().name,
                                to_string(boot.stage), boot.detail.empty() ? "" : " (" + boot.detail + ")"));
   }
@@ -324,7 +324,7 @@ Result<int> supervise(const UpOptions& options, const BackendFactory& factory, P
                       const std::function<void(const Json&)>& on_settled) {
   const auto text = read_file(options.lab_file, mebibytes(1));
   if (!text) return fail(ErrorKind::usage, text.error().message);
-  auto lab = parse_lab(*text, options.lab_file);
+  auto lab = parse_lab(*text, options.lab_file, roles_beside(options.lab_file));
   if (!lab) return tl::unexpected<Error>(lab.error());
   PlanOptions plan_options;
   plan_options.nodes = options.nodes;

@@ -13,6 +13,7 @@
 #include "vboot/lab/address.h"
 #include "vboot/lab/problems.h"
 #include "vboot/lab/quantity.h"
+#include "vboot/lab/role.h"
 #include "vboot/lab/words.h"
 
 namespace rookery::vboot {
@@ -56,7 +57,8 @@ struct MachineGroup {
   std::string name;
   Place at;
   std::optional<std::uint32_t> count;  // without it the group is one machine of the group's name
-  Role role = Role::client;
+  RoleNames roles;                     // at least one
+  std::uint32_t turn = 0;  // 0: whenever the boot server is ready; 1: after the groups of turn 0; and so on
   std::string backend;
   Bytes memory;
   bool management = true;
@@ -79,6 +81,7 @@ struct Lab {
   std::vector<VlanSpec> vlans;       // at least one
   bool tagged = false;               // the file has `vlans:`: trunks and the boot server's port carry tags
   std::vector<MachineGroup> groups;  // all in the order of the file
+  std::vector<Role> roles;           // of all groups, each once, by name
 };
 
 // The most that a lab may have.
@@ -90,8 +93,11 @@ struct YamlNode;
 
 // Reads a lab file. The Error is of kind usage and has a line for each problem of the file, at most
 // Problems::kLimit: "lab.yaml:7:5: unknown key 'memmory' in machine group 'n'; did you mean 'memory'?".
-Result<Lab> parse_lab(std::string_view text, std::string_view filename);
+// Roles are the finder's: a file alone knows the shipped ones.
+Result<Lab> parse_lab(std::string_view text, std::string_view filename,
+                      const RoleFinder& roles = shipped_role);
 // The same of a lab that stands within another file.
-Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename);
+Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename,
+                      const RoleFinder& roles = shipped_role);
 
 }  // namespace rookery::vboot

@@ -31,6 +31,7 @@ class Reader final : NodeReader {
             vlans(v, words.vlans);
           }},
          {"machines", [&](const YamlNode& v) { machines(v, words.groups); }},
+         {"roles", [&](const YamlNode& v) { roles_folder(v, words.roles_folder); }},
          {"link", [&](const YamlNode& v) { words.link = link(v, "the lab's link"); }},
          {"backend", [&](const YamlNode& v) { words.backend = backend(v); }},
          {"boot_timeout", [&](const YamlNode& v) { words.boot_timeout = boot_timeout(v); }}});
@@ -42,6 +43,16 @@ class Reader final : NodeReader {
   }
 
  private:
+  void roles_folder(const YamlNode& node, std::string& folder) {
+    if (node.kind == YamlNode::Kind::scalar && !node.text.empty() && node.text.size() <= 1024 &&
+        node.text.find('\0') == std::string::npos) {
+      folder = node.text;
+    } else {
+      problems_.add(node.at,
+                    fmt::format("expected the path of a folder with roles, found {}", describe(node)));
+    }
+  }
+
   void network(const YamlNode& node, LabWords& words) {
     map(node, "the network",
         {{"subnet",
@@ -150,7 +161,13 @@ class Reader final : NodeReader {
         {{"role",
           [&](const YamlNode& v) {
             role_given = true;
-            words.role = role(v);
+            role(v, words.roles);
+          }},
+         {"roles",
+          [&](const YamlNode& v) {
+            if (role_given) problems_.add(v.at, fmt::format("{} has both 'role' and 'roles'", where));
+            role_given = true;
+            roles(v, words.roles);
           }},
          {"count", [&](const YamlNode& v) { group.count = count(v); }},
          {"memory",
@@ -198,7 +215,7 @@ class Reader final : NodeReader {
           }},
          {"qemu_args", [&](const YamlNode& v) { qemu_arguments(words, v); }}});
     if (node.kind == YamlNode::Kind::map && !role_given) {
-      problems_.add(key.at, fmt::format("{} needs a role: {}", where, fmt::join(kRoleWords, " or ")));
+      problems_.add(key.at, fmt::format("{} needs a role: {}", where, fmt::join(shipped_role_names(), ", ")));
     }
     if (!group.count && group.name.ends_with('-')) {
       problems_.add(key.at, fmt::format("machine name {} must not end with '-' (RFC 1123)", describe(key)));
@@ -259,10 +276,23 @@ class Reader final : NodeReader {
     return words;
   }
 
-  std::optional<Role> role(const YamlNode& node) {
-    if (auto found = role_of(node.text)) return found;
-    word(node, "a role", kRoleWords, "roles");
-    return std::nullopt;
+  // Which roles there are is find_roles()'s to say.
+  void role(const YamlNode& node, std::vector<Mention>& found) {
+    if (node.kind == YamlNode::Kind::scalar && is_name(node.text, RoleLimits::kName, "-")) {
+      found.push_back({node.text, node.at});
+    } else {
+      word(node, "a role", shipped_role_names(), "roles");
+    }
+  }
+  void roles(const YamlNode& node, std::vector<Mention>& found) {
+    if (node.kind != YamlNode::Kind::list || node.items.empty() ||
+        node.items.size() > RoleLimits::kPerMachine) {
+      problems_.add(node.at,
+                    fmt::format("expected a list of 1 to {} roles like '[client, nfs-client]', found {}",
+                                RoleLimits::kPerMachine, describe(node)));
+      return;
+    }
+    for (const YamlNode& item : node.items) role(item, found);
   }
   std::optional<std::string> backend(const YamlNode& node) {
     const bool known =
@@ -290,16 +320,17 @@ class Reader final : NodeReader {
 
 }  // namespace
 
-Result<Lab> parse_lab(std::string_view text, std::string_view filename) {
+Result<Lab> parse_lab(std::string_view text, std::string_view filename, const RoleFinder& roles) {
   auto tree = parse_yaml(text, filename);
   if (!tree) return tl::unexpected(tree.error());
-  return parse_lab(*tree, filename);
+  return parse_lab(*tree, filename, roles);
 }
 
-Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename) {
+Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename, const RoleFinder& roles) {
   Problems problems(filename);
   LabWords words = Reader(problems).lab(tree);
-  check_boot_servers(words, tree.at, problems);
+  // One that is not known may be meant to be the boot server.
+  if (find_roles(words, roles, problems)) check_boot_servers(words, tree.at, problems);
   check_memory(words, problems);
   check_hardware(words, problems);
   check_roots(words, problems);

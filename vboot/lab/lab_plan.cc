@@ -78,7 +78,7 @@ Result<std::vector<MachineGroup>> with_nodes(const Lab& lab, const PlanOptions& 
   }
   std::vector<std::string> counted;
   for (MachineGroup& group : groups) {
-    if (group.role != Role::client || !group.count) continue;
+    if (serves_boot(group.roles) || !group.count) continue;
     counted.push_back(group.name);
     group.count = *options.nodes;
   }
@@ -127,7 +127,10 @@ class Planner {
     const bool serves_nfs = std::any_of(machines_.begin(), machines_.end(), on_nfs);
     for (MachinePlan& machine : machines_) {
       machine.storage_kernel =
-          machine.role == Role::boot_server ? serves_nfs : on_nfs(machine) || machine.root == RootKind::iscsi;
+          serves_boot(machine.roles) ? serves_nfs : on_nfs(machine) || machine.root == RootKind::iscsi;
+      for (const Role& role : lab_.roles) {
+        if (role.storage_kernel && has_role(machine.roles, role.name)) machine.storage_kernel = true;
+      }
     }
     return std::move(machines_);
   }
@@ -153,7 +156,8 @@ class Planner {
     MachinePlan machine;
     machine.index = static_cast<std::uint32_t>(machines_.size());
     machine.name = std::move(name);
-    machine.role = group.role;
+    machine.roles = group.roles;
+    machine.turn = group.turn;
     machine.backend = group.backend;
     machine.memory = group.memory;
     machine.data_mac = mac(kDataMacPrefix, machine.index);
@@ -164,7 +168,7 @@ class Planner {
     machine.root = group.root;
     machine.san_boot = group.san_boot;
     machine.changes = group.changes;
-    const bool serves = group.role == Role::boot_server;
+    const bool serves = serves_boot(group.roles);
     machine.boot = serves ? BootSource::medium : BootSource::network;
     machine.switch_index = group.switch_index;
     machine.vlan_index = serves ? 0 : group.vlan_index;
@@ -192,9 +196,16 @@ const MachinePlan* LabPlan::find(std::string_view machine) const {
 
 const MachinePlan& LabPlan::boot_server() const {
   for (const MachinePlan& machine : machines) {
-    if (machine.role == Role::boot_server) return machine;
+    if (serves_boot(machine.roles)) return machine;
   }
   bug("a plan without a boot server");
+}
+
+const Role& LabPlan::role(std::string_view called) const {
+  for (const Role& role : roles) {
+    if (role.name == called) return role;
+  }
+  bug("a role that no machine has");
 }
 
 Result<LabPlan> plan_lab(const Lab& lab, const PlanOptions& options) {
@@ -205,8 +216,8 @@ Result<LabPlan> plan_lab(const Lab& lab, const PlanOptions& options) {
   for (const MachineGroup& group : *groups) planner.add_group(group);
   planner.check_room();
   if (!problems.empty()) return tl::unexpected(problems.to_error());
-  return LabPlan{lab.name,     lab.image,       options.seed, lab.domain,
-                 lab.switches, planner.vlans(), lab.tagged,   planner.take()};
+  return LabPlan{lab.name,        lab.image,  options.seed,   lab.domain, lab.switches,
+                 planner.vlans(), lab.tagged, planner.take(), lab.roles};
 }
 
 }  // namespace rookery::vboot

@@ -20,7 +20,8 @@ enum class BootSource { medium, network };
 struct MachinePlan {
   std::string name;
   std::uint32_t index = 0;  // in the order of the file, from 0
-  Role role = Role::client;
+  RoleNames roles;          // at least one, in the order in which they start
+  std::uint32_t turn = 0;   // it is started when all of lower turns are ready, or have failed
   std::string backend;
   Bytes memory;
   MacBytes data_mac{};                     // 52:54:00 and the index
@@ -78,10 +79,12 @@ struct LabPlan {
   std::vector<VlanPlan> vlans;       // at least one; guest-1 has the first guest address of the first
   bool tagged = false;  // trunks and the boot server's port carry tags; otherwise there is one VLAN, without
   std::vector<MachinePlan> machines;
+  std::vector<Role> roles;             // of all machines, each once, by name
   std::optional<UplinkPlan> uplink{};  // asked for on the command line; see uplink.h
 
   const MachinePlan* find(std::string_view machine) const;  // nullptr if there is none
   const MachinePlan& boot_server() const;                   // there is one in every plan
+  const Role& role(std::string_view called) const;          // one that a machine has
 };
 
 struct PlanOptions {

@@ -122,13 +122,13 @@ void check_group(const GroupWords& said, const LabWords& words, Problems& proble
     problems.add(said.group.at,
                  fmt::format("machine group '{}' needs a switch: {}", name, fmt::join(switches, ", ")));
   }
-  if (said.role == Role::boot_server) {
+  if (serves_boot(said)) {
     if (said.vlan) {
       problems.add(said.vlan->at, "a boot server is in every VLAN, with tags; 'vlan' is for clients");
     }
   } else if (said.vlan) {
     check_mention(*said.vlan, "VLAN", "vlans", vlans, problems);
-  } else if (vlans.size() > 1 && said.role) {
+  } else if (vlans.size() > 1 && !said.roles.empty()) {
     problems.add(said.group.at,
                  fmt::format("machine group '{}' needs a vlan: {}", name, fmt::join(vlans, ", ")));
   }

@@ -81,15 +81,16 @@ Lab with_defaults(LabWords words, std::string_view filename) {
   lab.switches = switches_of(words);
   lab.vlans = vlans_of(words);
   lab.tagged = !words.vlans.empty();
+  lab.roles = std::move(words.roles);
   const std::string backend = words.backend.value_or(std::string(kDefaultBackend));
   for (GroupWords& said : words.groups) {
     MachineGroup group = std::move(said.group);
-    group.role = said.role.value_or(Role::client);
+    for (const Mention& role : said.roles) group.roles.push_back(role.name);
     group.backend = said.backend.value_or(backend);
     const bool firmware = has_firmware(group.backend);
-    group.memory = said.memory.value_or(firmware                          ? kDefaultFirmwareMemory
-                                        : group.role == Role::boot_server ? kDefaultServerMemory
-                                                                          : kDefaultClientMemory);
+    group.memory = said.memory.value_or(firmware                   ? kDefaultFirmwareMemory
+                                        : serves_boot(group.roles) ? kDefaultServerMemory
+                                                                   : kDefaultClientMemory);
     group.boot_timeout = said.boot_timeout.value_or(
         words.boot_timeout.value_or(firmware ? kDefaultFirmwareBootTimeout : kDefaultBootTimeout));
     if (said.plugged_into) group.switch_index = index_of(lab.switches, said.plugged_into->name);
@@ -102,9 +103,9 @@ Lab with_defaults(LabWords words, std::string_view filename) {
 
 void check_memory(const LabWords& words, Problems& problems) {
   for (const GroupWords& said : words.groups) {
-    if (!said.memory || !said.role) continue;
+    if (!said.memory || said.roles.empty()) continue;
     if (said.backend.value_or(words.backend.value_or(std::string(kDefaultBackend))) != "uml") continue;
-    const bool serves = said.role == Role::boot_server;
+    const bool serves = serves_boot(said);
     const Bytes least = serves ? kLeastServerMemory : kLeastClientMemory;
     if (said.memory->count >= least.count) continue;
     problems.add(said.memory_at,
@@ -121,7 +122,7 @@ void check_hardware(const LabWords& words, Problems& problems) {
           *said.hardware_at,
           fmt::format("machines of the backend {} have neither firmware nor a choice of hardware", backend));
     }
-    if (said.disk_at && said.role == Role::client)
+    if (said.disk_at && !said.roles.empty() && !serves_boot(said))
       problems.add(*said.disk_at, "a client has no disk: it boots from the network");
   }
 }
@@ -129,7 +130,7 @@ void check_hardware(const LabWords& words, Problems& problems) {
 void check_roots(const LabWords& words, Problems& problems) {
   for (const GroupWords& said : words.groups) {
     const MachineGroup& group = said.group;
-    if (said.role == Role::boot_server && (said.root_at || said.boot_at || said.changes_at)) {
+    if (serves_boot(said) && (said.root_at || said.boot_at || said.changes_at)) {
       problems.add(said.root_at   ? *said.root_at
                    : said.boot_at ? *said.boot_at
                                   : *said.changes_at,
@@ -158,7 +159,7 @@ void check_roots(const LabWords& words, Problems& problems) {
 void check_boot_servers(const LabWords& words, Place file, Problems& problems) {
   std::uint32_t servers = 0;
   for (const GroupWords& said : words.groups) {
-    if (said.role != Role::boot_server) continue;
+    if (!serves_boot(said)) continue;
     servers += said.group.count.value_or(1);
     if (servers > 1) {
       problems.add(said.group.at, fmt::format("a lab has exactly one boot server for now; with {} it has {}",
@@ -167,7 +168,7 @@ void check_boot_servers(const LabWords& words, Place file, Problems& problems) {
   }
   // Not said of a lab whose roles are misspelt: one of them may be meant.
   const bool all_roles_known = std::all_of(words.groups.begin(), words.groups.end(),
-                                           [](const GroupWords& g) { return g.role.has_value(); });
+                                           [](const GroupWords& g) { return !g.roles.empty(); });
   if (servers == 0 && all_roles_known && !words.groups.empty()) {
     problems.add(file, "a lab needs a boot server: 'server: {role: boot-server}' below 'machines:'");
   }

@@ -51,7 +51,7 @@ struct VlanWords {
 struct GroupWords {
   MachineGroup group;
   std::optional<Mention> plugged_into, vlan;
-  std::optional<Role> role;
+  std::vector<Mention> roles;
   std::optional<Bytes> memory;
   Place memory_at;
   std::optional<std::string> backend;
@@ -67,6 +67,8 @@ struct LabWords {
   std::vector<SwitchWords> switches;
   std::vector<VlanWords> vlans;
   std::optional<Place> vlans_at;
+  std::string roles_folder = "roles";  // beside the lab file
+  std::vector<Role> roles;             // of all groups, by name: find_roles() puts them here
   std::optional<std::string> name, image, domain, backend;
   std::optional<Ipv4Subnet> subnet;
   Place subnet_at;
@@ -90,6 +92,12 @@ void check_roots(const LabWords& words, Problems& problems);
 
 // Adds a problem, at the place of the group or of the file, unless there is exactly one boot server.
 void check_boot_servers(const LabWords& words, Place file, Problems& problems);
+
+// Looks up every role that is mentioned, gives each group its turn, and adds a problem for each role that is
+// not there or not possible: what it needs and nobody provides, groups that wait for each other in a circle
+// (lab_roles.cc). False if there is one that is not there.
+bool find_roles(LabWords& words, const RoleFinder& finder, Problems& problems);
+bool serves_boot(const GroupWords& said);
 
 // Adds the problems of switches and VLANs, and of machines that are to be in them: unknown names, loops,
 // numbers or networks that are given twice (lab_topology.cc).

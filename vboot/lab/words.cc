@@ -11,17 +11,6 @@ bool is_lower_or_digit(char c) {
 
 }  // namespace
 
-std::string_view to_text(Role role) {
-  return kRoleWords[static_cast<std::size_t>(role)];
-}
-
-std::optional<Role> role_of(std::string_view word) {
-  for (Role role : {Role::boot_server, Role::client}) {
-    if (to_text(role) == word) return role;
-  }
-  return std::nullopt;
-}
-
 bool is_name(std::string_view text, std::size_t longest, std::string_view also) {
   if (text.empty() || text.size() > longest || text[0] < 'a' || text[0] > 'z') return false;
   return std::all_of(text.begin(), text.end(),

@@ -3,15 +3,10 @@
 
 #include <array>
 #include <cstddef>
-#include <optional>
 #include <string_view>
 
 namespace rookery::vboot {
 
-// What a machine is for. The role's files are made by vboot/roles.
-enum class Role { boot_server, client };
-
-inline constexpr std::array<std::string_view, 2> kRoleWords{"boot-server", "client"};
 // Which of them can be used on this host, the command's main knows.
 inline constexpr std::array<std::string_view, 5> kBackendWords{"uml", "qemu", "libvirt", "xen", "fake"};
 
@@ -34,9 +29,6 @@ enum class Changes { memory, disk, disk_or_memory };
 inline constexpr std::array<std::string_view, 3> kChangesWords{"memory", "disk", "disk-or-memory"};
 // What its firmware starts: a kernel by the boot script, or the medium as a disk on the network.
 inline constexpr std::array<std::string_view, 2> kBootWords{"script", "san"};
-
-std::string_view to_text(Role role);
-std::optional<Role> role_of(std::string_view word);
 
 // A lower-case name that starts with a letter and holds letters, digits and the characters of `also`.
 bool is_name(std::string_view text, std::size_t longest, std::string_view also);

@@ -42,7 +42,7 @@ History::History(const LabPlan& plan) {
   for (const MachinePlan& machine : plan.machines) {
     MachineHistory& history = machines_.emplace_back();
     history.name = machine.name;
-    history.role = machine.role;
+    history.roles = machine.roles;
     clients_ += history.is_client() ? 1 : 0;
   }
 }

@@ -50,7 +50,7 @@ struct StageChange {
 
 struct MachineHistory {
   std::string name;
-  Role role = Role::client;
+  RoleNames roles;
   std::vector<StageChange> stages;  // before the first it was off
   std::uint32_t left_out = 0;       // changes that are not kept: the newest are
   Stage failed_in = Stage::off;     // of the last failure
@@ -59,7 +59,7 @@ struct MachineHistory {
 
   Stage stage() const { return stages.empty() ? Stage::off : stages.back().stage; }
   Duration since() const { return stages.empty() ? Duration{0} : stages.back().at; }
-  bool is_client() const { return role != Role::boot_server && !physical; }
+  bool is_client() const { return !serves_boot(roles) && !physical; }
   // From power-on to its first ready; none if it never was.
   std::optional<Duration> boot_time() const;
 };

@@ -133,7 +133,7 @@ void inside_rows(const LiveInput& input, const ViewState& view, std::size_t room
   const MachineHistory& machine = input.history.machines()[*view.chosen];
   const std::size_t end = screen.size() + room;
   screen.push_back({{fmt::format(" {}", machine.name), Paint::strong, std::nullopt, false},
-                    {fmt::format("  {}", to_text(machine.role)), Paint::soft, std::nullopt, false}});
+                    {fmt::format("  {}", roles_in_words(machine.roles)), Paint::soft, std::nullopt, false}});
   const std::size_t skip = machine.stages.size() > 8 ? machine.stages.size() - 8 : 0;
   for (std::size_t i = skip; i < machine.stages.size() && screen.size() < end; ++i) {
     const StageChange& change = machine.stages[i];

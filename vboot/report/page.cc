@@ -131,7 +131,7 @@ Json data(const PageSource& source, Duration end) {
     }
     Json entry = Json::object()
                      .set("name", machine.name)
-                     .set("role", to_text(machine.role))
+                     .set("role", roles_in_words(machine.roles))
                      .set("stages", std::move(stages));
     const std::size_t i = machines.view().size();
     entry.set("place", Json::integer(static_cast<std::int64_t>(place[i])));

@@ -23,8 +23,8 @@ inline constexpr std::string_view kComponentFolder = "/run/rookery/medium/rooker
 // Keys and certificate, once /usr/lib/rookery/secure has been run.
 inline constexpr std::string_view kSecureFolder = "/run/rookery/secure";
 inline constexpr std::string_view kBootScriptName = "boot.ipxe";
-inline constexpr unsigned kNbdPort = 10809;  // IANA: nbd
-inline constexpr std::string_view kShareExport = "root";
+inline constexpr unsigned kNbdPort = 10809;                        // IANA: nbd
+inline constexpr std::string_view kShareExport = "root.squashfs";  // a component, as layers are
 
 // A way to boot that has a script of its own, boot-<tag>.ipxe, and a DHCP tag (boot_server_san.cc).
 struct BootWay {

@@ -104,7 +104,7 @@ for vlan in{2}; do ip link set "$vlan" up || fail "cannot set $vlan up"; done
 std::string start_services(const LabPlan& plan, const MachinePlan& server) {
   return fmt::format(R"(
 nbdkit --readonly --threads=1 --ipaddr={0} --port={1} --exportname={2} --tls=off --log=null \
-  --user=nobody --group=nogroup file {3}/root.squashfs || fail "nbdkit did not start"
+  --user=nobody --group=nogroup file dir={3} || fail "nbdkit did not start"
 # lighttpd opens its log as nobody.
 umask 0
 : > /run/rookery/lighttpd.log

@@ -1,5 +1,6 @@
-// What a machine is told to be: the files that its role lays into its file system before the role's start
-// program runs. Pure: plan and image facts in, files out, golden-tested in tests/golden/roles.
+// What a machine is told to be: the layers of the image that its roles need, the files that they lay into its
+// file system, and the program that starts them. Pure: plan and image facts in, bundle out, golden-tested in
+// tests/golden/roles.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +32,22 @@ struct RoleFile {
   std::string content;
 };
 
-// A machine's role. If there is a file run/rookery/role/start, the machine runs it once, when its medium is
-// mounted and before it reports ready; its exit code other than 0 means failed, and what it printed says why.
+// The packages of a role: a squashfs over that of the image.
+struct RoleLayer {
+  std::string component;  // role-nfs-client.squashfs
+  std::string sha256;
+  std::string url;  // where the boot server has it
+};
+std::string layer_component(std::string_view role);
+
+// All that one machine's roles bring. If there is a file run/rookery/role/start, the machine runs it once,
+// when its system is mounted and before it reports ready; its exit code other than 0 means failed, and what
+// it printed says why. Who provides what a role needs stands in run/rookery/role/providers/<service>: a line
+// with address and name for each machine, in the order of the lab.
 struct RoleBundle {
-  std::string role;
-  std::vector<RoleFile> files;  // in the order of their paths
+  std::string roles;              // in words
+  std::vector<RoleLayer> layers;  // each over those before it
+  std::vector<RoleFile> files;    // in the order of their paths
 
   const RoleFile* find(std::string_view path) const;
 };

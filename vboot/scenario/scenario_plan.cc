@@ -99,9 +99,9 @@ class Planner {
   static bool belongs(const MachinePlan& machine, const Selection& who) {
     switch (who.group) {
       case Selection::Group::clients:
-        return machine.role == Role::client;
+        return !serves_boot(machine.roles);
       case Selection::Group::boot_server:
-        return machine.role == Role::boot_server;
+        return serves_boot(machine.roles);
       case Selection::Group::everything:
         return true;
       case Selection::Group::named:
@@ -172,7 +172,7 @@ Result<Lab> lab_of(const Scenario& scenario) {
   if (!text) {
     return fail(ErrorKind::usage, at_place(scenario.filename, scenario.lab_at, text.error().message));
   }
-  return parse_lab(*text, path.string());
+  return parse_lab(*text, path.string(), roles_beside(path));
 }
 
 Result<ScenarioPlan> plan_scenario(const Scenario& scenario, const Lab& lab, const ScenarioOptions& options) {

@@ -163,7 +163,7 @@ void LabNetwork::use_tree() {
 }
 
 netsim::VlanMembership LabNetwork::vlans_of(const LabPlan& plan, const MachinePlan& machine) {
-  if (machine.role != Role::boot_server)
+  if (!serves_boot(machine.roles))
     return netsim::VlanMembership::access(plan.vlans.at(machine.vlan_index).id);
   netsim::VlanMembership all = every_vlan(plan);
   if (plan.uplink && plan.uplink->proxy) all.add_tagged(*plan.uplink->vlan);

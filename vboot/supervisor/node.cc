@@ -192,7 +192,7 @@ Status Node::plug(backends::NicWire wire, netsim::Switch& to) {
   switch_ = &to;
   switch_port_ = &to.attach(plan_.name, faults_in_);
   to.set_vlans(*switch_port_, setup_.vlans);
-  to.set_trusted(*switch_port_, plan_.role == Role::boot_server);
+  to.set_trusted(*switch_port_, serves_boot(plan_.roles));
   uplink_->connect(*switch_port_);
   tap_out_.watch(*this);
   tap_in_.watch(*this);
@@ -375,14 +375,15 @@ void Node::hello(const agent::Hello& message) {
   }
   program_ = message.program;
   boot_.agent_spoke = true;
-  const bool has_role = message.source == agent::Source::medium || !setup_.role.files.empty();
-  if (has_role && message.program != agent::Program::stage1) send_role();
+  if (message.program == agent::Program::stage2) send_role(message.source);
 }
 
-void Node::send_role() {
+void Node::send_role(agent::Source source) {
   agent::Role role;
-  role.name = setup_.role.role;
-  role.hostname = plan_.name;
+  role.name = setup_.role.roles;
+  if (source == agent::Source::medium) role.hostname = plan_.name;  // others have it from the network
+  for (const RoleLayer& layer : setup_.role.layers)
+    role.layers.push_back({layer.component, layer.url, layer.sha256});
   for (const RoleFile& file : setup_.role.files) {
     const ByteView content = as_bytes(file.content);
     role.files.push_back(

@@ -139,7 +139,7 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   void agent_says(const agent::Message& message);
   void enter(Stage stage, std::string detail);
   void fail(std::string words, FailedBy by);
-  void send_role();
+  void send_role(agent::Source source);
   void end_execs(const std::string& why);
 
   EventLoop& loop_;

@@ -34,7 +34,7 @@ Json wire_machines(const RunningLab& lab, Time now) {
     const BootRecord& boot = machine->boot;
     Json one = Json::object()
                    .set("name", machine->mac.text())
-                   .set("role", to_text(Role::client))
+                   .set("role", "client")
                    .set("backend", "wire")
                    .set("state", "seen")  // whether it is on, nobody here knows
                    .set("stage", to_string(boot.stage))
@@ -82,7 +82,7 @@ Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, T
     const BootRecord& boot = node->boot();
     Json machine = Json::object()
                        .set("name", plan.name)
-                       .set("role", to_text(plan.role))
+                       .set("role", roles_in_words(plan.roles))
                        .set("backend", plan.backend)
                        .set("state", backends::to_string(node->state()))
                        .set("stage", to_string(boot.stage))

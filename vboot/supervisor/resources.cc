@@ -64,7 +64,7 @@ Result<HostResources> measure_host(const std::filesystem::path& memory_folder) {
 }
 
 Bytes predicted_memory(const MachinePlan& machine) {
-  return machine.role == Role::boot_server ? machine.memory : std::min(machine.memory, kClientMemory);
+  return serves_boot(machine.roles) ? machine.memory : std::min(machine.memory, kClientMemory);
 }
 
 PredictedUse predict_use(const LabPlan& plan) {
@@ -73,7 +73,7 @@ PredictedUse predict_use(const LabPlan& plan) {
   for (const MachinePlan& machine : plan.machines) {
     use.memory.count += predicted_memory(machine).count;
     use.descriptors += kDescriptorsPerMachine;
-    use.processes += machine.role == Role::boot_server ? kProcessesOfBootServer : kProcessesPerClient;
+    use.processes += serves_boot(machine.roles) ? kProcessesOfBootServer : kProcessesPerClient;
   }
   return use;
 }

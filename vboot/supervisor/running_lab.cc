@@ -81,13 +81,15 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(
       return tl::unexpected<Error>(std::move(made.error()).while_doing("machine '" + plan.name + "'"));
     lab->nodes_.push_back(std::move(*made));
     Node* added = lab->nodes_.back().get();
-    if (plan.role == Role::boot_server) {
+    if (serves_boot(plan.roles)) {
       lab->boot_server_ = added;
     } else {
       lab->waiting_.push_back(added);
       lab->unsettled_.insert(added);
     }
   }
+  std::stable_sort(lab->waiting_.begin(), lab->waiting_.end(),
+                   [](const Node* one, const Node* other) { return one->plan().turn < other->plan().turn; });
   std::reverse(lab->waiting_.begin(), lab->waiting_.end());
   const LabPlan& plan = lab->setup_.plan;
   if (plan.uplink) {
@@ -145,6 +147,9 @@ void RunningLab::admit() {
   if (boot_server_->boot().stage != Stage::ready || waiting_.empty()) return;
   if (booting_.size() >= setup_.booting_at_once) return;
   Node* next = waiting_.back();
+  // What a machine needs of others is there when it starts: those of lower turns are ready, or have failed.
+  const auto earlier = [next](const Node* other) { return other->plan().turn < next->plan().turn; };
+  if (next->plan().turn > 0 && std::any_of(unsettled_.begin(), unsettled_.end(), earlier)) return;
   waiting_.pop_back();
   if (setup_.hindrance) {
     if (const auto why = setup_.hindrance(next->plan())) return next->could_not_start(*why);

@@ -24,24 +24,6 @@ bool may_be_medium(const std::string& disk) {
   return false;
 }
 
-Result<std::string> loop_device(const std::string& path) {
-  const UniqueFd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
-  if (!control) return fail_errno("/dev/loop-control");
-  const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
-  if (number < 0) return fail_errno("a free loop device");
-  const std::string device = "/dev/loop" + std::to_string(number);
-  // Both read-only: a kernel without BLK_DEV_WRITE_MOUNTED mounts nothing that is open for writing.
-  const UniqueFd loop(open(device.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!loop) return fail_errno(device);
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return fail_errno(path);
-  loop_config config{};
-  config.fd = static_cast<__u32>(file.get());
-  config.info.lo_flags = LO_FLAGS_READ_ONLY;
-  if (ioctl(loop.get(), LOOP_CONFIGURE, &config) != 0) return fail_errno(device + " for " + path);
-  return device;
-}
-
 // Empty if the disk's file system is the medium that is wanted, otherwise why not.
 std::string why_not(const std::string& disk, std::string_view wanted) {
   std::string device = "/dev/" + disk;
@@ -65,6 +47,24 @@ std::string why_not(const std::string& disk, std::string_view wanted) {
 }
 
 }  // namespace
+
+Result<std::string> loop_device(const std::string& path) {
+  const UniqueFd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+  if (!control) return fail_errno("/dev/loop-control");
+  const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
+  if (number < 0) return fail_errno("a free loop device");
+  const std::string device = "/dev/loop" + std::to_string(number);
+  // Both read-only: a kernel without BLK_DEV_WRITE_MOUNTED mounts nothing that is open for writing.
+  const UniqueFd loop(open(device.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!loop) return fail_errno(device);
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return fail_errno(path);
+  loop_config config{};
+  config.fd = static_cast<__u32>(file.get());
+  config.info.lo_flags = LO_FLAGS_READ_ONLY;
+  if (ioctl(loop.get(), LOOP_CONFIGURE, &config) != 0) return fail_errno(device + " for " + path);
+  return device;
+}
 
 Result<std::string> attach_medium(Devices& devices, std::string_view wanted) {
   const Time end = now() + kPatience;

@@ -14,4 +14,7 @@ inline constexpr const char* kMediumFolder = "/run/rookery/medium";
 // `wanted` is not empty, it is the one with that digest of its manifest. Waits for disks that come late.
 Result<std::string> attach_medium(Devices& devices, std::string_view wanted);
 
+// A read-only loop device of that file.
+Result<std::string> loop_device(const std::string& path);
+
 }  // namespace rookery::guest

@@ -148,9 +148,10 @@ Result<std::string> attach_nbd(const ipxe::BootUrl& url) {
   if (!connection) return doing(connection.error());
   if (const Status given = kernel->connect(connection->fd.get(), connection->share); !given)
     return doing(given.error());
+  const std::string device = kernel->device();
   if (const Status kept = start_keeper(std::move(*kernel), url, connection->share.size); !kept)
     return doing(kept.error());
-  return NbdKernel::device();
+  return device;
 }
 
 }  // namespace rookery::guest

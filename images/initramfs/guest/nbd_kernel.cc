@@ -7,6 +7,7 @@
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -14,7 +15,6 @@
 namespace rookery::guest {
 namespace {
 
-constexpr std::uint32_t kDevice = 0;
 // A request that gets no answer for so long has lost its connection, and waits for another.
 constexpr std::uint64_t kRequestSeconds = 10;
 // So long readers wait for one: a boot server may be away, but a system without its files is better told some
@@ -30,11 +30,11 @@ struct FreeMessage {
 };
 using Message = std::unique_ptr<nl_msg, FreeMessage>;
 
-Message new_message(int family, std::uint8_t command, int socket) {
+Message new_message(int family, std::uint8_t command, std::uint32_t device, int socket) {
   Message message(nlmsg_alloc());
   nl_msg* const m = message.get();
   genlmsg_put(m, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, 0, command, NBD_GENL_VERSION);
-  nla_put_u32(m, NBD_ATTR_INDEX, kDevice);
+  nla_put_u32(m, NBD_ATTR_INDEX, device);
   nlattr* const sockets = nla_nest_start(m, NBD_ATTR_SOCKETS);
   nlattr* const item = nla_nest_start(m, NBD_SOCK_ITEM);
   nla_put_u32(m, NBD_SOCK_FD, static_cast<std::uint32_t>(socket));
@@ -56,10 +56,6 @@ void NbdKernel::Free::operator()(nl_sock* socket) const {
   nl_socket_free(socket);
 }
 
-std::string NbdKernel::device() {
-  return "/dev/nbd" + std::to_string(kDevice);
-}
-
 Result<NbdKernel> NbdKernel::open() {
   Socket orders(nl_socket_alloc()), news(nl_socket_alloc());
   for (nl_sock* socket : {orders.get(), news.get()}) {
@@ -70,11 +66,13 @@ Result<NbdKernel> NbdKernel::open() {
   const int group = genl_ctrl_resolve_grp(orders.get(), NBD_GENL_FAMILY_NAME, NBD_GENL_MCAST_GROUP_NAME);
   if (group < 0 || nl_socket_add_membership(news.get(), group) < 0)
     return fail("this kernel does not tell of dead network block devices");
-  return NbdKernel(std::move(orders), std::move(news), family);
+  std::uint32_t device = 0;  // one in use shows its owner
+  while (access(("/sys/block/nbd" + std::to_string(device) + "/pid").c_str(), F_OK) == 0) ++device;
+  return NbdKernel(std::move(orders), std::move(news), family, device);
 }
 
 Status NbdKernel::connect(int fd, const NbdExport& share) {
-  Message message = new_message(family_, NBD_CMD_CONNECT, fd);
+  Message message = new_message(family_, NBD_CMD_CONNECT, device_, fd);
   nl_msg* const m = message.get();
   nla_put_u64(m, NBD_ATTR_SIZE_BYTES, share.size);
   nla_put_u64(m, NBD_ATTR_BLOCK_SIZE_BYTES, block_size_for(share.size));
@@ -85,18 +83,22 @@ Status NbdKernel::connect(int fd, const NbdExport& share) {
 }
 
 Status NbdKernel::reconnect(int fd) {
-  return send(orders_.get(), new_message(family_, NBD_CMD_RECONFIGURE, fd));
+  return send(orders_.get(), new_message(family_, NBD_CMD_RECONFIGURE, device_, fd));
 }
 
 void NbdKernel::wait_for_death() {
-  std::uint8_t bytes[512];
+  alignas(nlattr) std::uint8_t bytes[512];
+  constexpr std::size_t kHeaders = sizeof(nlmsghdr) + sizeof(genlmsghdr);
   while (true) {
     const ssize_t count = recv(nl_socket_get_fd(news_.get()), bytes, sizeof bytes, 0);
     if (count < 0 && errno == ENOBUFS) return;  // more news than there was room for
-    if (count < static_cast<ssize_t>(sizeof(nlmsghdr) + sizeof(genlmsghdr))) continue;
+    if (count < static_cast<ssize_t>(kHeaders)) continue;
     genlmsghdr header{};
     std::memcpy(&header, bytes + sizeof(nlmsghdr), sizeof header);
-    if (header.cmd == NBD_CMD_LINK_DEAD) return;
+    const nlattr* const which =
+        nla_find(reinterpret_cast<const nlattr*>(bytes + kHeaders),
+                 static_cast<int>(static_cast<std::size_t>(count) - kHeaders), NBD_ATTR_INDEX);
+    if (header.cmd == NBD_CMD_LINK_DEAD && which != nullptr && nla_get_u32(which) == device_) return;
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "images/initramfs/guest/devices.h"
 #include "images/initramfs/guest/disk_claim.h"
+#include "images/initramfs/guest/layers.h"
 #include "images/initramfs/guest/medium.h"
 #include "images/initramfs/guest/role_files.h"
 #include "images/initramfs/guest/share.h"
@@ -19,7 +20,6 @@ namespace {
 
 using agent::BootStage;
 
-constexpr const char* kLower = "/run/rookery/lower";
 constexpr const char* kNewRoot = "/system";
 constexpr Duration kRoleTimeout = std::chrono::seconds(30);
 
@@ -44,7 +44,7 @@ Status mount_medium(Devices& devices, const std::optional<san::Target>& target,
   }
   const Result<std::string> device = attach_medium(devices, wanted);
   if (!device) return tl::unexpected(device.error());
-  const Status mounted = mount_at(device->c_str(), kLower, "squashfs", MS_RDONLY);
+  const Status mounted = mount_at(device->c_str(), kLowerFolder, "squashfs", MS_RDONLY);
   return mounted ? mounted : fail("the medium's root.squashfs: " + mounted.error().message);
 }
 
@@ -70,14 +70,17 @@ Result<std::string> disk_for_changes(Devices& devices, std::string_view command_
   return std::string();
 }
 
-Status lay_changes_over(const std::string& disk) {
+Status lay_changes_over(const std::string& disk, const std::vector<agent::RoleLayer>& layers) {
+  const Result<std::string> folders = mount_layers(layers);
+  if (!folders) return tl::unexpected<Error>(folders.error());
   ROOKERY_TRY(disk.empty() ? mount_at("tmpfs", "/run/rookery/changes", "tmpfs", 0, "mode=0755")
                            : mount_at(disk.c_str(), "/run/rookery/changes", "ext4"));
   ROOKERY_TRY(make_folders("/run/rookery/changes/upper"));
   ROOKERY_TRY(make_folders("/run/rookery/changes/work"));
   ROOKERY_TRY(mount_at("overlay", kNewRoot, "overlay", 0,
-                       "lowerdir=/run/rookery/lower,upperdir=/run/rookery/changes/upper,"
-                       "workdir=/run/rookery/changes/work"));
+                       "lowerdir=" + *folders +
+                           ",upperdir=/run/rookery/changes/upper,"
+                           "workdir=/run/rookery/changes/work"));
   if (access((std::string(kNewRoot) + "/sbin/init").c_str(), X_OK) != 0) {
     struct stat link {};  // a link is judged inside the new root only
     if (lstat((std::string(kNewRoot) + "/sbin/init").c_str(), &link) != 0)
@@ -92,7 +95,7 @@ std::string fallback_name(const std::optional<Interface>& nic) {
   return "node-" + mac.substr(9, 2) + mac.substr(12, 2) + mac.substr(15, 2);
 }
 
-// A machine that started from a medium is told by the supervisor what to be, or by its image.
+// What the supervisor tells this machine to be. It has answered by the time that the system is attached.
 agent::Role wait_for_role(Report& report) {
   Management& management = *report.management();
   const Time end = now() + kRoleTimeout;
@@ -101,16 +104,6 @@ agent::Role wait_for_role(Report& report) {
     if (std::holds_alternative<agent::PowerOff>(*message)) power_off();
   }
   report.failed(BootStage::root, "no role arrived within 30 s");
-}
-
-Status name_from_medium(const std::optional<Interface>& nic, Report& report) {
-  if (report.management() == nullptr) {
-    ROOKERY_TRY(set_hostname(fallback_name(nic), ""));
-    return apply_default_role();
-  }
-  const agent::Role role = wait_for_role(report);
-  if (role.hostname.empty()) ROOKERY_TRY(set_hostname(fallback_name(nic), ""));
-  return apply_role(role);
 }
 
 Status name_from_lease(const Lease& lease, const std::optional<Interface>& nic) {
@@ -158,16 +151,23 @@ void stage_two() {
   if (from_network) lease = lease_of(interfaces.data, report);
   report.stage(BootStage::root, !share.empty() ? share : target ? san::to_text(*target) : "the medium");
   const std::string wanted = command_line_value(command_line, "rookery.medium");
-  Status done = share.empty() ? mount_medium(devices, target, interfaces.data, wanted)
-                              : mount_share(devices, share, interfaces.data.value_or(Interface{}), kLower);
-  if (done) {
-    const auto disk = disk_for_changes(devices, command_line, interfaces.data.value_or(Interface{}),
-                                       lease ? lease->value("ip") : "", report);
-    done = disk ? lay_changes_over(*disk) : tl::unexpected(disk.error());
-  }
-  if (done) done = switch_root(kNewRoot);
+  Status done = share.empty()
+                    ? mount_medium(devices, target, interfaces.data, wanted)
+                    : mount_share(devices, share, interfaces.data.value_or(Interface{}), kLowerFolder);
   if (!done) report.failed(BootStage::root, done.error().message);
-  done = from_network ? name_from_lease(*lease, interfaces.data) : name_from_medium(interfaces.data, report);
+  std::optional<agent::Role> role;
+  if (report.management() != nullptr) role = wait_for_role(report);
+  const auto disk = disk_for_changes(devices, command_line, interfaces.data.value_or(Interface{}),
+                                     lease ? lease->value("ip") : "", report);
+  done = disk ? lay_changes_over(*disk, role ? role->layers : std::vector<agent::RoleLayer>())
+              : tl::unexpected(disk.error());
+  if (done) done = switch_root(kNewRoot);
+  if (done) {
+    done = from_network ? name_from_lease(*lease, interfaces.data)
+                        : set_hostname(fallback_name(interfaces.data), "");
+  }
+  // Without a supervisor a machine that started from a medium is what its image keeps for that.
+  if (done && (role || !from_network)) done = role ? apply_role(*role) : apply_default_role();
   if (!done) report.failed(BootStage::root, done.error().message);
   start_system(report);
 }

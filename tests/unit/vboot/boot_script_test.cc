@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(user_mode_linux_fetches_the_second_stage_and_no_kernel) {
   BOOST_TEST(machine.fetched == "http://10.77.0.1/stage2.cpio ");
   BOOST_TEST(end->boot->kernel.name == "stage2.cpio");
   BOOST_TEST(end->boot->kernel.arguments ==
-             "rookery.share=nbd://10.77.0.1:10809/root rookery.initrd.sha256=" + kStageTwo);
+             "rookery.share=nbd://10.77.0.1:10809/root.squashfs rookery.initrd.sha256=" + kStageTwo);
   BOOST_TEST(end->boot->initrds.empty());
 }
 
@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(a_machine_with_firmware_fetches_kernel_second_stage_and_mod
         platform == std::string("efi") ? "initrd=stage2.cpio initrd=modules.cpio" : "";
     BOOST_TEST(end->boot->kernel.arguments == initrds +
                                                   " console=tty0 console=ttyS0,115200 quiet panic=-1 "
-                                                  "no_timer_check rookery.share=nbd://10.77.0.1:10809/root "
+                                                  "no_timer_check rookery.share=nbd://10.77.0.1:10809/root.squashfs "
                                                   "rookery.initrd.sha256=" +
                                                   kStageTwo + "," + kModules +
                                                   " rookery.kernel.sha256=" + kKernel);

@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(fills_in_the_defaults_of_the_smallest_lab) {
   const MachineGroup& server = lab.groups[0];
   BOOST_TEST(server.name == "server");
   BOOST_TEST(!server.count);
-  BOOST_TEST((server.role == Role::boot_server));
+  BOOST_TEST((server.roles == RoleNames{"boot-server"}));
   BOOST_TEST(server.backend == "uml");
   BOOST_TEST(to_text(server.memory) == "384 MiB");
   BOOST_TEST(server.management);
@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_key_of_a_misspelt_one) {
   BOOST_TEST(problems(std::string("links: {}\n") + std::string(kSmallest)) ==
              "lab.yaml:1:1: unknown key 'links' in the lab file; did you mean 'link'?");
   BOOST_TEST(problems(with_clients("colour: 1 GiB")) ==
-             "lab.yaml:4:21: unknown key 'colour' in machine group 'n'; known keys are: role, count, memory, "
+             "lab.yaml:4:21: unknown key 'colour' in machine group 'n'; known keys are: role, roles, count, memory, "
              "backend, "
              "management, switch, vlan, link, boot_timeout, firmware, chipset, nic, disk, graphics, root, "
              "changes, boot, "
@@ -112,7 +112,8 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_role_and_backend) {
       problems(with_clients("backend: vmware")) ==
       "lab.yaml:4:30: expected a backend, found 'vmware'; backends are: uml, qemu, libvirt, xen, fake");
   BOOST_TEST(problems(with("  n: {role: [client]}")) ==
-             "lab.yaml:4:13: expected a role, found a list; roles are: boot-server, client");
+             "lab.yaml:4:13: expected a role, found a list; roles are: boot-server, client, "
+             "nfs-client, nfs-server");
 }
 
 BOOST_AUTO_TEST_CASE(reports_all_problems_of_a_file_in_its_order) {
@@ -133,7 +134,7 @@ machines:
        "did you mean '10.77.0.0/16'?\n"
        "lab.yaml:3:41: expected a domain in lower case like 'classroom.internal', found '-bad-'\n"
        "lab.yaml:5:39: expected a size with its unit, like '64 MiB', found '64' (the unit is missing)\n"
-       "lab.yaml:6:3: machine group 'n' needs a role: boot-server or client\n"
+       "lab.yaml:6:3: machine group 'n' needs a role: boot-server, client, nfs-client, nfs-server\n"
        "lab.yaml:6:14: expected a count of 1 to 4096, found '0'\n"
        "lab.yaml:6:25: expected a size with its unit, like '64 MiB', found '1 TB'; units are: B, KiB, MiB, "
        "GiB");

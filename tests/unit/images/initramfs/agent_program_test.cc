@@ -379,10 +379,10 @@ BOOST_AUTO_TEST_CASE(writes_the_files_of_a_role_and_none_outside) {
   Machine machine;
   if (!machine) return;
   machine.next();
-  machine.send(Role{"boot-server", "", {{"run/rookery/role/start", 0750, {'h', 'i'}}}});
+  machine.send(Role{"boot-server", "", {}, {{"run/rookery/role/start", 0750, {'h', 'i'}}}});
   const auto said = machine.run({"stat", "-c", "%a %s", "/run/rookery/role/start"});
   BOOST_CHECK_EQUAL(said.out, "750 2\n");
-  machine.send(Role{"bad", "", {{"run/x", 0644, {}}, {"../y", 0644, {}}}});
+  machine.send(Role{"bad", "", {}, {{"run/x", 0644, {}}, {"../y", 0644, {}}}});
   const Message message = machine.next();
   const auto* failed = std::get_if<Failed>(&message);
   BOOST_REQUIRE(failed != nullptr);

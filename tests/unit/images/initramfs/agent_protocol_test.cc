@@ -14,7 +14,10 @@ std::vector<Message> one_of_each() {
           Ready{},
           Output{3, Stream::err, {1, 0, 255}},
           Exited{3, true, 9},
-          Role{"boot-server", "server", {{"etc/dnsmasq.conf", 0640, {'a', 0, 'b'}}, {"etc/empty", 0755, {}}}},
+          Role{"boot-server",
+               "server",
+               {{"role-a.squashfs", "nbd://10.77.0.1/a", std::string(64, 'a')}},
+               {{"etc/dnsmasq.conf", 0640, {'a', 0, 'b'}}, {"etc/empty", 0755, {}}}},
           Exec{4, {"uname", "-a", ""}},
           Kill{4},
           StepClock{5, std::chrono::nanoseconds(-1'500'000'000)},
@@ -94,7 +97,7 @@ BOOST_AUTO_TEST_CASE(refuses_values_outside_their_range) {
 BOOST_AUTO_TEST_CASE(refuses_counts_beyond_their_limit_before_reading_on) {
   BOOST_CHECK_EQUAL(problem_of({65, 0, 0, 0, 1, 255, 255, 255, 255}),
                     "an agent message of type 65 has too many arguments");
-  BOOST_CHECK_EQUAL(problem_of({64, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255}),
+  BOOST_CHECK_EQUAL(problem_of({64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255}),
                     "an agent message of type 64 has too many files");
   BOOST_CHECK_EQUAL(problem_of({3, 1, 255, 255, 255, 255}), "an agent message of type 3 has too long a text");
 }

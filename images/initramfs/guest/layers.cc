@@ -1,0 +1,60 @@
+#include "images/initramfs/guest/layers.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/unique_fd.h"
+#include "images/initramfs/guest/medium.h"
+#include "images/initramfs/guest/share.h"
+#include "images/initramfs/guest/system.h"
+
+namespace rookery::guest {
+namespace {
+
+Result<std::string> device_of(const agent::RoleLayer& layer) {
+  const std::string on_medium = std::string(kMediumFolder) + "/rookery/" + layer.component;
+  if (access(on_medium.c_str(), R_OK) == 0) return loop_device(on_medium);
+  const Result<ipxe::BootUrl> url = ipxe::parse_url(layer.url);
+  if (!url) return tl::unexpected<Error>(url.error());
+  if (url->scheme != "nbd") return fail("a layer by '" + url->scheme + "' is not understood");
+  return attach_nbd(*url);
+}
+
+// The system's own busybox reads it, once, from beginning to end; what it read is not kept in memory.
+Status check_digest(const std::string& device, const std::string& sha256) {
+  constexpr const char* kList = "/run/rookery/layer.sha256";
+  ROOKERY_TRY(write_text(kList, sha256 + "  " + device + "\n"));
+  const Status checked =
+      run_program({std::string(kLowerFolder) + "/usr/bin/busybox", "sha256sum", "-s", "-c", kList},
+                  std::chrono::minutes(10));
+  unlink(kList);
+  const UniqueFd block(open(device.c_str(), O_RDONLY | O_CLOEXEC));
+  if (block) ioctl(block.get(), BLKFLSBUF);
+  if (!checked) return fail("its digest is not " + sha256);
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> mount_layers(const std::vector<agent::RoleLayer>& layers) {
+  std::string folders = kLowerFolder;
+  for (const agent::RoleLayer& layer : layers) {
+    const auto doing = [&layer](const Error& error) {
+      return tl::unexpected<Error>(Error(error).while_doing("layer " + layer.component));
+    };
+    if (const Status good = agent::check_role_layer(layer); !good) return doing(good.error());
+    const Result<std::string> device = device_of(layer);
+    if (!device) return doing(device.error());
+    if (const Status good = check_digest(*device, layer.sha256); !good) return doing(good.error());
+    const std::string folder = "/run/rookery/layers/" + layer.component;
+    if (const Status mounted = mount_at(device->c_str(), folder, "squashfs", MS_RDONLY); !mounted)
+      return doing(mounted.error());
+    folders = folder + ":" + folders;
+  }
+  return folders;
+}
+
+}  // namespace rookery::guest
