@@ -75,12 +75,12 @@ BOOST_AUTO_TEST_CASE(a_machine_with_firmware_fetches_kernel_second_stage_and_mod
     BOOST_TEST(end->boot->kernel.name == "vmlinuz");
     const std::string initrds =
         platform == std::string("efi") ? "initrd=stage2.cpio initrd=modules.cpio" : "";
-    BOOST_TEST(end->boot->kernel.arguments == initrds +
-                                                  " console=tty0 console=ttyS0,115200 quiet panic=-1 "
-                                                  "no_timer_check rookery.share=nbd://10.77.0.1:10809/root.squashfs "
-                                                  "rookery.initrd.sha256=" +
-                                                  kStageTwo + "," + kModules +
-                                                  " rookery.kernel.sha256=" + kKernel);
+    BOOST_TEST(end->boot->kernel.arguments ==
+               initrds +
+                   " console=tty0 console=ttyS0,115200 quiet panic=-1 "
+                   "no_timer_check rookery.share=nbd://10.77.0.1:10809/root.squashfs "
+                   "rookery.initrd.sha256=" +
+                   kStageTwo + "," + kModules + " rookery.kernel.sha256=" + kKernel);
     BOOST_REQUIRE(end->boot->initrds.size() == 2u);
     BOOST_TEST(end->boot->initrds[0].name == "stage2.cpio");
     BOOST_TEST(end->boot->initrds[1].name == "modules.cpio");
