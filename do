@@ -63,6 +63,7 @@ libpcap-dev           which frames a fault is about; needed by libtins
 libsodium-dev         digests
 libzstd-dev           compresses the trace of a run
 libarchive-dev        root file systems and initramfs archives
+libxen-dev            the headers of Xen's library, which is opened where there is a Xen
 libnl-genl-3-dev      attaches network block devices in guests
 libbenchmark-dev      the benchmarks
 END

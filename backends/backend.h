@@ -24,7 +24,8 @@ namespace rookery::backends {
 // What lies at the socket of a machine's NIC.
 enum class NicWire {
   vhost_user,  // the device side of virtio-net
-  stream       // a unix stream, each frame behind its length in four bytes, big-endian
+  stream,      // a unix stream, each frame behind its length in four bytes, big-endian
+  interface  // a unix stream that says the name of an interface of the host, which is there while it is open
 };
 
 // How a machine's disk is given to it.
@@ -33,6 +34,7 @@ enum class DiskWire {
   file         // a file of the host, which is only read
 };
 
+// Of machines with the same hardware.
 struct Capabilities {
   bool pause = false;
   bool snapshot = false;
@@ -152,7 +154,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
-  virtual Result<Capabilities> probe() = 0;  // measured, no side effects
+  // What such machines can do here, measured, without side effects.
+  virtual Result<Capabilities> probe(const Hardware& hardware) = 0;
   virtual Result<std::unique_ptr<Machine>> create(MachineSpec spec, MachineEvents& events) = 0;
 };
 

@@ -8,7 +8,8 @@
 
 namespace rookery::backends {
 
-enum class Chipset { pc, q35, microvm };  // microvm has no firmware that boots from a network
+// microvm (QEMU) and pv and pvh (Xen) have no firmware that boots from a network.
+enum class Chipset { pc, q35, microvm, pv, pvh };
 enum class Firmware { bios, uefi };
 enum class NicModel { virtio, e1000e, e1000, rtl8139, vmxnet3, pcnet, ne2k };
 // What a disk hangs on: scsi is virtio's host adapter, lsi and pvscsi are others. A cdrom is an ATAPI drive.

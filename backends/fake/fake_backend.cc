@@ -144,7 +144,7 @@ class FakeMachine final : public Machine, private Snapshots {
 
 }  // namespace
 
-Result<Capabilities> FakeBackend::probe() {
+Result<Capabilities> FakeBackend::probe(const Hardware&) {
   Capabilities capabilities;
   capabilities.virtual_time = true;
   capabilities.press = true;

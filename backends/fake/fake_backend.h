@@ -37,7 +37,7 @@ class FakeBackend final : public Backend {
       : loop_(loop), scripts_(std::move(scripts)) {}
 
   std::string_view name() const override { return "fake"; }
-  Result<Capabilities> probe() override;
+  Result<Capabilities> probe(const Hardware& hardware) override;
   Result<std::unique_ptr<Machine>> create(MachineSpec spec, MachineEvents& events) override;
 
  private:

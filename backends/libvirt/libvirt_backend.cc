@@ -13,7 +13,7 @@ LibvirtBackend::LibvirtBackend(EventLoop& loop, LibvirtSetup setup, std::functio
       ask_kvm_(std::move(kvm)),
       files_(std::move(files)) {}
 
-Result<Capabilities> LibvirtBackend::probe() {
+Result<Capabilities> LibvirtBackend::probe(const Hardware&) {
   const LibvirtUri& uri = host_->uri();
   if (!uri.runs_as_us() && uri.driver != LibvirtDriver::test) {
     return fail(

@@ -12,7 +12,7 @@ class LibvirtBackend final : public Backend {
   LibvirtBackend(EventLoop& loop, LibvirtSetup setup, std::function<Result<bool>()> kvm,
                  LibvirtFiles files = {});
   std::string_view name() const override { return "libvirt"; }
-  Result<Capabilities> probe() override;
+  Result<Capabilities> probe(const Hardware& hardware) override;
   Result<std::unique_ptr<Machine>> create(MachineSpec spec, MachineEvents& events) override;
 
  private:

@@ -25,6 +25,9 @@ std::string_view chipset_name(Chipset chipset) {
       return "q35";
     case Chipset::microvm:
       return "microvm";
+    case Chipset::pv:
+    case Chipset::pvh:
+      break;  // refused by qemu_arguments()
   }
   bug("no such chipset");
 }
@@ -181,6 +184,8 @@ Result<Arguments> qemu_arguments(const MachineSpec& spec, Accelerator accelerato
   const auto cannot = [&](std::string_view why) {
     return fail(ErrorKind::usage, fmt::format("machine '{}': {}", spec.name, why));
   };
+  if (hardware.chipset == Chipset::pv || hardware.chipset == Chipset::pvh)
+    return cannot("the chipsets pv and pvh are Xen's");
   if (hardware.chipset == Chipset::microvm) {
     if (spec.kernel.empty()) return cannot("a microvm has no firmware that boots from a network");
     if (hardware.firmware == Firmware::uefi) return cannot("a microvm has no UEFI");

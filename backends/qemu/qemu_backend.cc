@@ -31,7 +31,7 @@ Status QemuBackend::look() {
   return {};
 }
 
-Result<Capabilities> QemuBackend::probe() {
+Result<Capabilities> QemuBackend::probe(const Hardware&) {
   ROOKERY_TRY(look());
   Capabilities capabilities;
   capabilities.pause = true;

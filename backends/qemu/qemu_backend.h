@@ -14,7 +14,7 @@ class QemuBackend final : public Backend {
                        QemuFiles files = {})
       : loop_(loop), accelerator_(accelerator), files_(std::move(files)) {}
   std::string_view name() const override { return "qemu"; }
-  Result<Capabilities> probe() override;
+  Result<Capabilities> probe(const Hardware& hardware) override;
   Result<std::unique_ptr<Machine>> create(MachineSpec spec, MachineEvents& events) override;
 
  private:

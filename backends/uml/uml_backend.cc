@@ -278,7 +278,7 @@ std::vector<std::string> uml_arguments(const MachineSpec& spec, bool time_travel
   return arguments;
 }
 
-Result<Capabilities> UmlBackend::probe() {
+Result<Capabilities> UmlBackend::probe(const Hardware&) {
   Capabilities capabilities;
   capabilities.virtual_time = true;
   capabilities.pause = true;

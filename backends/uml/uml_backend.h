@@ -11,7 +11,7 @@ class UmlBackend final : public Backend {
  public:
   explicit UmlBackend(EventLoop& loop) : loop_(loop) {}
   std::string_view name() const override { return "uml"; }
-  Result<Capabilities> probe() override;
+  Result<Capabilities> probe(const Hardware& hardware) override;
   Result<std::unique_ptr<Machine>> create(MachineSpec spec, MachineEvents& events) override;
 
  private:

@@ -26,7 +26,9 @@ class Subject {
   // Why this backend cannot be tried here, in words that a user can act on; nothing if it can.
   virtual std::optional<std::string> unavailable() = 0;
   virtual EventLoop& loop() = 0;
+  virtual Duration limit() const { return std::chrono::seconds(60); }  // for whatever is waited for
   virtual backends::Backend& backend() = 0;
+  virtual backends::Hardware hardware() const { return {}; }  // of its machines
   virtual backends::MachineSpec spec(const std::string& machine, Guest guest) = 0;
   // What of a machine is still there on the host after its end: processes, files. Empty is good.
   virtual std::string remains() = 0;
@@ -36,6 +38,7 @@ std::unique_ptr<Subject> make_fake_subject();
 std::unique_ptr<Subject> make_uml_subject();
 std::unique_ptr<Subject> make_qemu_subject(bool kvm);
 std::unique_ptr<Subject> make_libvirt_subject();
+std::unique_ptr<Subject> make_xen_subject(backends::Chipset chipset);
 bool host_has_kvm();  // or nobody asks for KVM here
 
 }  // namespace rookery::contract

@@ -26,7 +26,7 @@ class LibvirtSubject final : public Subject {
  public:
   std::string name() const override { return "libvirt"; }
   std::optional<std::string> unavailable() override {
-    if (const auto able = backend_.probe(); !able) return able.error().message;
+    if (const auto able = backend_.probe({}); !able) return able.error().message;
     return firmware_unavailable();
   }
   EventLoop& loop() override { return loop_; }

@@ -19,7 +19,7 @@ class QemuSubject final : public Subject {
   }
 
   std::optional<std::string> unavailable() override {
-    if (const auto able = backend_.probe(); !able) return able.error().message;
+    if (const auto able = backend_.probe({}); !able) return able.error().message;
     return firmware_unavailable();
   }
   EventLoop& loop() override { return loop_; }

@@ -11,6 +11,7 @@
 #include "backends/qemu/accelerator.h"
 #include "backends/qemu/qemu_backend.h"
 #include "backends/uml/uml_backend.h"
+#include "backends/xen/xen_backend.h"
 #include "vboot/cli/command_words.h"
 #include "vboot/cli/commands.h"
 
@@ -22,6 +23,7 @@ using namespace rookery::vboot;
 std::unique_ptr<backends::Backend> make_backend(std::string_view name, EventLoop& loop) {
   if (name == "uml") return std::make_unique<backends::UmlBackend>(loop);
   if (name == "qemu") return std::make_unique<backends::QemuBackend>(loop);
+  if (name == "xen") return std::make_unique<backends::XenBackend>(loop);
   return nullptr;
 }
 

@@ -11,7 +11,7 @@ namespace rookery::vboot {
 inline constexpr std::array<std::string_view, 5> kBackendWords{"uml", "qemu", "libvirt", "xen", "fake"};
 
 // Of machines with firmware, in the order of backends::Chipset, Firmware, NicModel, DiskModel and Graphics.
-inline constexpr std::array<std::string_view, 3> kChipsetWords{"pc", "q35", "microvm"};
+inline constexpr std::array<std::string_view, 5> kChipsetWords{"pc", "q35", "microvm", "pv", "pvh"};
 inline constexpr std::array<std::string_view, 2> kFirmwareWords{"bios", "uefi"};
 inline constexpr std::array<std::string_view, 7> kNicWords{"virtio",  "e1000e", "e1000", "rtl8139",
                                                            "vmxnet3", "pcnet",  "ne2k"};

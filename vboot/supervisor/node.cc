@@ -38,6 +38,7 @@ Result<std::unique_ptr<netsim::WrappingPort>> listen_for_nic(EventLoop& loop, ba
                                                              const std::filesystem::path& socket,
                                                              const MacBytes& mac,
                                                              const netsim::VhostNetRules& rules, Lane* lane) {
+  if (wire == backends::NicWire::interface) return fail("the switch has no port for host interfaces yet");
   if (wire == backends::NicWire::stream) return netsim::StreamPort::listen(loop, socket);
   return netsim::VhostNetPort::listen(loop, socket, *netsim::MacAddress::from_bytes(mac), rules, lane);
 }
@@ -79,7 +80,7 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   std::error_code error;
   std::filesystem::create_directories(given.folder, error);
   if (error) return fail_errno("cannot make " + given.folder.string(), error.value());
-  const auto able = backend.probe();
+  const auto able = backend.probe(plan.hardware);
   if (!able) return tl::unexpected<Error>(able.error());
   node->has_firmware_ = able->firmware;
   node->slowness_ = able->slowness;

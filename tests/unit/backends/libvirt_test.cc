@@ -267,7 +267,7 @@ BOOST_AUTO_TEST_CASE(what_a_killed_run_left_is_destroyed_and_nothing_else) {
   // The other lab's start does the same for it.
   const DomainOwner other{"lab2", kOwner.place};
   LibvirtBackend backend(mock.loop, {uri, other, {}}, [] { return false; });
-  BOOST_REQUIRE(backend.probe().has_value());
+  BOOST_REQUIRE(backend.probe({}).has_value());
   BOOST_TEST(mock.find("rookery-lab2-n1").get() == nullptr);
 }
 
@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_is_not_there_and_a_place_that_cannot_be_reach
   EventLoop loop(std::make_unique<WallPacer>());
   const auto why = [&](const char* uri) {
     LibvirtBackend backend(loop, {*parse_libvirt_uri(uri), kOwner, {}}, [] { return false; });
-    const auto able = backend.probe();
+    const auto able = backend.probe({});
     BOOST_REQUIRE(!able.has_value());
     return able.error().message;
   };

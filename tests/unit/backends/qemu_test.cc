@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(a_qemu_that_is_missing_or_too_old_or_none_says_so) {
   EventLoop loop(std::make_unique<VirtualPacer>());
   QemuFiles files;
   files.program = program;
-  const auto why = [&] { return QemuBackend(loop, Accelerator::tcg, files).probe().error().message; };
+  const auto why = [&] { return QemuBackend(loop, Accelerator::tcg, files).probe({}).error().message; };
   BOOST_TEST(why() == "there is no " + program.string() + "; install: qemu-system-x86");
   const auto says = [&](const std::string& words) {
     BOOST_REQUIRE(write_file(program, "#!/bin/sh\necho '" + words + "'\n", 0755).has_value());
@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(a_qemu_that_is_missing_or_too_old_or_none_says_so) {
   says("Bochs");
   BOOST_TEST(why() == "this is no QEMU: it calls itself 'Bochs'");
   says("QEMU emulator version 8.0.0");
-  const auto able = QemuBackend(loop, Accelerator::tcg, files).probe();
+  const auto able = QemuBackend(loop, Accelerator::tcg, files).probe({});
   BOOST_REQUIRE(able.has_value());
   BOOST_TEST((able->wire == NicWire::stream));
 }

@@ -1,0 +1,51 @@
+#include "backends/xen/xen_backend.h"
+
+#include <unistd.h>
+
+#include "backends/xen/xen_config.h"
+#include "backends/xen/xen_domain.h"
+#include "backends/xen/xen_machine.h"
+#include "base/file.h"
+
+namespace rookery::backends {
+
+Status look_for_xen() {
+  // Xen's documentation, docs/misc: what a domain may do; "control_d" is the one that makes others.
+  const auto able = read_file("/proc/xen/capabilities");
+  if (!able || able->find("control_d") == std::string::npos) {
+    return fail(
+        "this is no Xen host (no control_d in /proc/xen/capabilities); on Debian: apt-get install "
+        "xen-system-amd64, restart with Xen, and run this program there as root");
+  }
+  if (::access("/dev/xen/privcmd", R_OK | W_OK) != 0)
+    return fail_errno("this is a Xen host, but making domains takes root: /dev/xen/privcmd");
+  const auto libxl = Libxl::load();
+  if (!libxl) return tl::unexpected<Error>(libxl.error());
+  return {};
+}
+
+Result<Capabilities> XenBackend::probe(const Hardware& hardware) {
+  ROOKERY_TRY(look_for_xen());
+  Capabilities capabilities;
+  capabilities.pause = true;
+  capabilities.press = true;
+  capabilities.nics_max = 8;
+  capabilities.firmware = !is_paravirtual(hardware);
+  capabilities.wire = is_paravirtual(hardware) ? NicWire::interface : NicWire::stream;
+  return capabilities;
+}
+
+Result<std::unique_ptr<Machine>> XenBackend::create(MachineSpec spec, MachineEvents& events) {
+  ROOKERY_TRY(look_for_xen());
+  if (spec.lane != nullptr)
+    return fail(ErrorKind::usage, "machine '" + spec.name + "': Xen machines have no virtual time");
+  if (!thread_) {
+    thread_ = std::make_shared<XenThread>(loop_, **Libxl::load());
+    thread_->run([](XenContext* context, const std::string&) {
+      if (context != nullptr) (void)destroy_orphans(*context);
+    });
+  }
+  return make_xen_machine(loop_, std::move(spec), events, thread_, patience_);
+}
+
+}  // namespace rookery::backends

@@ -1,0 +1,61 @@
+// One domain of ours, from its making to its end; lives in the thread of libxl and is called nowhere else.
+// Held by those who have something to tell it, and by what it has begun.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "backends/xen/xen_thread.h"
+#include "base/unique_fd.h"
+
+namespace rookery::backends {
+
+struct XenDomainPlan {
+  std::string name;    // of the domain
+  std::string config;  // xen_domain_config()
+  std::string owner;   // what the mark of ours says
+};
+
+// A domain that was made, and does not run yet.
+struct XenDomainUp {
+  std::uint32_t id = 0;
+  std::shared_ptr<UniqueFd> console;
+};
+
+class XenDomain : public std::enable_shared_from_this<XenDomain> {
+ public:
+  using Made = std::function<void(Result<XenDomainUp>)>;
+  using Done = std::function<void(Status)>;
+
+  explicit XenDomain(XenDomainPlan plan) : plan_(std::move(plan)) {}
+
+  // A domain of the same name that a killed run of ours left is destroyed first; that of anybody else is not
+  // touched, and the making fails.
+  void make(XenContext& context, Made made, XenContext::Ended ended);
+  void let_run(XenContext& context, Done done);
+  void stop(XenContext& context, bool stopped, Done done);  // pauses it, or lets it go on
+  void press(XenContext& context, Done done);
+  // Also of one whose making has not come to its end. Nothing of it is left when `done` is called.
+  void destroy(XenContext& context, Done done);
+
+ private:
+  void make_now(XenContext& context);
+  void was_made(XenContext& context, int code);
+  void clear(XenContext& context);
+  Error error(XenContext& context, std::string_view doing, int code);
+
+  XenDomainPlan plan_;
+  libxl_domain_config config_{};
+  std::uint32_t id_ = 0;
+  bool configured_ = false, making_ = false, there_ = false, stopped_ = false, runs_ = false;
+  Made made_;
+  XenContext::Ended ended_;
+  Done destroyed_;  // to be done when it was made
+  libxl_evgen_domain_death* death_ = nullptr;
+};
+
+// Ends the domains of ours whose machine's folder is gone: what killed runs left. Says which.
+std::vector<std::string> destroy_orphans(XenContext& context);
+
+}  // namespace rookery::backends

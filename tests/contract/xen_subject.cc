@@ -1,0 +1,109 @@
+// Xen, where this test runs in dom0 (tests/nested): the kernel that ROOKERY_XEN_KERNEL names and an initramfs
+// of the contract's own, busybox and a few lines.
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "backends/xen/xen_backend.h"
+#include "base/command.h"
+#include "base/file.h"
+#include "tests/contract/backend_contract.h"
+
+namespace rookery::contract {
+namespace {
+
+namespace fs = std::filesystem;
+
+const char* script_of(Guest guest) {
+  switch (guest) {
+    case Guest::prints_and_powers_off:
+      return "echo hello from the guest; /bin/busybox poweroff -f";
+    case Guest::crashes:
+      return "echo about to crash; echo c >/proc/sysrq-trigger";
+    case Guest::echoes:
+      return "echo listening; exec /bin/busybox cat";
+  }
+  return "";
+}
+
+class XenSubject final : public Subject {
+ public:
+  explicit XenSubject(backends::Chipset chipset) : chipset_(chipset) {}
+  std::string name() const override { return chipset_ == backends::Chipset::pv ? "xen-pv" : "xen-pvh"; }
+
+  std::optional<std::string> unavailable() override {
+    if (const auto able = backend_.probe(hardware()); !able) return able.error().message;
+    const char* kernel = std::getenv("ROOKERY_XEN_KERNEL");
+    if (kernel == nullptr) return "ROOKERY_XEN_KERNEL is to name a Linux kernel for Xen guests";
+    kernel_ = kernel;
+    for (const char* tool : {"busybox", "cpio", "xl"}) {
+      if (const auto found = find_program(tool, tool); !found) return found.error().message;
+    }
+    busybox_ = *find_program("busybox", "busybox-static");
+    return std::nullopt;
+  }
+  EventLoop& loop() override { return loop_; }
+  Duration limit() const override { return std::chrono::minutes(4); }  // all of it may be emulated
+  backends::Backend& backend() override { return backend_; }
+  backends::Hardware hardware() const override {
+    backends::Hardware hardware;
+    hardware.chipset = chipset_;
+    return hardware;
+  }
+
+  backends::MachineSpec spec(const std::string& machine, Guest guest) override {
+    backends::MachineSpec spec;
+    spec.name = machine;
+    spec.memory = mebibytes(96);
+    spec.folder = folder_.path() / machine;
+    fs::create_directories(spec.folder);
+    spec.kernel = kernel_;
+    spec.initramfs = initramfs(machine, guest);
+    spec.command_line = "quiet panic=-1";
+    spec.hardware = hardware();
+    return spec;
+  }
+
+  // What xl, which knows nothing of us, still sees: the list of domains has dom0 and a line above it.
+  std::string remains() override {
+    const auto list = run_checked({{"xl", "list"}, {}});
+    if (!list) return list.error().message;
+    return list->output.find("rookery-") == std::string::npos ? "" : list->output;
+  }
+
+ private:
+  fs::path initramfs(const std::string& machine, Guest guest) {
+    const fs::path tree = folder_.path() / (machine + ".tree");
+    for (const char* folder : {"bin", "dev", "proc"}) fs::create_directories(tree / folder);
+    fs::copy_file(busybox_, tree / "bin/busybox", fs::copy_options::overwrite_existing);
+    (void)write_file(tree / "init",
+                     std::string("#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\n"
+                                 "/bin/busybox mount -t proc proc /proc\n"
+                                 "exec </dev/console >/dev/console 2>&1\n") +
+                         script_of(guest) + "\n",
+                     0755);
+    // The kernel has it run when dom0 asks the guest to go down.
+    fs::create_directories(tree / "sbin");
+    (void)write_file(tree / "sbin/poweroff", "#!/bin/busybox sh\nexec /bin/busybox poweroff -f\n", 0755);
+    const fs::path archive = folder_.path() / (machine + ".cpio");
+    Command pack;
+    pack.argv = {"sh", "-c", "find . | cpio -o -H newc > ../" + archive.filename().string()};
+    pack.folder = tree;
+    (void)run_checked(pack);
+    return archive;
+  }
+
+  TemporaryFolder folder_ = TemporaryFolder::make(fs::temp_directory_path(), "rookery-contract-").value();
+  EventLoop loop_{std::make_unique<WallPacer>()};
+  backends::XenBackend backend_{loop_};
+  backends::Chipset chipset_;
+  fs::path kernel_, busybox_;
+};
+
+}  // namespace
+
+std::unique_ptr<Subject> make_xen_subject(backends::Chipset chipset) {
+  return std::make_unique<XenSubject>(chipset);
+}
+
+}  // namespace rookery::contract

@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""The contract suite of backends, the same program as on this host, over Xen's domains in a nested Xen host.
+
+    contract_test.py SUBJECT    xen-pv or xen-pvh
+"""
+import os
+import sys
+
+import xen_lab
+
+SCRIPT = """
+cd /tmp
+export ROOKERY_XEN_KERNEL=/payload/vmlinux ROOKERY_CONTRACT={subject}
+test_contract --catch_system_errors=no --color_output=no --log_level=unit_scope
+"""
+
+
+def main():
+    subject = sys.argv[1]
+    try:
+        host = xen_lab.build()
+        outcome = xen_lab.run(SCRIPT.format(subject=subject), programs=[os.environ["TEST_CONTRACT"]],
+                              files=[("payload/vmlinux", host / "vmlinux")], memory=1024, timeout=1700)
+    except xen_lab.Missing as missing:
+        print(f"skipped: {missing}")
+        return 77
+    print(outcome.output)
+    if outcome.code is None:
+        print(f"it did not come to its end; what Xen and dom0 said:\n{outcome.console[-4000:]}")
+    # All of it ran, and ran over what it was to.
+    tried = outcome.code == 0 and "skipped" not in outcome.output and "No errors detected" in outcome.output
+    return 0 if tried else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

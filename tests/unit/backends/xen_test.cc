@@ -1,0 +1,102 @@
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
+
+#include "backends/xen/xen_backend.h"
+#include "backends/xen/xen_config.h"
+#include "base/file.h"
+
+namespace rookery::backends {
+namespace {
+
+struct Example {
+  const char* name;  // of its golden file
+  Hardware hardware;
+};
+std::ostream& operator<<(std::ostream& out, const Example& example) {
+  return out << example.name;
+}
+
+const std::vector<Example> kExamples{
+    {"pv", {Chipset::pv, Firmware::bios, NicModel::virtio, {}}},
+    {"pvh", {Chipset::pvh, Firmware::bios, NicModel::virtio, {}}},
+    {"hvm", {}},
+    {"hvm-e1000-more", {Chipset::pc, Firmware::bios, NicModel::e1000, {"-device", "virtio-rng-pci"}}},
+};
+
+MachineSpec spec_of(const Hardware& hardware) {
+  MachineSpec spec;
+  spec.name = "n1";
+  spec.memory = mebibytes(256);
+  spec.folder = "/run/rookery/lab/m/n1";
+  spec.hardware = hardware;
+  spec.nics = {{{0x52, 0x54, 0, 0, 0, 1}, "net0", nullptr, false},
+               {{0x0a, 0x52, 0x4b, 0, 0, 1}, "net1", nullptr, true}};
+  if (!is_paravirtual(hardware)) return spec;
+  spec.kernel = "/store/vmlinuz";
+  spec.initramfs = "/store/stage1.cpio";
+  spec.command_line = "quiet panic=-1";
+  return spec;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(xen)
+
+// GOLDEN=update writes them anew.
+BOOST_DATA_TEST_CASE(a_domain_is_what_its_golden_file_says, boost::unit_test::data::make(kExamples),
+                     example) {
+  const auto config = xen_domain_config(spec_of(example.hardware));
+  BOOST_REQUIRE(config.has_value());
+  const std::filesystem::path golden = std::string("tests/golden/xen/") + example.name + ".json";
+  if (const char* mode = std::getenv("GOLDEN"); mode != nullptr && std::string_view(mode) == "update")
+    BOOST_REQUIRE(write_file(golden, *config).has_value());
+  const auto expected = read_file(golden);
+  BOOST_REQUIRE(expected.has_value());
+  BOOST_TEST(*config == *expected);
+}
+
+BOOST_AUTO_TEST_CASE(a_machine_that_cannot_be_is_refused_with_the_reason) {
+  const auto refusal = [](const MachineSpec& spec) {
+    const auto made = xen_domain_config(spec);
+    BOOST_REQUIRE(!made.has_value());
+    BOOST_TEST((made.error().kind == ErrorKind::usage));
+    return made.error().message;
+  };
+  MachineSpec spec = spec_of(kExamples[0].hardware);
+  spec.kernel.clear();
+  BOOST_TEST(refusal(spec) == "machine 'n1': a paravirtual machine has no firmware of its own");
+  BOOST_TEST(refusal(spec_of({Chipset::pvh, Firmware::bios, NicModel::virtio, {"-s"}})) ==
+             "machine 'n1': a paravirtual machine has no QEMU for arguments");
+  BOOST_TEST(refusal(spec_of({Chipset::q35, Firmware::bios, NicModel::virtio, {}})) ==
+             "machine 'n1': Xen's fully virtual machines are of chipset 'pc'");
+  BOOST_TEST(refusal(spec_of({Chipset::pc, Firmware::uefi, NicModel::virtio, {}})) ==
+             "machine 'n1': only 'firmware: bios' under Xen yet");
+  spec = spec_of({});
+  spec.folder = "/" + std::string(120, 'f');
+  BOOST_TEST(refusal(spec).find("too long for sockets") != std::string::npos);
+  spec = spec_of(kExamples[1].hardware);
+  spec.disks = {{"disk0"}};
+  BOOST_TEST(refusal(spec) == "machine 'n1': Xen machines have no disks of ours yet");
+}
+
+BOOST_AUTO_TEST_CASE(machines_of_one_name_in_two_labs_are_two_domains) {
+  MachineSpec one = spec_of({}), other = spec_of({});
+  other.folder = "/run/rookery/other/m/n1";
+  BOOST_TEST(xen_domain_name(one) != xen_domain_name(other));
+  BOOST_TEST(xen_domain_name(one).starts_with("rookery-"));
+  BOOST_TEST(xen_domain_name(one).ends_with("-n1"));
+}
+
+BOOST_AUTO_TEST_CASE(where_there_is_no_xen_it_says_how_one_is_had) {
+  if (std::filesystem::exists("/proc/xen/capabilities")) return;
+  EventLoop loop(std::make_unique<VirtualPacer>());
+  const auto able = XenBackend(loop).probe({});
+  BOOST_REQUIRE(!able.has_value());
+  BOOST_TEST(able.error().message.find("xen-system-amd64") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace rookery::backends
