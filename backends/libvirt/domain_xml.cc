@@ -271,8 +271,8 @@ Result<std::string> domain_xml(const LibvirtUri& uri, const DomainOwner& owner, 
   const auto cannot = [&](std::string_view why) {
     return fail(ErrorKind::usage, fmt::format("machine '{}': {}", spec.name, why));
   };
-  if (spec.hardware.chipset == Chipset::microvm)
-    return cannot("libvirt makes no microvm; there are pc and q35");
+  if (spec.hardware.chipset != Chipset::pc && spec.hardware.chipset != Chipset::q35)
+    return cannot("libvirt makes machines of the chipsets pc and q35 only");
   if (!spec.disks.empty()) return cannot("libvirt's machines have no disks of ours yet");
   if (uri.driver == LibvirtDriver::qemu) {
     for (const NicPlug& nic : spec.nics) {

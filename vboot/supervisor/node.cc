@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "netsim/ports/announced.h"
 #include "netsim/ports/stream.h"
 #include "netsim/ports/vhost_net.h"
 #include "vboot/supervisor/lab_network.h"
@@ -38,7 +39,7 @@ Result<std::unique_ptr<netsim::WrappingPort>> listen_for_nic(EventLoop& loop, ba
                                                              const std::filesystem::path& socket,
                                                              const MacBytes& mac,
                                                              const netsim::VhostNetRules& rules, Lane* lane) {
-  if (wire == backends::NicWire::interface) return fail("the switch has no port for host interfaces yet");
+  if (wire == backends::NicWire::interface) return netsim::AnnouncedPort::listen(loop, socket);
   if (wire == backends::NicWire::stream) return netsim::StreamPort::listen(loop, socket);
   return netsim::VhostNetPort::listen(loop, socket, *netsim::MacAddress::from_bytes(mac), rules, lane);
 }
