@@ -34,7 +34,7 @@ PROGRAMS = [f"{XEN_TOOLS}/{name}" for name in ("xenstored", "xenconsoled", "xenc
 PROGRAMS += ["usr/bin/xenstore-write", "usr/bin/xenstore-read", "usr/bin/xenstore-ls", "usr/bin/xenstore-rm",
              "usr/libexec/xen-qemu-system-i386"]
 FILES = ["usr/lib/xen-4.17/boot/hvmloader", "bin/busybox"]
-HOST_FILES = ["/usr/share/seabios/bios-256k.bin", "/usr/lib/ipxe/qemu/efi-e1000.rom",
+HOST_FILES = ["/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/keymaps/en-us", "/usr/lib/ipxe/qemu/efi-e1000.rom",
               "/usr/lib/ipxe/qemu/efi-virtio.rom", "/usr/lib/ipxe/qemu/efi-rtl8139.rom"]
 MODULES = ["xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-netback", "tun"]
 
@@ -199,7 +199,7 @@ def pack(tree, out):
         archive.file(("usr/" if name.startswith("bin/") else "") + name, tree / name)
     for path in HOST_FILES:
         if not os.path.exists(path):
-            raise Missing(f"there is no {path}; install: seabios ipxe-qemu")
+            raise Missing(f"there is no {path}; install: seabios ipxe-qemu qemu-system-data")
         archive.file(path, path)
     add_modules(archive, tree)
     archive.add("init", INIT.encode())

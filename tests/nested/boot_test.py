@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""A network boot of Xen's domains in a nested Xen host: our own program in dom0, a boot server in User-Mode Linux
+beside it, two paravirtual clients and one of PVH, and the same files in all of them to the byte."""
+import json
+import os
+import sys
+
+import xen_lab
+
+LAB = """
+lab: nested
+machines:
+  server: {role: boot-server}
+  pv: {role: client, backend: xen, chipset: pv, count: 2, memory: 256 MiB, boot_timeout: 10 min}
+  pvh: {role: client, backend: xen, chipset: pvh, memory: 256 MiB, boot_timeout: 10 min}
+"""
+FILES = "/usr/bin/bash /var/lib/dpkg/status"
+SCRIPT = f"""
+export XDG_CACHE_HOME=/cache XDG_RUNTIME_DIR=/run
+cd /tmp
+cat >lab.yaml <<'END'
+{LAB}
+END
+say() {{ echo "@@ $1"; }}
+say up; rookery up lab.yaml --until ready --plain -v 2>&1 || exit 1
+say sums; rookery exec --all -- sha256sum {FILES} || exit 1
+say kernels; rookery exec --all -- uname -v || exit 1
+say domains; xl list
+say down; rookery down || exit 1
+say left; xl list; ls /proc/sys/net/ipv4/conf | grep vif
+exit 0
+"""
+
+
+def image_files():
+    """The image debian-12 as this user has it: its name, its manifest, its medium."""
+    store = xen_lab.cache().parent / "store"
+    name = store / "images" / "debian-12"
+    if not name.is_file():
+        raise xen_lab.Missing('there is no image debian-12; run: rookery image build')
+    stored = json.loads(name.read_text())
+    objects = [store / "objects" / stored[part] for part in ("manifest", "medium")]
+    return [("cache/rookery/store/images/debian-12", name)] + \
+        [(f"cache/rookery/store/objects/{path.name}", path) for path in objects]
+
+
+def parts(output):
+    found, name = {}, None
+    for line in output.splitlines():
+        if line.startswith("@@ "):
+            name = line[3:]
+            found[name] = []
+        elif name:
+            found[name].append(line)
+    return found
+
+
+def main():
+    try:
+        outcome = xen_lab.run(SCRIPT, programs=[os.environ["ROOKERY"]], files=image_files(), memory=3000, timeout=1100)
+    except xen_lab.Missing as missing:
+        print(f"skipped: {missing}")
+        return 77
+    print(outcome.output)
+    said = parts(outcome.output)
+    wrong = []
+    if outcome.code != 0:
+        wrong.append(f"it ended with {outcome.code}; what Xen and dom0 said:\n{outcome.console[-3000:]}")
+    machines = ("server", "pv1", "pv2", "pvh")
+    sums = {name: [line.split()[1:] for line in said.get("sums", []) if line.startswith(name + ":")]
+            for name in machines}
+    if not all(len(one) == len(FILES.split()) and one == sums["server"] for one in sums.values()):
+        wrong.append(f"not every machine has the same files: {sums}")
+    if len([line for line in said.get("domains", []) if line.startswith("rookery-")]) != 3:
+        wrong.append("xl does not see three domains of ours")
+    if len([line for line in said.get("kernels", []) if "Debian" in line]) != 3:
+        wrong.append("not all three clients run the image's own kernel")
+    if any("rookery-" in line or "vif" in line for line in said.get("left", ["rookery-"])):
+        wrong.append("something is left after 'down'")
+    for one in wrong:
+        print(f"FAILED: {one}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
