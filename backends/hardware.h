@@ -16,6 +16,11 @@ enum class NicModel { virtio, e1000e, e1000, rtl8139, vmxnet3, pcnet, ne2k };
 enum class DiskModel { virtio, sata, ide, nvme, scsi, lsi, pvscsi, usb, cdrom };
 enum class Graphics { none, standard, virtio, qxl, cirrus, vmware };
 
+// Machines that are given the distribution's kernel and the virtual boot ROM.
+constexpr bool is_given_a_kernel(Chipset chipset) {
+  return chipset == Chipset::microvm || chipset == Chipset::pv || chipset == Chipset::pvh;
+}
+
 struct Hardware {
   Chipset chipset = Chipset::pc;
   Firmware firmware = Firmware::bios;

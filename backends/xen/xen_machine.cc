@@ -262,6 +262,14 @@ void XenMachine::tell(bool stop, Action done) {
 
 Result<std::unique_ptr<Machine>> make_xen_machine(EventLoop& loop, MachineSpec spec, MachineEvents& events,
                                                   std::shared_ptr<XenThread> thread, Duration patience) {
+  if (!spec.modules.empty()) {  // libxl gives a domain one archive; the kernel takes two in a row for one
+    auto joined = read_file(spec.initramfs);
+    if (!joined) return tl::unexpected<Error>(joined.error());
+    const auto modules = read_file(spec.modules);
+    if (!modules) return tl::unexpected<Error>(modules.error());
+    spec.initramfs = spec.folder / "ramdisk";
+    ROOKERY_TRY(write_file(spec.initramfs, *joined + *modules));
+  }
   auto config = xen_domain_config(spec);
   if (!config) return tl::unexpected<Error>(config.error());
   ROOKERY_TRY(write_file(spec.folder / kVifScriptName, kVifScript, 0700));

@@ -92,9 +92,9 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   spec.name = plan.name;
   spec.memory = plan.memory;
   spec.folder = given.folder;
-  const bool is_microvm = plan.hardware.chipset == backends::Chipset::microvm;
-  if (!able->firmware || is_microvm) {                              // otherwise its own finds what to boot
-    const bool wants_storage = plan.storage_kernel && !is_microvm;  // whose kernel has all as modules
+  const bool has_modules = backends::is_given_a_kernel(plan.hardware.chipset);
+  if (!able->firmware || has_modules) {                              // otherwise its own finds what to boot
+    const bool wants_storage = plan.storage_kernel && !has_modules;  // whose kernel has all as modules
     spec.kernel = wants_storage ? given.boot.storage_kernel : given.boot.kernel;
     if (wants_storage && spec.kernel.empty())
       return rookery::fail("the image has no kernel with iSCSI and NFS; make it anew: rookery image build");

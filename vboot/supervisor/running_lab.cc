@@ -61,12 +61,12 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(
     NodeSetup node;
     node.folder = lab->setup_.folder / "m" / plan.name;
     node.memory_folder = lab->setup_.memory_folder;
-    node.boot = from_medium                                           ? lab->setup_.boot_server
-                : plan.hardware.chipset == backends::Chipset::microvm ? lab->setup_.microvm
-                                                                      : lab->setup_.client;
+    node.boot = from_medium                                          ? lab->setup_.boot_server
+                : backends::is_given_a_kernel(plan.hardware.chipset) ? lab->setup_.microvm
+                                                                     : lab->setup_.client;
     if (node.boot.kernel.empty())
-      return rookery::fail(ErrorKind::usage,
-                           "machine '" + plan.name + "': the image has no kernel for a microvm");
+      return rookery::fail(ErrorKind::usage, "machine '" + plan.name +
+                                                 "': the image has no kernel for machines without firmware");
     node.medium = from_medium ? lab->medium_.get() : nullptr;
     node.medium_file = lab->setup_.medium;
     node.command_line = kCommandLine;
