@@ -39,14 +39,8 @@ struct Capabilities {
   bool pause = false;
   bool snapshot = false;
   bool virtual_time = false;
-<<<<<<< HEAD
   bool firmware = false;  // boots from its NIC by itself; otherwise it is given the virtual boot ROM
   bool press = false;     // has a power button that the guest's system sees
-=======
-  bool firmware = false;   // boots from its NIC by itself; otherwise it is given the virtual boot ROM
-  bool user_mode = false;  // what it is given to run is User-Mode Linux
-  bool press = false;      // has a power button that the guest's system sees
->>>>>>> deba8f4 (Format)
   unsigned nics_max = 0;
   NicWire wire = NicWire::vhost_user;
   DiskWire disk_wire = DiskWire::vhost_user;
