@@ -1,43 +1,14 @@
 #!/usr/bin/env python3
 """The boot server starts from its medium and nothing else: damage on it is named before any machine starts."""
-import json
-import os
 import pathlib
-import shutil
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-import iso9660  # noqa: E402
-from lab_test import GuestTest, IMAGE, Session, main  # noqa: E402
+from lab_test import IMAGE, main  # noqa: E402
+from own_medium import OwnMedium  # noqa: E402
 
 
-def real_store():
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ["HOME"], ".cache")
-    return pathlib.Path(home) / "rookery" / "store"
-
-
-class DamagedMedium(GuestTest):
-    """A store of its own that holds the image's manifest and medium, and nothing that was unpacked from it."""
-
-    @classmethod
-    def setUpClass(cls):
-        real = real_store()
-        # Beside the real one, where there is room for it, and where the copy may share its blocks.
-        cls.cache = pathlib.Path(tempfile.mkdtemp(prefix="test-", dir=real.parent))
-        cls.addClassCleanup(shutil.rmtree, cls.cache, ignore_errors=True)
-        cls.store = cls.cache / "rookery" / "store"
-        (cls.store / "images").mkdir(parents=True)
-        (cls.store / "objects").mkdir()
-        shutil.copy2(real / "images" / IMAGE, cls.store / "images" / IMAGE)
-        stored = json.loads((real / "images" / IMAGE).read_text())
-        for digest in (stored["manifest"], stored["medium"]):
-            shutil.copy2(real / "objects" / digest, cls.store / "objects" / digest)
-        cls.medium = cls.store / "objects" / stored["medium"]
-        cls.medium.chmod(0o600)
-        cls.places = iso9660.files(cls.medium)
-        cls.session = Session(cache=cls.cache)
-
+class DamagedMedium(OwnMedium):
     def assert_refused(self, *named):
         """`up` fails with the code for a damaged file, names it, and has started nothing."""
         lab = self.session.lab("damaged", 1)
@@ -46,20 +17,6 @@ class DamagedMedium(GuestTest):
         self.assertEqual(outcome.out, "")
         self.assertEqual(lab.leftovers(), [])
         self.assertFalse(lab.folder.exists())
-
-    def damaged(self, path, at=None):
-        """Turns over one byte in the middle of a file on the medium, and back when the test ends."""
-        offset, length = self.places[path]
-        place = offset + (length // 2 if at is None else at)
-
-        def turn_over():
-            with open(self.medium, "r+b") as medium:
-                medium.seek(place)
-                byte = medium.read(1)[0]
-                medium.seek(place)
-                medium.write(bytes([byte ^ 0xFF]))
-        turn_over()
-        self.addCleanup(turn_over)
 
     def test_the_manifest(self):
         self.damaged("rookery/manifest.json")

@@ -3,6 +3,25 @@
 #include <algorithm>
 
 namespace rookery::vboot {
+namespace {
+
+// Without control characters and, as firmware moves the cursor in the middle of words, without control
+// sequences (ECMA-48 §5.4: ESC [, parameters, and one byte from @ to ~).
+std::string readable(std::string_view text) {
+  std::string line;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (text.substr(i, 2) == "\x1b[") {
+      for (++i; i + 1 < text.size() && (text[i + 1] < '@' || text[i + 1] > '~');) ++i;
+      ++i;
+    } else if (c >= 0x20 && c != 0x7f) {
+      line += text[i];
+    }
+  }
+  return line;
+}
+
+}  // namespace
 
 void ConsoleLog::append(std::string_view bytes) {
   text_ += bytes;
@@ -26,10 +45,7 @@ std::vector<std::string> ConsoleLog::last_lines(std::size_t count, std::uint64_t
   while (lines.size() < count && end > 0) {
     const std::size_t newline = text.rfind('\n', end - 1);
     const std::size_t start = newline == std::string::npos ? 0 : newline + 1;
-    std::string line;
-    for (char c : text.substr(start, end - start)) {
-      if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) line += c;
-    }
+    std::string line = readable(text.substr(start, end - start));
     if (!line.empty()) lines.push_back(std::move(line));
     if (newline == std::string::npos) break;
     end = newline;

@@ -19,8 +19,8 @@ class ConsoleLog {
   const std::string& text() const { return text_; }
   std::uint64_t dropped() const { return dropped_; }                 // bytes no longer kept
   std::uint64_t written() const { return dropped_ + text_.size(); }  // bytes, ever
-  // The last lines that are not empty, without control characters; of what was written after the first
-  // `after` bytes.
+  // The last lines that are not empty, without control characters and sequences; of what was written after
+  // the first `after` bytes.
   std::vector<std::string> last_lines(std::size_t count, std::uint64_t after = 0) const;
 
   // Called with what is appended from now on, until unfollow(). A follower may unfollow itself.

@@ -15,6 +15,8 @@ constexpr std::array kCauses{
     CauseText{Cause::died, "died", "it ended by itself, or was killed"},
     CauseText{Cause::panic, "panic", "its kernel panicked"},
     CauseText{Cause::out_of_memory, "out-of-memory", "it has too little memory"},
+    CauseText{Cause::no_disk, "no-disk", "its firmware finds no disk that boots"},
+    CauseText{Cause::bad_medium, "bad-medium", "the medium that it starts from is damaged"},
     CauseText{Cause::frozen, "frozen", "a fault holds it frozen"},
     CauseText{Cause::link_down, "link-down", "its cable is pulled"},
     CauseText{Cause::port_blocked, "port-blocked", "the switch's port does not forward yet"},

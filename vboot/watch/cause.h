@@ -16,6 +16,8 @@ enum class Cause : std::uint8_t {
   died,
   panic,
   out_of_memory,
+  no_disk,
+  bad_medium,
   frozen,
   link_down,
   port_blocked,

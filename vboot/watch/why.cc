@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+
+#include "images/boot_loader.h"
 
 namespace rookery::vboot {
 namespace {
@@ -143,6 +146,7 @@ Finding in_root(const WireEvidence& wire, Time start, Time now) {
 
 Finding on_the_wire(const BootRecord& boot, Time start, Time now) {
   const WireEvidence& wire = boot.wire;
+  if (wire.sent == 0 && boot.got_to() == Stage::root) return {};  // it has its root from a disk
   if (wire.sent == 0) {
     return {Cause::no_frame,
             fmt::format("it has sent nothing on its cable since its power-on at {}",
@@ -171,6 +175,8 @@ bool has(std::string_view text, std::string_view word) {
 Cause cause_of_words(const BootRecord& boot) {
   if (has(boot.said, "Connection refused")) return Cause::refused;
   if (has(boot.said, "digest of ")) return Cause::bad_digest;
+  if (has(boot.said, "manifest.json is damaged")) return Cause::bad_medium;
+  if (has(boot.said, "there is no disk that could be a medium")) return Cause::no_disk;
   switch (boot.failed_in) {
     case Stage::dhcp:
       return Cause::no_boot_file;
@@ -216,6 +222,12 @@ Why of_a_boot(const BootRecord& boot, const Surroundings& around, Time now) {
   if (boot.failed_by == FailedBy::itself && has(boot.said, "killed by signal 9")) {
     why.cause = Cause::out_of_memory;
     parts.push_back(fmt::format("out of memory: it has {} MiB", around.memory.count >> 20));
+    return conclude();
+  }
+  // Of a machine that no agent and no frame shows farther on.
+  if (around.no_start && boot.got_to() == Stage::firmware) {
+    why.cause = around.no_start->cause;
+    parts.push_back("its console says: " + around.no_start->text);
     return conclude();
   }
   if (around.panic) {
@@ -296,6 +308,29 @@ std::optional<std::string> out_of_memory_line(const std::vector<std::string>& co
       "Out of memory",          "out of memory",           "deadlocked on memory", "invoked oom-killer",
       "Cannot allocate memory", "No space left on device", "Failed to allocate"};
   return line_with(console, kWords);
+}
+
+// The words of our boot menu, of GRUB (grub-core/commands/hashsum.c, kern/disk.c, commands/search.c), SeaBIOS
+// (src/boot.c) and OVMF (MdeModulePkg, BdsDxe), which starts its shell if all else fails. The first that is
+// found counts: the more telling ones come first.
+std::optional<Circumstance> no_start_line(const std::vector<std::string>& console) {
+  constexpr std::array<std::pair<std::string_view, Cause>, 11> kWords{{
+      {": HASH MISMATCH", Cause::bad_medium},
+      {": READ ERROR", Cause::bad_medium},
+      {"error: failure reading sector", Cause::bad_medium},
+      {images::kMediumDamaged, Cause::bad_medium},
+      {"error: no such device: ROOKERY", Cause::bad_medium},
+      {"Boot failed: not a bootable disk", Cause::no_disk},
+      {"Boot failed: could not read the boot disk", Cause::no_disk},
+      {"Boot failed: Could not read from CDROM", Cause::no_disk},
+      {"No bootable device.", Cause::no_disk},
+      {"No bootable option or device was found", Cause::no_disk},
+      {"UEFI Interactive Shell", Cause::no_disk},
+  }};
+  for (const auto& [word, cause] : kWords) {
+    if (auto line = line_with(console, {&word, 1})) return Circumstance{cause, std::move(*line)};
+  }
+  return std::nullopt;
 }
 
 Why explain(const BootRecord& boot, const Surroundings& around, Time now) {

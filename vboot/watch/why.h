@@ -31,6 +31,7 @@ struct Surroundings {
   bool console_is_silent = false;        // since its power-on
   std::optional<FirmwareSays> firmware;  // what that said last, if it told of an error
   std::string slowness;                  // why its hypervisor is slower than it could be, or empty
+  std::optional<Circumstance> no_start;  // why no kernel was started, by its firmware or boot loader
   Bytes memory;                          // that the machine has
   std::string waiting;                   // why it was not started yet, or empty
   Time start{};                          // of the lab: sentences count from it
@@ -45,5 +46,7 @@ Why explain(const BootRecord& boot, const Surroundings& around, Time now);
 // The console's line that tells of a kernel's end, or of want of memory; its last lines are looked through.
 std::optional<std::string> panic_line(const std::vector<std::string>& console);
 std::optional<std::string> out_of_memory_line(const std::vector<std::string>& console);
+// What SeaBIOS, OVMF or GRUB say when they start nothing.
+std::optional<Circumstance> no_start_line(const std::vector<std::string>& console);
 
 }  // namespace rookery::vboot

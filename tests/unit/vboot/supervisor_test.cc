@@ -77,6 +77,10 @@ BOOST_AUTO_TEST_CASE(a_console_keeps_its_end_and_gives_plain_lines) {
   BOOST_TEST(console.text().size() <= 32u);
   BOOST_TEST(console.dropped() + console.text().size() == followed.size());
   BOOST_TEST((console.last_lines(2) == std::vector<std::string>{"line 8", "line 9"}));
+  // As SeaBIOS writes to a serial port: it moves the cursor in the middle of a word, and names colours.
+  ConsoleLog serial;
+  serial.append("\x1b[0mthe m\x1b[09;08H\x1b[09;09Hedium\r\n\x1b[");
+  BOOST_TEST((serial.last_lines(1) == std::vector<std::string>{"the medium"}));
   console.unfollow(id);
   console.append("x");
   BOOST_TEST(followed.back() == '\n');

@@ -342,6 +342,29 @@ BOOST_AUTO_TEST_CASE(believes_the_console_before_the_wire) {
         "(wget))");
 }
 
+BOOST_AUTO_TEST_CASE(believes_firmware_and_boot_loader_that_start_nothing) {
+  const auto why = [](const std::vector<std::string>& console) {
+    Surroundings around;
+    around.no_start = no_start_line(console);
+    return Boot().why(S(9), around);
+  };
+  check(why({"Booting from Hard Disk...", "Boot failed: not a bootable disk", "No bootable device."}),
+        Cause::no_disk, "its console says: Boot failed: not a bootable disk");
+  check(why({"BdsDxe: No bootable option or device was found."}), Cause::no_disk,
+        "its console says: BdsDxe: No bootable option or device was found.");
+  check(why({"vmlinuz: HASH MISMATCH", "Rookery: the medium is damaged: see above"}), Cause::bad_medium,
+        "its console says: vmlinuz: HASH MISMATCH");
+  check(why({"UEFI Interactive Shell v2.2", "Shell> "}), Cause::no_disk,
+        "its console says: UEFI Interactive Shell v2.2");
+  BOOST_TEST(!no_start_line({"Booting from Hard Disk...", "vmlinuz: OK"}).has_value());
+  // What a boot left behind does not count: iPXE has come on after SeaBIOS gave up on a disk.
+  Surroundings around;
+  around.no_start = no_start_line({"No bootable device."});
+  Boot boot;
+  boot.sends(dhcp_frame({.type = 1}));
+  check(boot.why(S(2), around), Cause::no_offer, "DHCP: 1 DISCOVER, no OFFER");
+}
+
 BOOST_AUTO_TEST_CASE(the_documentation_lists_every_cause_with_its_meaning) {
   const auto text = read_file("docs/why.md", mebibytes(1));
   BOOST_REQUIRE(text.has_value());
