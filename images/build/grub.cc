@@ -14,7 +14,7 @@ constexpr const char* kForBios = "/usr/lib/grub/i386-pc";
 constexpr const char* kForUefi = "/usr/lib/grub/x86_64-efi";
 constexpr const char* kFirstWords = "first.cfg";
 constexpr const char* kUefiProgram = "BOOTX64.EFI";  // UEFI 2.10 §3.5.1.1: what a removable medium boots
-constexpr std::uint64_t kFloppy = 1440 * 1024;       // a size that every FAT driver knows
+constexpr std::uint64_t kFloppy = 1440u << 10;       // a size that every FAT driver knows
 
 // GRUB starts in a disk's boot sector or in the UEFI file system; the medium around either has the menu.
 std::string first_words() {
