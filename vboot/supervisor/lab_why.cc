@@ -186,7 +186,7 @@ Surroundings around(const RunningLab& lab, const Node& node) {
   const auto lines = node.console_lines(kConsoleLooked);
   found.panic = panic_line(lines);
   found.out_of_memory = out_of_memory_line(lines);
-  found.no_start = no_start_line(lines);
+  if (node.plan().boot == BootSource::medium) found.no_start = no_start_line(lines);
   found.console.assign(lines.end() - static_cast<std::ptrdiff_t>(std::min(lines.size(), kConsoleShown)),
                        lines.end());
   found.memory = node.plan().memory;

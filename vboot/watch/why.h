@@ -31,7 +31,7 @@ struct Surroundings {
   bool console_is_silent = false;        // since its power-on
   std::optional<FirmwareSays> firmware;  // what that said last, if it told of an error
   std::string slowness;                  // why its hypervisor is slower than it could be, or empty
-  std::optional<Circumstance> no_start;  // why no kernel was started, by its firmware or boot loader
+  std::optional<Circumstance> no_start;  // of a machine that starts from a disk: why no kernel was
   Bytes memory;                          // that the machine has
   std::string waiting;                   // why it was not started yet, or empty
   Time start{};                          // of the lab: sentences count from it
