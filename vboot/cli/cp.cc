@@ -31,6 +31,7 @@ work=$(mktemp -d -- "$parent/.rookery-cp.XXXXXX") || fail "cannot write to $pare
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 tar -C "$work" --no-same-owner -xpf - || fail "it did not arrive whole"
+cat >/dev/null # tar need not have read the padding behind the archive's end
 [ -e "$work/$name" ] || [ -L "$work/$name" ] || fail "$name did not arrive"
 if [ -d "$final" ] && [ ! -L "$final" ] && [ -d "$work/$name" ]; then
   cd "$work/$name"

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <set>
 
 #include "base/digest.h"
 #include "base/file.h"
@@ -69,6 +70,7 @@ class Supervisor final : private LabEvents {
   }
   Status claim_name(const fs::path& runtime);
   Status make_folders();
+  void tell_gifts();
   backends::Backend* backend(std::string_view name);
   // When the loop's time was zero, since 1970.
   Duration began() { return host_clock::time_of_day() - loop_.now().since_start; }
@@ -137,10 +139,26 @@ Status Supervisor::make_folders() {
   for (const auto& entry : fs::directory_iterator(folder_.path, error)) fs::remove_all(entry.path(), error);
   fs::remove_all(memory_folder_, error);
   if (::mkdir(memory_folder_.c_str(), 0700) != 0) return fail_errno("cannot make " + memory_folder_.string());
+  if (!plan_.authorized_keys.empty()) {  // `rookery ssh` asks whose they are
+    fs::create_directory(folder_.path / "ssh", error);
+    ROOKERY_TRY(write_file(folder_.path / "ssh" / "authorized_keys",
+                           fmt::format("{}\n", fmt::join(plan_.authorized_keys, "\n"))));
+  }
   auto janitor = start_janitor(folder_, {memory_folder_});
   if (!janitor) return tl::unexpected<Error>(janitor.error());
   janitor_ = std::move(*janitor);
   return {};
+}
+
+// What machines are given, each once.
+void Supervisor::tell_gifts() {
+  std::set<std::string> told;
+  for (const auto& node : lab_->nodes()) {
+    const Gift* gift = node->gift();
+    if (gift == nullptr || !told.insert(gift->sha256).second) continue;
+    progress_.line(fmt::format("{} gets {} files and {} packages, {} KiB, sha256 {}", node->plan().name,
+                               gift->files, gift->packages, gift->tar.size() >> 10, gift->sha256));
+  }
 }
 
 backends::Backend* Supervisor::backend(std::string_view name) {
@@ -187,6 +205,7 @@ Status Supervisor::prepare(const BackendFactory& factory) {
       loop_, std::move(setup), [this](std::string_view name) { return backend(name); }, *this, nullptr);
   if (!lab) return tl::unexpected<Error>(lab.error());
   lab_ = std::move(*lab);
+  tell_gifts();
   recorder_ = std::make_unique<Recorder>(loop_, *lab_, Recorder::Looks::between);
   if (!options_.capture.empty()) {
     netsim::CaptureRules rules;
@@ -324,7 +343,7 @@ Result<int> supervise(const UpOptions& options, const BackendFactory& factory, P
                       const std::function<void(const Json&)>& on_settled) {
   const auto text = read_file(options.lab_file, mebibytes(1));
   if (!text) return fail(ErrorKind::usage, text.error().message);
-  auto lab = parse_lab(*text, options.lab_file, roles_beside(options.lab_file));
+  auto lab = parse_lab(*text, options.lab_file, beside(options.lab_file));
   if (!lab) return tl::unexpected<Error>(lab.error());
   PlanOptions plan_options;
   plan_options.nodes = options.nodes;

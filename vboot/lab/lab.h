@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,7 +53,16 @@ struct VlanSpec {
   Place subnet_at;
 };
 
-// One entry below `machines:`.
+// One entry below `inject:`: a file or folder that a machine is given before its system starts, or a Debian
+// package that is installed in it then.
+struct Injection {
+  std::string from;  // a path here, as seen from where the program runs
+  std::string to;    // absolute; with a slash at its end the name stays the same; empty: `from` is a package
+  Place at;
+  friend bool operator==(const Injection&, const Injection&) = default;
+};
+
+// One entry below `machines:`, or one line of the table that it names.
 struct MachineGroup {
   std::string name;
   Place at;
@@ -70,6 +80,10 @@ struct MachineGroup {
   RootKind root = RootKind::nbd;
   Changes changes = Changes::memory;
   bool san_boot = false;  // firmware starts the medium by `root`'s protocol
+  std::vector<Injection> inject;
+  std::optional<MacBytes> mac;  // from a table of machines; otherwise as the plan has it
+  std::optional<Ipv4> address;  // likewise
+  Place mac_at, address_at;
 };
 
 struct Lab {
@@ -82,22 +96,33 @@ struct Lab {
   bool tagged = false;               // the file has `vlans:`: trunks and the boot server's port carry tags
   std::vector<MachineGroup> groups;  // all in the order of the file
   std::vector<Role> roles;           // of all groups, each once, by name
+  std::vector<std::string> authorized_keys;  // lines of authorized_keys, checked
+  std::vector<Injection> inject;             // to all machines
 };
 
 // The most that a lab may have.
 inline constexpr std::uint32_t kMachinesMax = 4096;
 inline constexpr std::size_t kSwitchesMax = 256;
 inline constexpr std::size_t kVlansMax = 16;
+inline constexpr std::size_t kInjectionsMax = 256;
 
 struct YamlNode;
 
+// Reads a file that a lab file names, by its path as it stands there: a table of machines, public keys.
+using ReadSideFile = std::function<Result<std::string>(const std::string& path)>;
+// What a lab file may speak of and does not hold.
+struct Beside {
+  RoleFinder roles = shipped_role;
+  ReadSideFile read{};
+};
+// The roles in its folder, and files there or in the user's home ("~/…").
+Beside beside(std::string_view lab_file);
+
 // Reads a lab file. The Error is of kind usage and has a line for each problem of the file, at most
 // Problems::kLimit: "lab.yaml:7:5: unknown key 'memmory' in machine group 'n'; did you mean 'memory'?".
-// Roles are the finder's: a file alone knows the shipped ones.
-Result<Lab> parse_lab(std::string_view text, std::string_view filename,
-                      const RoleFinder& roles = shipped_role);
+// Without what lies beside it, a file knows the shipped roles, and may name no others.
+Result<Lab> parse_lab(std::string_view text, std::string_view filename, const Beside& around = {});
 // The same of a lab that stands within another file.
-Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename,
-                      const RoleFinder& roles = shipped_role);
+Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename, const Beside& around = {});
 
 }  // namespace rookery::vboot

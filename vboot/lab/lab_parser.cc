@@ -4,18 +4,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 
+#include "base/file.h"
 #include "vboot/lab/lab.h"
 #include "vboot/lab/lab_words.h"
 #include "vboot/lab/node_reader.h"
+#include "vboot/lab/side_files.h"
 
 namespace rookery::vboot {
 namespace {
 
+std::string beside_lab_file(std::string_view lab_file, const std::string& path) {
+  const char* const home = path.starts_with("~/") ? std::getenv("HOME") : nullptr;
+  if (home != nullptr) return home + path.substr(1);
+  return (std::filesystem::path(lab_file).parent_path() / path).string();
+}
+
 // Reads the nodes of one file into structs; the problems go to the list that it borrows.
 class Reader final : NodeReader {
  public:
-  explicit Reader(Problems& problems) : NodeReader(problems) {}
+  Reader(Problems& problems, std::string_view filename, const ReadSideFile& read)
+      : NodeReader(problems), filename_(filename), read_(read) {}
 
   LabWords lab(const YamlNode& root) {
     LabWords words;
@@ -34,7 +45,9 @@ class Reader final : NodeReader {
          {"roles", [&](const YamlNode& v) { roles_folder(v, words.roles_folder); }},
          {"link", [&](const YamlNode& v) { words.link = link(v, "the lab's link"); }},
          {"backend", [&](const YamlNode& v) { words.backend = backend(v); }},
-         {"boot_timeout", [&](const YamlNode& v) { words.boot_timeout = boot_timeout(v); }}});
+         {"boot_timeout", [&](const YamlNode& v) { words.boot_timeout = boot_timeout(v); }},
+         {"authorized_keys", [&](const YamlNode& v) { words.authorized_keys = authorized_keys(v); }},
+         {"inject", [&](const YamlNode& v) { words.inject = inject(v); }}});
     if (root.kind == YamlNode::Kind::map) {
       require(root, "lab", "a lab needs a name: 'lab: classroom'");
       require(root, "machines", "a lab needs 'machines:', a map of machine groups");
@@ -76,8 +89,127 @@ class Reader final : NodeReader {
   }
 
   void machines(const YamlNode& node, std::vector<GroupWords>& groups) {
-    entries(node, "machines", "machine groups", kMachinesMax,
-            [&](const YamlNode& key, const YamlNode& v) { groups.push_back(group(key, v)); });
+    entries(node, "machines", "machine groups", kMachinesMax, [&](const YamlNode& key, const YamlNode& v) {
+      std::vector<HostRow> rows;
+      const GroupWords words = group(key, v, rows);
+      if (!words.from_at) groups.push_back(words);
+      for (HostRow& row : rows) groups.push_back(machine_of(words, std::move(row)));
+    });
+  }
+
+  // A line of a table is a group of one machine, with what the table's entry says of all of them.
+  static GroupWords machine_of(const GroupWords& of_all, HostRow row) {
+    GroupWords words = of_all;
+    MachineGroup& machine = words.group;
+    machine.name = std::move(row.name);
+    machine.at = row.at;
+    machine.mac = row.mac;
+    machine.mac_at = row.mac_at;
+    machine.address = row.address;
+    machine.address_at = row.address_at;
+    if (row.role) words.roles = {{std::move(*row.role), row.role_at}};
+    return words;
+  }
+
+  // What another file says, or nothing and a problem.
+  std::optional<std::string> side_file(const YamlNode& node, std::string_view what) {
+    if (node.kind != YamlNode::Kind::scalar || node.text.empty()) {
+      problems_.add(node.at, fmt::format("expected the path of {}, found {}", what, describe(node)));
+      return std::nullopt;
+    }
+    auto text = read_ ? read_(node.text)
+                      : Result<std::string>(fail("only a lab file of its own may name other files"));
+    if (text) return std::move(*text);
+    problems_.add(node.at, fmt::format("cannot read {}: {}", what, text.error().message));
+    return std::nullopt;
+  }
+  // As a path from where the program runs.
+  std::string beside(const std::string& path) const { return beside_lab_file(filename_, path); }
+
+  void hosts(const YamlNode& node, GroupWords& words, std::vector<HostRow>& rows) {
+    words.from_at = node.at;
+    const auto text = side_file(node, "a table of machines (CSV)");
+    if (text) rows = parse_hosts(*text, beside(node.text), problems_);
+  }
+
+  // Keys as they are, and files of keys.
+  std::vector<std::string> authorized_keys(const YamlNode& node) {
+    std::vector<std::string> keys;
+    const bool is_list = node.kind == YamlNode::Kind::list && !node.items.empty();
+    for (const YamlNode& item : is_list ? std::span(node.items) : std::span(&node, 1)) {
+      const bool literal = item.kind == YamlNode::Kind::scalar && item.text.find(' ') != std::string::npos;
+      if (literal) {
+        if (std::string why = problem_of_key(item.text); !why.empty()) problems_.add(item.at, std::move(why));
+        keys.push_back(item.text);
+      } else if (const auto text = side_file(item, "public keys for SSH")) {
+        for (std::string& key : parse_keys(*text, beside(item.text), problems_))
+          keys.push_back(std::move(key));
+      }
+    }
+    if (keys.size() > kKeysMost) problems_.add(node.at, fmt::format("more than {} keys", kKeysMost));
+    return keys;
+  }
+
+  std::vector<Injection> inject(const YamlNode& node) {
+    std::vector<Injection> found;
+    if (node.kind != YamlNode::Kind::list || node.items.size() > kInjectionsMax) {
+      problems_.add(node.at, fmt::format("expected a list of at most {} files, folders and packages like "
+                                         "[{{from: motd, to: /etc/motd}}, tools.deb], found {}",
+                                         kInjectionsMax, describe(node)));
+      return found;
+    }
+    for (const YamlNode& item : node.items) found.push_back(injection(item));
+    return found;
+  }
+  Injection injection(const YamlNode& node) {
+    Injection one;
+    one.at = node.at;
+    if (node.kind == YamlNode::Kind::scalar && node.text.ends_with(".deb")) {
+      one.from = beside(node.text);
+      return one;
+    }
+    if (node.kind != YamlNode::Kind::map) {
+      problems_.add(node.at,
+                    fmt::format("expected a package like 'tools.deb', or a file or folder and its place "
+                                "like {{from: motd, to: /etc/motd}}, found {}",
+                                describe(node)));
+      return one;
+    }
+    map(node, "what is injected",
+        {{"from",
+          [&](const YamlNode& v) {
+            if (v.kind != YamlNode::Kind::scalar || v.text.empty())
+              problems_.add(v.at,
+                            fmt::format("expected the path of a file or folder, found {}", describe(v)));
+            one.from = beside(v.text);
+          }},
+         {"to", [&](const YamlNode& v) {
+            if (!is_place_in_machine(v.text)) {
+              problems_.add(v.at,
+                            fmt::format("expected a place in the machine like '/etc/motd' (absolute, without "
+                                        "'.', '..' and control characters), found {}",
+                                        describe(v)));
+            }
+            one.to = v.text;
+          }}});
+    require(node, "from", "what is injected needs a file or folder: 'from: motd'");
+    require(node, "to", "what is injected needs a place: 'to: /etc/motd'");
+    return one;
+  }
+  // Nothing of it leads out of where it says.
+  static bool is_place_in_machine(std::string_view path) {
+    constexpr std::size_t kLongest = 1024;
+    if (!path.starts_with('/') || path.size() > kLongest) return false;
+    if (std::any_of(path.begin(), path.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }))
+      return false;
+    if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+    while (path.size() > 1) {
+      path.remove_prefix(1);
+      const std::string_view part = path.substr(0, path.find('/'));
+      if (part.empty() || part == "." || part == "..") return false;
+      path.remove_prefix(part.size());
+    }
+    return true;
   }
 
   void switches(const YamlNode& node, std::vector<SwitchWords>& found) {
@@ -144,7 +276,7 @@ class Reader final : NodeReader {
     return std::nullopt;
   }
 
-  GroupWords group(const YamlNode& key, const YamlNode& node) {
+  GroupWords group(const YamlNode& key, const YamlNode& node, std::vector<HostRow>& rows) {
     GroupWords words;
     MachineGroup& group = words.group;
     group.name = key.text;
@@ -170,6 +302,8 @@ class Reader final : NodeReader {
             roles(v, words.roles);
           }},
          {"count", [&](const YamlNode& v) { group.count = count(v); }},
+         {"from", [&](const YamlNode& v) { hosts(v, words, rows); }},
+         {"inject", [&](const YamlNode& v) { group.inject = inject(v); }},
          {"memory",
           [&](const YamlNode& v) {
             words.memory_at = v.at;
@@ -214,10 +348,16 @@ class Reader final : NodeReader {
             choose(v, group.san_boot, kBootWords, "what firmware starts");
           }},
          {"qemu_args", [&](const YamlNode& v) { qemu_arguments(words, v); }}});
-    if (node.kind == YamlNode::Kind::map && !role_given) {
+    if (words.from_at && group.count)
+      problems_.add(*words.from_at,
+                    fmt::format("{} has both 'count' and 'from'; its table says how many", where));
+    const bool in_table = words.from_at && std::all_of(rows.begin(), rows.end(), [](const HostRow& row) {
+                            return row.role.has_value();
+                          });
+    if (node.kind == YamlNode::Kind::map && !role_given && !in_table) {
       problems_.add(key.at, fmt::format("{} needs a role: {}", where, fmt::join(shipped_role_names(), ", ")));
     }
-    if (!group.count && group.name.ends_with('-')) {
+    if (!group.count && !words.from_at && group.name.ends_with('-')) {
       problems_.add(key.at, fmt::format("machine name {} must not end with '-' (RFC 1123)", describe(key)));
     }
     return words;
@@ -316,21 +456,30 @@ class Reader final : NodeReader {
     return within(v, quantity(v, parse_duration), Duration(std::chrono::seconds(1)),
                   Duration(std::chrono::hours(24)));
   }
+
+  std::string_view filename_;
+  const ReadSideFile& read_;
 };
 
 }  // namespace
 
-Result<Lab> parse_lab(std::string_view text, std::string_view filename, const RoleFinder& roles) {
-  auto tree = parse_yaml(text, filename);
-  if (!tree) return tl::unexpected(tree.error());
-  return parse_lab(*tree, filename, roles);
+Beside beside(std::string_view lab_file) {
+  return {roles_beside(lab_file), [lab_file = std::string(lab_file)](const std::string& path) {
+            return read_file(beside_lab_file(lab_file, path), kSideFileMost);
+          }};
 }
 
-Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename, const RoleFinder& roles) {
+Result<Lab> parse_lab(std::string_view text, std::string_view filename, const Beside& around) {
+  auto tree = parse_yaml(text, filename);
+  if (!tree) return tl::unexpected(tree.error());
+  return parse_lab(*tree, filename, around);
+}
+
+Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename, const Beside& around) {
   Problems problems(filename);
-  LabWords words = Reader(problems).lab(tree);
+  LabWords words = Reader(problems, filename, around.read).lab(tree);
   // One that is not known may be meant to be the boot server.
-  if (find_roles(words, roles, problems)) check_boot_servers(words, tree.at, problems);
+  if (find_roles(words, around.roles, problems)) check_boot_servers(words, tree.at, problems);
   check_memory(words, problems);
   check_hardware(words, problems);
   check_roots(words, problems);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "vboot/lab/problems.h"
 
@@ -100,6 +101,9 @@ class Planner {
  public:
   Planner(const Lab& lab, Problems& problems) : lab_(lab), clients_(lab.vlans.size()), problems_(problems) {
     for (const VlanSpec& vlan : lab.vlans) layouts_.emplace_back(vlan.subnet);
+    for (const MachineGroup& group : lab.groups) {
+      if (group.address) given_.insert(group.address->value);
+    }
   }
 
   void add_group(const MachineGroup& group) {
@@ -160,7 +164,19 @@ class Planner {
     machine.turn = group.turn;
     machine.backend = group.backend;
     machine.memory = group.memory;
-    machine.data_mac = mac(kDataMacPrefix, machine.index);
+    machine.data_mac = group.mac.value_or(mac(kDataMacPrefix, machine.index));
+    if (auto [other, is_new] = macs_.emplace(machine.data_mac, machine.name); !is_new) {
+      problems_.add(group.mac ? group.mac_at : group.at,
+                    fmt::format("two machines have the MAC address {}: {} and {}", to_text(machine.data_mac),
+                                other->second, machine.name));
+    }
+    machine.inject = lab_.inject;
+    machine.inject.insert(machine.inject.end(), group.inject.begin(), group.inject.end());
+    if (!group.management && !machine.inject.empty() && !group.inject.empty()) {
+      problems_.add(
+          group.inject.front().at,
+          fmt::format("'{}' has no management NIC, by which it could be given anything", machine.name));
+    }
     if (group.management) machine.management_mac = mac(kManagementMacPrefix, machine.index);
     machine.link = group.link;
     machine.boot_timeout = group.boot_timeout;
@@ -173,13 +189,55 @@ class Planner {
     machine.switch_index = group.switch_index;
     machine.vlan_index = serves ? 0 : group.vlan_index;
     const Layout& layout = layouts_[machine.vlan_index];
-    machine.address = serves ? layout.server : layout.first_client + clients_[machine.vlan_index]++;
+    if (serves) {
+      machine.address = layout.server;
+    } else if (!group.address) {
+      machine.address = next_address(machine.vlan_index);
+    } else {
+      machine.address = *group.address;
+    }
+    if (group.address) check_address(group, machine);
     machines_.push_back(std::move(machine));
   }
 
+  // The next that no table of machines gives to somebody.
+  Ipv4 next_address(std::size_t vlan) {
+    Ipv4 address;
+    do {
+      address = layouts_[vlan].first_client + clients_[vlan]++;
+    } while (given_.count(address.value) != 0);
+    return address;
+  }
+
+  void check_address(const MachineGroup& group, const MachinePlan& machine) {
+    const VlanSpec& vlan = lab_.vlans[machine.vlan_index];
+    const Layout& layout = layouts_[machine.vlan_index];
+    const Ipv4 address = *group.address;
+    const auto refuse = [&](std::string_view why) {
+      problems_.add(group.address_at,
+                    fmt::format("'{}' cannot have the address {}: {}", machine.name, to_text(address), why));
+    };
+    if (group.role == Role::boot_server) {
+      if (address != layout.server)
+        refuse(fmt::format("the boot server has the first of its network, {}", to_text(layout.server)));
+      return;
+    }
+    if (address <= vlan.subnet.network || address >= vlan.subnet.broadcast())
+      return refuse(fmt::format("its network is {}", to_text(vlan.subnet)));
+    if (address == layout.server) return refuse("that is the boot server's");
+    if (address >= layout.guests.first)
+      return refuse(
+          fmt::format("{} to {} are for guests", to_text(layout.guests.first), to_text(layout.guests.last)));
+    if (auto [other, is_new] = owners_of_addresses_.emplace(address.value, machine.name); !is_new)
+      refuse("it is " + other->second + "'s");
+  }
+
   const Lab& lab_;
-  std::vector<Layout> layouts_;         // of each VLAN
-  std::vector<std::uint32_t> clients_;  // in each VLAN
+  std::set<std::uint32_t> given_;                             // addresses, by tables of machines
+  std::map<std::uint32_t, std::string> owners_of_addresses_;  // of these
+  std::map<MacBytes, std::string> macs_;                      // to machine name
+  std::vector<Layout> layouts_;                               // of each VLAN
+  std::vector<std::uint32_t> clients_;                        // in each VLAN
   Problems& problems_;
   std::vector<MachinePlan> machines_;
   std::map<std::string, std::string> owners_;  // machine name to group name
@@ -192,6 +250,11 @@ const MachinePlan* LabPlan::find(std::string_view machine) const {
   auto found =
       std::find_if(machines.begin(), machines.end(), [&](const auto& m) { return m.name == machine; });
   return found == machines.end() ? nullptr : &*found;
+}
+
+bool LabPlan::gives() const {
+  return !authorized_keys.empty() ||
+         std::any_of(machines.begin(), machines.end(), [](const auto& m) { return !m.inject.empty(); });
 }
 
 const MachinePlan& LabPlan::boot_server() const {
@@ -216,8 +279,8 @@ Result<LabPlan> plan_lab(const Lab& lab, const PlanOptions& options) {
   for (const MachineGroup& group : *groups) planner.add_group(group);
   planner.check_room();
   if (!problems.empty()) return tl::unexpected(problems.to_error());
-  return LabPlan{lab.name,        lab.image,  options.seed,   lab.domain, lab.switches,
-                 planner.vlans(), lab.tagged, planner.take(), lab.roles};
+  return LabPlan{lab.name,   lab.image,      options.seed, lab.domain,   lab.switches,       planner.vlans(),
+                 lab.tagged, planner.take(), lab.roles,    lab.filename, lab.authorized_keys};
 }
 
 }  // namespace rookery::vboot

@@ -38,6 +38,7 @@ struct MachinePlan {
   Changes changes = Changes::memory;
   // In User-Mode Linux: runs the kernel that has iSCSI and NFS (others have modules for it).
   bool storage_kernel = false;
+  std::vector<Injection> inject;  // what the lab gives to all, and then its group's own
 };
 
 // A run of addresses, both ends in it.
@@ -79,12 +80,15 @@ struct LabPlan {
   std::vector<VlanPlan> vlans;       // at least one; guest-1 has the first guest address of the first
   bool tagged = false;  // trunks and the boot server's port carry tags; otherwise there is one VLAN, without
   std::vector<MachinePlan> machines;
-  std::vector<Role> roles;             // of all machines, each once, by name
+  std::vector<Role> roles;  // of all machines, each once, by name
+  std::string filename;     // the lab file's, for errors
+  std::vector<std::string> authorized_keys;
   std::optional<UplinkPlan> uplink{};  // asked for on the command line; see uplink.h
 
   const MachinePlan* find(std::string_view machine) const;  // nullptr if there is none
   const MachinePlan& boot_server() const;                   // there is one in every plan
   const Role& role(std::string_view called) const;          // one that a machine has
+  bool gives() const;  // keys or files to any machine: each of them waits for what it gets
 };
 
 struct PlanOptions {

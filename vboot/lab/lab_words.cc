@@ -82,6 +82,8 @@ Lab with_defaults(LabWords words, std::string_view filename) {
   lab.vlans = vlans_of(words);
   lab.tagged = !words.vlans.empty();
   lab.roles = std::move(words.roles);
+  lab.authorized_keys = std::move(words.authorized_keys);
+  lab.inject = std::move(words.inject);
   const std::string backend = words.backend.value_or(std::string(kDefaultBackend));
   for (GroupWords& said : words.groups) {
     MachineGroup group = std::move(said.group);

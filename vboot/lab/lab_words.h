@@ -57,6 +57,7 @@ struct GroupWords {
   std::optional<std::string> backend;
   std::optional<Duration> boot_timeout;
   LinkWords link;
+  std::optional<Place> from_at;      // its machines are lines of a table
   std::optional<Place> hardware_at;  // where the first word about it is
   std::optional<Place> disk_at;
   std::optional<Place> root_at, boot_at, changes_at;
@@ -75,6 +76,8 @@ struct LabWords {
   std::optional<Duration> boot_timeout;
   LinkWords link;
   StormWords storm;
+  std::vector<std::string> authorized_keys;
+  std::vector<Injection> inject;
 };
 
 // The lab with its defaults laid under what was said: a group's words over the lab's, those over ours. The

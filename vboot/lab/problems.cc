@@ -7,6 +7,7 @@
 namespace rookery::vboot {
 
 std::string at_place(std::string_view filename, Place place, std::string_view message) {
+  if (!place.file.empty()) filename = place.file;
   if (place.line == 0) return fmt::format("{}: {}", filename, message);
   return fmt::format("{}:{}:{}: {}", filename, place.line, place.column, message);
 }

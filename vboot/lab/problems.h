@@ -14,6 +14,7 @@ namespace rookery::vboot {
 struct Place {
   int line = 0;
   int column = 0;
+  std::string file{};  // empty: the one that is being read
   friend auto operator<=>(const Place&, const Place&) = default;
 };
 

@@ -30,13 +30,15 @@ Result<const ImageComponent*> component(const ImageFacts& image, std::string_vie
   return found;
 }
 
-std::string arguments(std::string_view digests) {
-  return fmt::format("rookery.share=${{share}} rookery.initrd.sha256={}", digests);
+// Where the lab gives its machines something, they wait for it before their system starts (stage_two.cc).
+std::string arguments(const LabPlan& plan, std::string_view digests) {
+  return fmt::format("rookery.share=${{share}} rookery.initrd.sha256={}{}", digests,
+                     plan.gives() ? " rookery.handover=1" : "");
 }
 
 // For machines with firmware. An image without a kernel for them says so on the machine's screen.
-Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent& stage_two,
-                                  const ImageComponent* san) {
+Result<std::string> firmware_part(const LabPlan& plan, const ImageFacts& image,
+                                  const ImageComponent& stage_two, const ImageComponent* san) {
   if (image.find(kKernel) == nullptr) {
     return std::string("echo Rookery: this image has no kernel for ${platform}\ngoto failed\n");
   }
@@ -59,7 +61,7 @@ Result<std::string> firmware_part(const ImageFacts& image, const ImageComponent&
   // Under UEFI the kernel's own loader fetches the initrds from iPXE, by these names.
   return fmt::format("iseq ${{platform}} efi && set initrds {} ||\n", names) +
          fmt::format("kernel ${{base}}/{} ${{initrds}} {} {} rookery.kernel.sha256={} || goto failed\n",
-                     kKernel, images::kFirmwareKernelWords, arguments(digests), (*kernel)->sha256) +
+                     kKernel, images::kFirmwareKernelWords, arguments(plan, digests), (*kernel)->sha256) +
          initrds + "boot || goto failed\n";
 }
 
@@ -77,7 +79,7 @@ Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image, co
     san = *found;
   }
   const ImageComponent* uml_san = root == RootKind::iscsi ? san : nullptr;
-  auto firmware = firmware_part(image, **stage_two, san);
+  auto firmware = firmware_part(plan, image, **stage_two, san);
   if (!firmware) return firmware;
   std::string script = "#!ipxe\n";
   script += fmt::format("# Boots every machine of lab {}{} (made by the role boot-server).\n", plan.name,
@@ -91,8 +93,9 @@ Result<std::string> boot_script(const LabPlan& plan, const ImageFacts& image, co
   script += ":uml\n# User-Mode Linux keeps the kernel that it runs and goes on in the second stage.\n";
   script += fmt::format("initrd ${{base}}/{} || goto failed\n", kStageTwo);
   if (uml_san != nullptr) script += fmt::format("initrd ${{base}}/{} || goto failed\n", kSan);
-  script += fmt::format("imgargs {} {}\n", kStageTwo,
-                        arguments((*stage_two)->sha256 + (uml_san != nullptr ? "," + uml_san->sha256 : "")));
+  script +=
+      fmt::format("imgargs {} {}\n", kStageTwo,
+                  arguments(plan, (*stage_two)->sha256 + (uml_san != nullptr ? "," + uml_san->sha256 : "")));
   script += fmt::format("boot {} || goto failed\n", kStageTwo);
   script += ":failed\necho Rookery: the boot script failed on ${platform} ${net0/mac}\nexit 1\n";
   return script;

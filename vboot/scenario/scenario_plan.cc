@@ -172,7 +172,7 @@ Result<Lab> lab_of(const Scenario& scenario) {
   if (!text) {
     return fail(ErrorKind::usage, at_place(scenario.filename, scenario.lab_at, text.error().message));
   }
-  return parse_lab(*text, path.string(), roles_beside(path));
+  return parse_lab(*text, path.string(), beside(path.string()));
 }
 
 Result<ScenarioPlan> plan_scenario(const Scenario& scenario, const Lab& lab, const ScenarioOptions& options) {

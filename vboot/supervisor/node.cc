@@ -378,6 +378,20 @@ void Node::hello(const agent::Hello& message) {
   program_ = message.program;
   boot_.agent_spoke = true;
   if (message.program == agent::Program::stage2) send_role(message.source);
+  if (setup_.gift && message.program == agent::Program::stage2) hand_over();
+}
+
+// Before its system starts: it waits for that.
+void Node::hand_over() {
+  const auto failed = [this](const std::string& why) {
+    fail("what the lab gives it could not be put in: " + why, FailedBy::itself);
+    (void)agent_->send(agent::PowerOff{});
+  };
+  auto handover = std::make_unique<Handover>(*this, setup_.gift, failed);
+  const auto request = ask_now(agent::Open{0, 0, gift_script()}, handover->events());
+  if (!request) return failed(request.error().message);
+  handover_ = std::move(handover);
+  handover_->begin(*request);
 }
 
 void Node::send_role(agent::Source source) {
@@ -391,6 +405,7 @@ void Node::send_role(agent::Source source) {
     role.files.push_back(
         {file.path, static_cast<std::uint16_t>(file.mode), {content.begin(), content.end()}});
   }
+  if (setup_.gift) role.files.push_back({"run/rookery/handover", 0644, {}});  // something follows
   if (auto sent = agent_->send(role); !sent)
     fail("its role could not be sent: " + sent.error().message, FailedBy::deadline);
 }
@@ -402,6 +417,11 @@ Result<std::uint32_t> Node::ask(Asked what, ExecEvents events) {
     return rookery::fail(ErrorKind::expectation,
                          plan_.name + " is not ready (it is " + std::string(to_string(boot_.stage)) + ")");
   }
+  return ask_now(std::move(what), std::move(events));
+}
+
+template <typename Asked>
+Result<std::uint32_t> Node::ask_now(Asked what, ExecEvents events) {
   if (execs_.size() >= kExecsPerMachine) {
     return rookery::fail(ErrorKind::expectation, plan_.name + " runs too many commands already");
   }

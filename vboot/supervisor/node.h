@@ -21,6 +21,8 @@
 #include "vboot/roles/roles.h"
 #include "vboot/supervisor/agent_client.h"
 #include "vboot/supervisor/console_log.h"
+#include "vboot/supervisor/gift.h"
+#include "vboot/supervisor/handover.h"
 #include "vboot/supervisor/stream_host.h"
 #include "vboot/watch/boot_watch.h"
 #include "vboot/watch/why.h"
@@ -52,7 +54,8 @@ struct NodeSetup {
   std::filesystem::path medium_file;       // what that is made of, for backends that read it themselves
   std::string command_line;
   RoleBundle role;
-  netsim::VlanMembership vlans;  // of its port
+  std::shared_ptr<const Gift> gift;  // null: the lab gives nothing to anybody
+  netsim::VlanMembership vlans;      // of its port
   std::uint64_t seed = 0;
   netsim::FrameWatcher* watcher =
       nullptr;  // sees every frame: tag 2i on the cable, 2i+1 on the management NIC
@@ -102,6 +105,7 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   Status step_clock(Duration by);
   // Captures its cable from now on; null ends it.
   Status capture(const std::shared_ptr<netsim::CaptureFile>& file);
+  const Gift* gift() const { return setup_.gift.get(); }
   bool is_captured() const { return capture_ != nullptr; }
   // For faults.
   Cable cable();
@@ -133,6 +137,9 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   Result<std::uint32_t> ask(Asked what, ExecEvents events);
   Result<backends::Snapshots*> snapshots();
   void restored();
+  template <typename Asked>
+  Result<std::uint32_t> ask_now(Asked what, ExecEvents events);
+  void hand_over();
   void begin_boot();
   void watch_deadline();
   void hello(const agent::Hello& message);
@@ -183,7 +190,8 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   std::uint32_t last_request_ = 0;
   std::map<std::uint32_t, ExecEvents> execs_;
   std::map<std::string, Snapshot> snapshots_;
-  std::string restoring_;  // the snapshot that it goes back to
+  std::string restoring_;               // the snapshot that it goes back to
+  std::unique_ptr<Handover> handover_;  // of this boot
 };
 
 }  // namespace rookery::vboot

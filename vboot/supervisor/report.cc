@@ -95,6 +95,7 @@ Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, T
     } else if (!boot.detail.empty()) {
       machine.set("detail", boot.detail);
     }
+    if (node->gift() != nullptr) machine.set("given_sha256", node->gift()->sha256);
     machines.add(std::move(machine));
   }
   const BootSummary summary = lab.summary();

@@ -51,6 +51,7 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(
   auto medium = backends::ReadOnlyFile::open(lab->setup_.medium);
   if (!medium) return tl::unexpected<Error>(medium.error());
   lab->medium_ = std::move(*medium);
+  GiftMaker gifts(lab->setup_.plan);
   for (const MachinePlan& plan : lab->setup_.plan.machines) {
     backends::Backend* backend = backend_named(plan.backend);
     if (backend == nullptr) {
@@ -76,6 +77,9 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(
     auto role = role_files(lab->setup_.plan, plan, lab->setup_.image);
     if (!role) return tl::unexpected<Error>(role.error());
     node.role = std::move(*role);
+    auto gift = gifts.of(plan);
+    if (!gift) return tl::unexpected<Error>(gift.error());
+    node.gift = std::move(*gift);
     auto made = Node::make(loop, plan, std::move(node), *backend, lab->network_.switch_of(plan), *lab);
     if (!made)
       return tl::unexpected<Error>(std::move(made.error()).while_doing("machine '" + plan.name + "'"));

@@ -18,6 +18,8 @@
 namespace rookery::guest {
 namespace {
 
+constexpr const char* kGo = "/run/rookery/go";
+
 using agent::BootStage;
 
 constexpr const char* kNewRoot = "/system";
@@ -112,14 +114,26 @@ Status name_from_lease(const Lease& lease, const std::optional<Interface>& nic) 
   return set_resolver(lease);
 }
 
-[[noreturn]] void start_system(Report& report) {
+// The agent puts in what the lab gives this machine, and says when it is done.
+void wait_for_gifts() {
+  say("waiting for what the lab gives this machine");
+  const UniqueFd done(open(kGo, O_RDONLY | O_CLOEXEC));
+  char word[16];
+  while (read(done.get(), word, sizeof word) > 0) {
+  }
+  unlink(kGo);
+}
+
+[[noreturn]] void start_system(Report& report, bool gets_gifts) {
   if (Management* const management = report.management()) {
     const char* const fifo = "/run/rookery/agent";
     unlink(fifo);
     if (mkfifo(fifo, 0600) != 0) report.failed(BootStage::root, fail_errno(fifo).value().message);
+    if (gets_gifts && mkfifo(kGo, 0600) != 0) report.failed(BootStage::root, fail_errno(kGo).value().message);
     const pid_t child = fork();
     if (child < 0) report.failed(BootStage::root, fail_errno("starting the agent").value().message);
     if (child == 0) serve(std::move(*management));  // from here on the session is the child's
+    if (gets_gifts) wait_for_gifts();
   }
   // OpenSSL is not to ask the processor for random numbers, which no run could repeat: bit 62 is RDRAND, bit
   // 18 of the second word RDSEED (OPENSSL_ia32cap(3)). What the system starts inherits it.
@@ -169,7 +183,9 @@ void stage_two() {
   // Without a supervisor a machine that started from a medium is what its image keeps for that.
   if (done && (role || !from_network)) done = role ? apply_role(*role) : apply_default_role();
   if (!done) report.failed(BootStage::root, done.error().message);
-  start_system(report);
+  const bool gets_gifts = command_line_value(command_line, "rookery.handover") == "1" ||
+                          access("/run/rookery/handover", F_OK) == 0;
+  start_system(report, gets_gifts);
 }
 
 }  // namespace rookery::guest

@@ -69,7 +69,12 @@ BOOST_AUTO_TEST_CASE(the_examples_of_the_manual_make_a_plan) {
     at += kOpen.size();
     const std::size_t end = manual->find(kClose, at);
     BOOST_REQUIRE(end != std::string::npos);
-    const auto lab = parse_lab(manual->substr(at, end - at + 1), "docs/lab-file.md");
+    const auto beside = [](const std::string& path) -> Result<std::string> {
+      if (path == "hosts.csv")
+        return "name,mac,role,address\ndesk-1,00:16:3e:00:00:01,client,10.77.9.1\ndesk-2,,,\n";
+      return "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK3gwzi0O7IrjcyPbekjOteTk34l6xk+1xFR5IagA0Kz me\n";
+    };
+    const auto lab = parse_lab(manual->substr(at, end - at + 1), "docs/lab-file.md", beside);
     BOOST_REQUIRE_MESSAGE(lab, lab.error().message);
     BOOST_TEST(plan_lab(*lab, {}).has_value());
   }

@@ -97,13 +97,13 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_key_of_a_misspelt_one) {
   BOOST_TEST(problems(with("links: {rate: 1 Gbit/s}")).starts_with("lab.yaml:4:1: "));
   BOOST_TEST(problems(std::string("links: {}\n") + std::string(kSmallest)) ==
              "lab.yaml:1:1: unknown key 'links' in the lab file; did you mean 'link'?");
-  BOOST_TEST(
-      problems(with_clients("colour: 1 GiB")) ==
-      "lab.yaml:4:21: unknown key 'colour' in machine group 'n'; known keys are: role, roles, count, memory, "
-      "backend, "
-      "management, switch, vlan, link, boot_timeout, firmware, chipset, nic, disk, graphics, root, "
-      "changes, boot, "
-      "qemu_args");
+  BOOST_TEST(problems(with_clients("colour: 1 GiB")) ==
+             "lab.yaml:4:21: unknown key 'colour' in machine group 'n'; known keys are: role, roles, count, "
+             "from, inject, memory, "
+             "backend, "
+             "management, switch, vlan, link, boot_timeout, firmware, chipset, nic, disk, graphics, root, "
+             "changes, boot, "
+             "qemu_args");
 }
 
 BOOST_AUTO_TEST_CASE(names_the_nearest_role_and_backend) {

@@ -1,0 +1,153 @@
+#include "vboot/lab/side_files.h"
+
+#include <boost/test/unit_test.hpp>
+
+#include "vboot/lab/lab_plan.h"
+
+using namespace rookery;
+using namespace rookery::vboot;
+
+namespace {
+
+constexpr const char* kKey =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK3gwzi0O7IrjcyPbekjOteTk34l6xk+1xFR5IagA0Kz me";
+
+std::string problems_of(std::string_view csv) {
+  Problems problems("lab.yaml");
+  (void)parse_hosts(csv, "hosts.csv", problems);
+  return problems.empty() ? "" : problems.to_error().message;
+}
+
+// A lab whose group `desk` is the table, which stands beside it.
+Result<LabPlan> plan_with(const std::string& csv, const std::string& more = "") {
+  const auto lab = parse_lab(
+      "lab: x\nmachines:\n  server: {role: boot-server}\n  desk: {from: hosts.csv, role: client}\n" + more,
+      "labs/lab.yaml", [&](const std::string& path) -> Result<std::string> {
+        if (path == "hosts.csv") return csv;
+        return fail("no such file");
+      });
+  if (!lab) return tl::unexpected<Error>(lab.error());
+  return plan_lab(*lab, {});
+}
+std::string why(const std::string& csv, const std::string& more = "") {
+  const auto plan = plan_with(csv, more);
+  return plan ? "" : plan.error().message;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(side_files)
+
+BOOST_AUTO_TEST_CASE(a_table_gives_its_machines_their_names_and_addresses) {
+  const auto plan = plan_with(
+      "\xef\xbb\xbfMAC,\"name\",role,address\r\n"
+      "# the first row\r\n"
+      "02-00-00-00-00-0A,\"desk-1\", client ,10.77.9.1\r\n"
+      "\r\n"
+      ",desk-2,,\r\n",
+      "  n: {role: client, count: 2}\n");
+  BOOST_REQUIRE_MESSAGE(plan, (plan ? "" : plan.error().message));
+  const MachinePlan *first = plan->find("desk-1"), *second = plan->find("desk-2");
+  BOOST_TEST(to_text(first->data_mac) == "02:00:00:00:00:0a");
+  BOOST_TEST(to_text(first->address) == "10.77.9.1");
+  BOOST_TEST(to_text(second->data_mac) == "52:54:00:00:00:02");
+  BOOST_TEST(to_text(second->address) == "10.77.1.1");
+  BOOST_TEST(to_text(plan->find("n1")->address) == "10.77.1.2");
+}
+
+BOOST_AUTO_TEST_CASE(counted_machines_leave_a_tables_addresses_alone) {
+  const auto plan = plan_with("name,address\na,10.77.1.2\n", "  n: {role: client, count: 3}\n");
+  BOOST_REQUIRE(plan);
+  BOOST_TEST(to_text(plan->find("n1")->address) == "10.77.1.1");
+  BOOST_TEST(to_text(plan->find("n2")->address) == "10.77.1.3");
+}
+
+BOOST_AUTO_TEST_CASE(every_error_names_the_tables_line) {
+  BOOST_TEST(
+      problems_of("name,mac\nN1,x\n") ==
+      "hosts.csv:2:1: expected a machine name (a-z, 0-9 and '-', first a letter, not '-' last, at most 32), "
+      "found 'N1'\nhosts.csv:2:4: expected a MAC address like '52:54:00:12:34:56', found 'x'");
+  BOOST_TEST(problems_of("nam\na\n") == "hosts.csv:1:1: unknown column 'nam'; did you mean 'name'?");
+  BOOST_TEST(problems_of("name,name\n") == "hosts.csv:1:6: column 'name' is there twice");
+  BOOST_TEST(
+      problems_of("mac\n") ==
+      "hosts.csv:1:1: the first line must name the columns, 'name' among them: 'name,mac,role,address'");
+  BOOST_TEST(problems_of("") == "hosts.csv:1:1: the table has no machine");
+  BOOST_TEST(problems_of("name,role\na\n") ==
+             "hosts.csv:1:1: the table has no machine\nhosts.csv:2:1: expected 2 fields, as the first line "
+             "has, found 1");
+  BOOST_TEST(problems_of("name\n\"a\n") ==
+             "hosts.csv:1:1: the table has no machine\nhosts.csv:2:1: this quote has no "
+             "end, or something follows it");
+  BOOST_TEST(problems_of("name,role\na,clint\n") ==
+             "hosts.csv:2:3: expected a role, found 'clint'; did you mean 'client'?");
+  BOOST_TEST(problems_of("name,address\na,10.77.1\n") ==
+             "hosts.csv:2:3: expected an address like '10.77.1.1', found '10.77.1'");
+  for (const char* mac : {"01:00:5e:00:00:01", "00:00:00:00:00:00", "0a:52:4b:00:00:01"})
+    BOOST_TEST(
+        problems_of(std::string("name,mac\na,") + mac + "\n").starts_with("hosts.csv:2:3: expected a MAC"));
+}
+
+BOOST_AUTO_TEST_CASE(a_table_has_limits) {
+  std::string csv = "name\n";
+  for (std::uint32_t i = 0; i <= kMachinesMax; ++i) csv += "m" + std::to_string(i) + "\n";
+  BOOST_TEST(problems_of(csv) == "hosts.csv:4098:1: more than 4096 machines");
+  BOOST_TEST(problems_of("name\n" + std::string(257, 'a')) ==
+             "hosts.csv:1:1: the table has no machine\nhosts.csv:2:1: a field of more than 256 bytes");
+  BOOST_TEST(problems_of(std::string(20, ',')) == "hosts.csv:1:17: more than 16 columns");
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_is_said_at_its_line_in_the_table) {
+  BOOST_TEST(why("name,address\na,10.77.0.1\n") ==
+             "labs/hosts.csv:2:3: 'a' cannot have the address 10.77.0.1: that is the boot server's");
+  BOOST_TEST(why("name,address\na,10.78.0.1\n") ==
+             "labs/hosts.csv:2:3: 'a' cannot have the address 10.78.0.1: its network is 10.77.0.0/16");
+  BOOST_TEST(why("name,address\na,10.77.253.1\n") ==
+             "labs/hosts.csv:2:3: 'a' cannot have the address 10.77.253.1: 10.77.252.0 to 10.77.255.254 are "
+             "for guests");
+  BOOST_TEST(why("name,address\na,10.77.1.9\nb,10.77.1.9\n") ==
+             "labs/hosts.csv:3:3: 'b' cannot have the address 10.77.1.9: it is a's");
+  BOOST_TEST(why("name,mac\na,02:00:00:00:00:01\nb,02:00:00:00:00:01\n") ==
+             "labs/hosts.csv:3:3: two machines have the MAC address 02:00:00:00:00:01: a and b");
+  BOOST_TEST(why("name\nserver\n") ==
+             "labs/hosts.csv:2:1: two machines are called 'server': one of group 'server' and one of group "
+             "'server'");
+  BOOST_TEST(why("name\na\n", "  n: {role: client, count: 2, from: hosts.csv}\n")
+                 .starts_with("labs/lab.yaml:5:37: machine group 'n' has both 'count' and 'from'"));
+  BOOST_TEST(why("name\na\n", "  n: {role: client, from: other.csv}\n") ==
+             "labs/lab.yaml:5:27: cannot read a table of machines (CSV): no such file");
+}
+
+BOOST_AUTO_TEST_CASE(a_key_is_an_openssh_public_key_or_refused_by_name) {
+  BOOST_TEST(problem_of_key(kKey) == "");
+  BOOST_TEST(problem_of_key("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA") ==
+             "this ssh-ed25519 key is damaged: "
+             "'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA'");
+  BOOST_TEST(
+      problem_of_key("ssh-rsa " + std::string(kKey).substr(12)).starts_with("this ssh-rsa key is damaged"));
+  BOOST_TEST(problem_of_key("-----BEGIN OPENSSH PRIVATE KEY-----").starts_with("that is a private key"));
+  BOOST_TEST(problem_of_key("hello world").starts_with("expected an OpenSSH public key"));
+  Problems problems("lab.yaml");
+  const auto keys = parse_keys("# mine\n" + std::string(kKey) + "\r\nnonsense\n", "keys.pub", problems);
+  BOOST_TEST(keys.size() == 1u);
+  BOOST_TEST(problems.to_error().message ==
+             "keys.pub:3:1: expected an OpenSSH public key like 'ssh-ed25519 AAAA… me', found 'nonsense'");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_injected_stays_where_it_is_said_to_be) {
+  const auto refused = [](const std::string& to) {
+    return why("name\na\n", "inject: [{from: x, to: " + to + "}]\n").starts_with("labs/lab.yaml:5:");
+  };
+  for (const char* to : {"etc/motd", "/../etc", "/a/./b", "/a//b", "'/a/..'", "''"})
+    BOOST_TEST(refused(to), to);
+  const auto plan = plan_with("name\na\n", "inject: [{from: x, to: /etc/x}, tools.deb]\n");
+  BOOST_REQUIRE(plan);
+  BOOST_TEST(plan->gives());
+  const auto& given = plan->find("a")->inject;
+  BOOST_REQUIRE_EQUAL(given.size(), 2u);
+  BOOST_TEST(given[0].from == "labs/x");
+  BOOST_TEST(given[1].from == "labs/tools.deb");
+  BOOST_TEST(given[1].to == "");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
