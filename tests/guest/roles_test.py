@@ -26,7 +26,7 @@ class Roles(GuestTest):
         self.lab.give_up()
 
     def test_a_file_written_on_one_client_is_read_on_another(self):
-        self.assertEqual(self.lab.up()["failed"], 0)
+        self.assertEqual(self.lab.up()["failed"], [])
         self.lab.shell("home1", "echo from home1 >/home/note")
         self.assertEqual(self.lab.run("home2", "cat", "/home/note"), "from home1\n")
         self.assertEqual(self.lab.run("files", "cat", "/srv/home/note"), "from home1\n")
