@@ -111,7 +111,7 @@ at_client busybox wget -q -O /run/out/stage2 http://10.77.0.1/stage2.cpio || fai
 cmp /run/out/stage2 /run/rookery/medium/rookery/stage2.cpio
 at_client busybox nslookup -type=a n7.classroom.internal 10.77.0.1 | grep -q 10.77.1.7 || fail "n7 has no name in DNS"
 at_client busybox nslookup -type=a server.classroom.internal 10.77.0.1 | grep -q 10.77.0.1 || fail "server has no name in DNS"
-at_client python3 "${0%/*}/nbd_probe.py" 10.77.0.1 10809 root 1048576 || fail "the share does not answer"
+at_client python3 "${0%/*}/nbd_probe.py" 10.77.0.1 10809 root.squashfs 1048576 || fail "the share does not answer"
 at_client ip address add fe80::8/64 dev port nodad
 at_client python3 "${0%/*}/router_probe.py" port fd52:6f6f:6b65:: || fail "no router advertisement"
 
