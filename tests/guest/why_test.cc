@@ -221,9 +221,9 @@ std::vector<BrokenServer> servers() {
       {"an export that is not there",
        "mkdir /tmp/exports; nbdkit --readonly --ipaddr=10.77.0.1 --port=10809 file dir=/tmp/exports",
        "true",
-       {Stage::root, Cause::export_refused, {"NBD: 10.77.0.1 refuses the export 'root'"}}},
+       {Stage::root, Cause::export_refused, {"NBD: 10.77.0.1 refuses the export 'root.squashfs'"}}},
       {"a share that is no file system",
-       "dd if=/dev/zero of=/tmp/exports/root bs=65536 count=1 2>/dev/null",
+       "dd if=/dev/zero of=/tmp/exports/root.squashfs bs=65536 count=1 2>/dev/null",
        "true",
        {Stage::root, Cause::bad_root, {"no squashfs"}}},
   };
