@@ -217,7 +217,7 @@ class Planner {
       problems_.add(group.address_at,
                     fmt::format("'{}' cannot have the address {}: {}", machine.name, to_text(address), why));
     };
-    if (group.role == Role::boot_server) {
+    if (serves_boot(group.roles)) {
       if (address != layout.server)
         refuse(fmt::format("the boot server has the first of its network, {}", to_text(layout.server)));
       return;

@@ -62,7 +62,7 @@ class Reader final : NodeReader {
     if (node.kind == YamlNode::Kind::scalar && !node.text.empty()) {
       read.lab = node.text;
     } else if (node.kind == YamlNode::Kind::map) {
-      if (auto whole = parse_lab(node, filename_, roles_beside(filename_))) {
+      if (auto whole = parse_lab(node, filename_, {.roles = roles_beside(filename_)})) {
         read.lab = std::move(*whole);
       } else {
         lab_error = whole.error();

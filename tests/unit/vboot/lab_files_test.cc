@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(the_examples_of_the_manual_make_a_plan) {
         return "name,mac,role,address\ndesk-1,00:16:3e:00:00:01,client,10.77.9.1\ndesk-2,,,\n";
       return "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK3gwzi0O7IrjcyPbekjOteTk34l6xk+1xFR5IagA0Kz me\n";
     };
-    const auto lab = parse_lab(manual->substr(at, end - at + 1), "docs/lab-file.md", beside);
+    const auto lab = parse_lab(manual->substr(at, end - at + 1), "docs/lab-file.md", {.read = beside});
     BOOST_REQUIRE_MESSAGE(lab, lab.error().message);
     BOOST_TEST(plan_lab(*lab, {}).has_value());
   }

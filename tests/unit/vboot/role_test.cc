@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(who_needs_a_service_starts_after_who_provides_it) {
 BOOST_AUTO_TEST_CASE(groups_that_need_each_other_are_refused) {
   const auto lab =
       parse_lab("lab: x\nmachines:\n  s: {role: boot-server}\n  a: {role: hen}\n  b: {role: egg}\n",
-                "lab.yaml", in_a_circle);
+                "lab.yaml", {.roles = in_a_circle});
   BOOST_REQUIRE(!lab);
   BOOST_TEST(lab.error().message ==
              "lab.yaml:4:13: these groups need each other in a circle, and none could start first: a needs b "
@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(peers_do_not_wait_for_each_other) {
   };
   const auto lab =
       parse_lab("lab: x\nmachines:\n  s: {role: boot-server}\n  a: {role: peer}\n  b: {role: peer}\n",
-                "lab.yaml", peer);
+                "lab.yaml", {.roles = peer});
   BOOST_REQUIRE_MESSAGE(lab, lab.error().message);
   BOOST_TEST(lab->groups[1].turn == 0u);
   BOOST_TEST(lab->groups[2].turn == 0u);

@@ -22,10 +22,10 @@ std::string problems_of(std::string_view csv) {
 Result<LabPlan> plan_with(const std::string& csv, const std::string& more = "") {
   const auto lab = parse_lab(
       "lab: x\nmachines:\n  server: {role: boot-server}\n  desk: {from: hosts.csv, role: client}\n" + more,
-      "labs/lab.yaml", [&](const std::string& path) -> Result<std::string> {
+      "labs/lab.yaml", {.read = [&](const std::string& path) -> Result<std::string> {
         if (path == "hosts.csv") return csv;
         return fail("no such file");
-      });
+      }});
   if (!lab) return tl::unexpected<Error>(lab.error());
   return plan_lab(*lab, {});
 }
@@ -79,8 +79,12 @@ BOOST_AUTO_TEST_CASE(every_error_names_the_tables_line) {
   BOOST_TEST(problems_of("name\n\"a\n") ==
              "hosts.csv:1:1: the table has no machine\nhosts.csv:2:1: this quote has no "
              "end, or something follows it");
-  BOOST_TEST(problems_of("name,role\na,clint\n") ==
-             "hosts.csv:2:3: expected a role, found 'clint'; did you mean 'client'?");
+  BOOST_TEST(problems_of("name,role\na,Client!\n") ==
+             "hosts.csv:2:3: expected a role like 'client', found 'Client!'");
+  const auto strange = plan_with("name,role\na,clint\n");
+  BOOST_REQUIRE(!strange);
+  BOOST_TEST(strange.error().message ==
+             "labs/hosts.csv:2:3: expected a role, found 'clint'; did you mean 'client'?");
   BOOST_TEST(problems_of("name,address\na,10.77.1\n") ==
              "hosts.csv:2:3: expected an address like '10.77.1.1', found '10.77.1'");
   for (const char* mac : {"01:00:5e:00:00:01", "00:00:00:00:00:00", "0a:52:4b:00:00:01"})
