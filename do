@@ -92,6 +92,8 @@ vde2                  the switch that ours is compared with
 libvdeplug-dev        the cables of that switch
 squashfs-tools        reads the image, to compare what machines say of it
 python3               the benchmarks of labs
+libvirt-daemon-driver-qemu  the domains that are made and destroyed
+qemu-system-x86       what they are
 END
     test) cat <<'END' ;;
 tshark                reads our captures, to compare
@@ -369,6 +371,8 @@ bench() {
   tests/bench/firmware.py </dev/null || failed=1
   say "to be watched"
   tests/bench/faces.py </dev/null || failed=1
+  say "libvirt"
+  tests/bench/libvirt.sh </dev/null || failed=1
   say "virtual time${1:+ ($1)}"
   tests/bench/virtual_time.sh "$@" </dev/null || failed=1
   return "$failed"

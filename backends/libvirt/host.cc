@@ -1,10 +1,13 @@
 #include "backends/libvirt/host.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <libvirt/libvirt-qemu.h>
 #include <libvirt/virterror.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -205,6 +208,9 @@ LibvirtHost::LibvirtHost(EventLoop& loop, LibvirtSetup setup)
 LibvirtHost::~LibvirtHost() {
   loop_.cancel(next_try_);
   inbox_->close();
+  connection_.reset();
+  std::error_code ignored;
+  if (setup_.record && all_ended_) fs::remove_all(setup_.record->path, ignored);
 }
 
 DomainEvents* LibvirtHost::find(const std::string& uuid) const {
@@ -261,6 +267,7 @@ void LibvirtHost::try_again() {
           host->try_again();
         });
       } else {
+        host->all_ended_ = false;
         const auto machines = host->machines_;
         for (const auto& [uuid, machine] : machines) machine->connection_lost(host->lost_);
       }
@@ -285,6 +292,23 @@ std::string LibvirtHost::log_of(const std::string& domain) const {
     if (said != std::string::npos && line.find(": ", said) != std::string::npos) last = line.substr(said);
   }
   return last.substr(0, 400);
+}
+
+void bury(const fs::path& pid_file) {
+  const auto text = read_file(pid_file, Bytes{64});
+  const int pidfd = text ? static_cast<int>(::syscall(SYS_pidfd_open, std::atoi(text->c_str()), 0)) : -1;
+  if (pidfd < 0) return;
+  ::fcntl(pidfd, F_SETFD, FD_CLOEXEC);
+  static constexpr auto kEnded = [](int watch, int fd, int, void*) {
+    siginfo_t info{};
+    (void)::waitid(P_PIDFD, static_cast<id_t>(fd), &info,
+                   WEXITED | WNOHANG);  // not our child: not our business
+    virEventRemoveHandle(watch);
+  };
+  if (virEventAddHandle(pidfd, VIR_EVENT_HANDLE_READABLE, kEnded,
+                        reinterpret_cast<void*>(std::intptr_t{pidfd}),
+                        [](void* fd) { ::close(static_cast<int>(reinterpret_cast<std::intptr_t>(fd))); }) < 0)
+    ::close(pidfd);
 }
 
 Result<std::vector<std::string>> destroy_domains_of(const LibvirtSetup& setup) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backends/libvirt/domain_xml.h"
+#include "base/file.h"
 #include "base/workers.h"
 
 namespace rookery::backends {
@@ -38,6 +39,8 @@ struct LibvirtSetup {
   DomainOwner owner;
   // Of the embedded driver, if the URI names none: private, short, kept until the last domain is gone.
   std::filesystem::path embed_root;
+  // Kept until the host goes, and removed then, unless domains may still be there.
+  std::shared_ptr<ClaimedFolder> record = nullptr;
 };
 
 class LibvirtHost : public std::enable_shared_from_this<LibvirtHost> {
@@ -78,10 +81,15 @@ class LibvirtHost : public std::enable_shared_from_this<LibvirtHost> {
   std::shared_ptr<Inbox> inbox_;
   ConnectionHandle connection_;
   std::map<std::string, DomainEvents*> machines_;  // by UUID
+  bool all_ended_ = true;                          // no domain of ours was given up
   unsigned tries_ = 0;
   std::string lost_;
   EventId next_try_;
 };
+
+// Takes leave of a QEMU when it ends, if that falls to us: our process adopts what its children leave behind
+// (base/process.h), and libvirt waits until nothing of a QEMU is left. In libvirt's own thread.
+void bury(const std::filesystem::path& pid_file);
 
 // Destroys the domains of an owner and returns their names; others are not touched. Blocks.
 Result<std::vector<std::string>> destroy_domains_of(const LibvirtSetup& setup);

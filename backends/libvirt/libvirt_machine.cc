@@ -148,7 +148,8 @@ Status LibvirtMachine::start() {
   stopped_.reset();
   shutdown_.clear();
   run(
-      [connection = host_->connection(), xml = xml_, name = name_, uuid = uuid_](Domain& domain) -> Status {
+      [connection = host_->connection(), xml = xml_, name = name_, uuid = uuid_,
+       pid_file = host_->pid_file(name_)](Domain& domain) -> Status {
         virDomainPtr made = virDomainCreateXML(connection.get(), xml.c_str(), VIR_DOMAIN_NONE);
         if (made == nullptr) {
           Error error = libvirt_error("cannot create its domain");
@@ -157,6 +158,7 @@ Status LibvirtMachine::start() {
           return tl::unexpected<Error>(std::move(error));
         }
         domain.handle = DomainHandle(made, [](virDomain* one) { virDomainFree(one); });
+        bury(pid_file);
         return {};
       },
       [this](const Status& status) { created(status); });
@@ -196,6 +198,8 @@ void LibvirtMachine::destroy() {
         if (!domain.handle || virDomainDestroy(domain.handle.get()) == 0) return {};
         const int code = virGetLastErrorCode();
         if (code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_OPERATION_INVALID) return {};  // by itself, just now
+        // The connection broke: whoever makes it anew, or gives it up, sees to the cut (connected_again()).
+        if (virGetLastErrorDomain() == VIR_FROM_RPC) return {};
         return tl::unexpected<Error>(libvirt_error("cannot destroy its domain"));
       },
       [this](const Status& status) {

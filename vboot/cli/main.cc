@@ -2,12 +2,15 @@
 // exit codes (0 pass, 1 expectation failed, 2 usage or lab file, 3 timeout, 4 infrastructure, 5 not
 // reproducible).
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 
+#include "backends/libvirt/libvirt_backend.h"
+#include "backends/libvirt/records.h"
 #include "backends/qemu/accelerator.h"
 #include "backends/qemu/qemu_backend.h"
 #include "backends/uml/uml_backend.h"
@@ -20,10 +23,28 @@ namespace {
 using namespace rookery;
 using namespace rookery::vboot;
 
-std::unique_ptr<backends::Backend> make_backend(std::string_view name, EventLoop& loop) {
-  if (name == "uml") return std::make_unique<backends::UmlBackend>(loop);
-  if (name == "qemu") return std::make_unique<backends::QemuBackend>(loop);
-  if (name == "xen") return std::make_unique<backends::XenBackend>(loop);
+Result<std::unique_ptr<backends::Backend>> make_libvirt(const BackendChoice& choice, EventLoop& loop) {
+  const auto uri =
+      backends::parse_libvirt_uri(choice.uri.empty() ? backends::kDefaultLibvirtUri : choice.uri);
+  if (!uri) return tl::unexpected<Error>(uri.error());
+  const auto runtime = runtime_folder();
+  if (!runtime) return tl::unexpected<Error>(runtime.error());
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  auto setup = backends::begin_record(
+      *runtime, *uri, {choice.lab, fmt::format("{}@{}:{}", ::getuid(), host, choice.folder.string())});
+  if (!setup) return tl::unexpected<Error>(setup.error());
+  return std::make_unique<backends::LibvirtBackend>(loop, std::move(*setup), []() -> Result<bool> {
+    return backends::choose_accelerator({}).map(
+        [](const auto& made) { return made.accelerator == backends::Accelerator::kvm; });
+  });
+}
+
+Result<std::unique_ptr<backends::Backend>> make_backend(const BackendChoice& choice, EventLoop& loop) {
+  if (choice.name == "uml") return std::make_unique<backends::UmlBackend>(loop);
+  if (choice.name == "qemu") return std::make_unique<backends::QemuBackend>(loop);
+  if (choice.name == "libvirt") return make_libvirt(choice, loop);
+  if (choice.name == "xen") return std::make_unique<backends::XenBackend>(loop);
   return nullptr;
 }
 
@@ -272,6 +293,19 @@ void add_helpers(CLI::App& app, Deed& deed) {
       return run_doctor(*json, []() -> Result<std::string> {
         return backends::choose_accelerator({}).map([](const auto& choice) { return choice.why; });
       });
+    };
+  });
+
+  auto clean_json = std::make_shared<bool>(false);
+  CLI::App* clean = app.add_subcommand("clean", "Remove what labs left whose supervisor was killed");
+  clean->add_flag("--json", *clean_json, "JSON on standard output");
+  clean->callback([=, &deed] {
+    deed = [=] {
+      return run_clean(*clean_json, {[]() -> Result<std::vector<std::string>> {
+        const auto runtime = runtime_folder();
+        if (!runtime) return tl::unexpected<Error>(runtime.error());
+        return backends::destroy_left_domains(*runtime);
+      }});
     };
   });
 

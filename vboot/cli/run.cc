@@ -90,7 +90,7 @@ class Runner final : private RunWatcher {
   StopSignals signals_;
   bool interrupted_ = false;
   std::vector<std::string> stuck_;  // machines that never yield
-  std::map<std::string, std::unique_ptr<backends::Backend>, std::less<>> backends_;
+  std::unique_ptr<LabBackends> backends_;
   std::unique_ptr<Trace> trace_;
   std::shared_ptr<netsim::CaptureFile> capture_;
   std::unique_ptr<ScenarioRun> scenario_;
@@ -177,12 +177,11 @@ Status Runner::prepare(RunPlace& place) {
   auto trace = Trace::create(*loop_, trace_header(*plan_, *image_, virtual_time_), trace_options);
   if (!trace) return tl::unexpected<Error>(trace.error());
   trace_ = std::move(*trace);
-  const auto backend_named = [this](std::string_view name) -> backends::Backend* {
-    const auto found = backends_.find(name);
-    if (found != backends_.end()) return found->second.get();
-    return (backends_[std::string(name)] = factory_(name, *loop_)).get();
+  backends_ = std::make_unique<LabBackends>(factory_, *loop_);
+  const auto backend_of = [this, folder = place.folder()](const MachinePlan& machine) {
+    return backends_->of(machine, plan_->lab.name, folder);
   };
-  auto scenario = ScenarioRun::make(*loop_, *plan_, setup_in(place), backend_named, *trace_, *this);
+  auto scenario = ScenarioRun::make(*loop_, *plan_, setup_in(place), backend_of, *trace_, *this);
   if (!scenario) return tl::unexpected<Error>(scenario.error());
   scenario_ = std::move(*scenario);
   recorder_ = std::make_unique<Recorder>(
@@ -240,7 +239,7 @@ Result<Json> Runner::finish(RunOutcome outcome) {
 Result<int> Runner::run() {
   ROOKERY_TRY(check_report_files(options_.reports));
   ROOKERY_TRY(read());
-  auto place = RunPlace::make();
+  auto place = RunPlace::make(clean_after(plan_->lab));
   if (!place) return tl::unexpected<Error>(place.error());
   progress_.line(fmt::format("scenario {}: {} machines, seed {}, {} time", plan_->name,
                              plan_->lab.machines.size(), plan_->lab.seed, options_.time));

@@ -71,7 +71,6 @@ class Supervisor final : private LabEvents {
   Status claim_name(const fs::path& runtime);
   Status make_folders();
   void tell_gifts();
-  backends::Backend* backend(std::string_view name);
   // When the loop's time was zero, since 1970.
   Duration began() { return host_clock::time_of_day() - loop_.now().since_start; }
   void take_down();
@@ -87,8 +86,7 @@ class Supervisor final : private LabEvents {
   UniqueFd janitor_;
   EventLoop loop_;
   StopSignals signals_;
-  const BackendFactory* factory_ = nullptr;
-  std::map<std::string, std::unique_ptr<backends::Backend>, std::less<>> backends_;
+  std::unique_ptr<LabBackends> backends_;
   std::unique_ptr<RunningLab> lab_;
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<ControlServer> control_;
@@ -144,7 +142,7 @@ Status Supervisor::make_folders() {
     ROOKERY_TRY(write_file(folder_.path / "ssh" / "authorized_keys",
                            fmt::format("{}\n", fmt::join(plan_.authorized_keys, "\n"))));
   }
-  auto janitor = start_janitor(folder_, {memory_folder_});
+  auto janitor = start_janitor(folder_, {memory_folder_}, clean_after(plan_));
   if (!janitor) return tl::unexpected<Error>(janitor.error());
   janitor_ = std::move(*janitor);
   return {};
@@ -161,12 +159,6 @@ void Supervisor::tell_gifts() {
   }
 }
 
-backends::Backend* Supervisor::backend(std::string_view name) {
-  const auto found = backends_.find(name);
-  if (found != backends_.end()) return found->second.get();
-  return (backends_[std::string(name)] = (*factory_)(name, loop_)).get();
-}
-
 Status Supervisor::open_uplink() {
   if (!plan_.uplink) return {};
   auto port = netsim::PacketPort::open(loop_, plan_.uplink->interface);
@@ -178,7 +170,7 @@ Status Supervisor::open_uplink() {
 }
 
 Status Supervisor::prepare(const BackendFactory& factory) {
-  factory_ = &factory;
+  backends_ = std::make_unique<LabBackends>(factory, loop_);
   ROOKERY_TRY(open_uplink());
   ROOKERY_TRY(make_folders());
   const auto host = measure_host(memory_folder_);
@@ -202,7 +194,9 @@ Status Supervisor::prepare(const BackendFactory& factory) {
     return now ? hindrance(machine, *now) : std::nullopt;
   };
   auto lab = RunningLab::make(
-      loop_, std::move(setup), [this](std::string_view name) { return backend(name); }, *this, nullptr);
+      loop_, std::move(setup),
+      [this](const MachinePlan& machine) { return backends_->of(machine, plan_.name, folder_.path); }, *this,
+      nullptr);
   if (!lab) return tl::unexpected<Error>(lab.error());
   lab_ = std::move(*lab);
   tell_gifts();

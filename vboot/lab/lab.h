@@ -70,6 +70,7 @@ struct MachineGroup {
   RoleNames roles;                     // at least one
   std::uint32_t turn = 0;  // 0: whenever the boot server is ready; 1: after the groups of turn 0; and so on
   std::string backend;
+  std::string uri;  // which libvirt, of its machines; empty: the backend's own choice
   Bytes memory;
   bool management = true;
   std::size_t switch_index = 0;  // where it is plugged in, in Lab::switches

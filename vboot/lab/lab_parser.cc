@@ -45,6 +45,7 @@ class Reader final : NodeReader {
          {"roles", [&](const YamlNode& v) { roles_folder(v, words.roles_folder); }},
          {"link", [&](const YamlNode& v) { words.link = link(v, "the lab's link"); }},
          {"backend", [&](const YamlNode& v) { words.backend = backend(v); }},
+         {"uri", [&](const YamlNode& v) { words.uri = uri(v); }},
          {"boot_timeout", [&](const YamlNode& v) { words.boot_timeout = boot_timeout(v); }},
          {"authorized_keys", [&](const YamlNode& v) { words.authorized_keys = authorized_keys(v); }},
          {"inject", [&](const YamlNode& v) { words.inject = inject(v); }}});
@@ -310,6 +311,11 @@ class Reader final : NodeReader {
             words.memory = within(v, quantity(v, parse_size), mebibytes(16), mebibytes(1 << 20));
           }},
          {"backend", [&](const YamlNode& v) { words.backend = backend(v); }},
+         {"uri",
+          [&](const YamlNode& v) {
+            words.uri = uri(v);
+            words.uri_at = v.at;
+          }},
          {"management", [&](const YamlNode& v) { group.management = boolean(v); }},
          {"switch", [&](const YamlNode& v) { words.plugged_into = mention(v, "the name of a switch"); }},
          {"vlan", [&](const YamlNode& v) { words.vlan = mention(v, "the name of a VLAN"); }},
@@ -439,6 +445,21 @@ class Reader final : NodeReader {
         std::find(kBackendWords.begin(), kBackendWords.end(), node.text) != kBackendWords.end();
     if (known) return node.text;
     word(node, "a backend", kBackendWords, "backends");
+    return std::nullopt;
+  }
+  // Its driver is looked at here; the rest is libvirt's.
+  std::optional<std::string> uri(const YamlNode& node) {
+    constexpr std::size_t kLongest = 1024;
+    const std::size_t colon = node.text.find("://");
+    if (node.kind != YamlNode::Kind::scalar || colon == std::string::npos || node.text.size() > kLongest) {
+      problems_.add(node.at,
+                    fmt::format("expected a URI of libvirt like qemu:///session, found {}", describe(node)));
+      return std::nullopt;
+    }
+    YamlNode driver = node;
+    driver.text = node.text.substr(0, std::min(colon, node.text.find('+')));
+    if (std::find(kUriDrivers.begin(), kUriDrivers.end(), driver.text) != kUriDrivers.end()) return node.text;
+    word(driver, "a driver of libvirt", kUriDrivers, "drivers");
     return std::nullopt;
   }
   std::optional<std::uint32_t> count(const YamlNode& node) {

@@ -163,6 +163,7 @@ class Planner {
     machine.roles = group.roles;
     machine.turn = group.turn;
     machine.backend = group.backend;
+    machine.uri = group.uri;
     machine.memory = group.memory;
     machine.data_mac = group.mac.value_or(mac(kDataMacPrefix, machine.index));
     if (auto [other, is_new] = macs_.emplace(machine.data_mac, machine.name); !is_new) {

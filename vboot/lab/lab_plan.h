@@ -23,6 +23,7 @@ struct MachinePlan {
   RoleNames roles;          // at least one, in the order in which they start
   std::uint32_t turn = 0;   // it is started when all of lower turns are ready, or have failed
   std::string backend;
+  std::string uri;  // which libvirt; empty: the backend's own choice
   Bytes memory;
   MacBytes data_mac{};                     // 52:54:00 and the index
   std::optional<MacBytes> management_mac;  // 0a:52:4b and the index; none without a management NIC

@@ -89,6 +89,7 @@ Lab with_defaults(LabWords words, std::string_view filename) {
     MachineGroup group = std::move(said.group);
     for (const Mention& role : said.roles) group.roles.push_back(role.name);
     group.backend = said.backend.value_or(backend);
+    if (group.backend == "libvirt") group.uri = said.uri.value_or(words.uri.value_or(""));
     const bool firmware = has_firmware(group.backend);
     group.memory = said.memory.value_or(firmware                   ? kDefaultFirmwareMemory
                                         : serves_boot(group.roles) ? kDefaultServerMemory
@@ -124,6 +125,9 @@ void check_hardware(const LabWords& words, Problems& problems) {
           *said.hardware_at,
           fmt::format("machines of the backend {} have neither firmware nor a choice of hardware", backend));
     }
+    if (said.uri && backend != "libvirt")
+      problems.add(said.uri_at,
+                   fmt::format("only machines of the backend libvirt have a URI, not those of {}", backend));
     if (said.disk_at && !said.roles.empty() && !serves_boot(said))
       problems.add(*said.disk_at, "a client has no disk: it boots from the network");
   }

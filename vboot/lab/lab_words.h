@@ -61,6 +61,8 @@ struct GroupWords {
   std::optional<Place> hardware_at;  // where the first word about it is
   std::optional<Place> disk_at;
   std::optional<Place> root_at, boot_at, changes_at;
+  std::optional<std::string> uri;
+  Place uri_at;
 };
 
 struct LabWords {
@@ -70,7 +72,7 @@ struct LabWords {
   std::optional<Place> vlans_at;
   std::string roles_folder = "roles";  // beside the lab file
   std::vector<Role> roles;             // of all groups, by name: find_roles() puts them here
-  std::optional<std::string> name, image, domain, backend;
+  std::optional<std::string> name, image, domain, backend, uri;
   std::optional<Ipv4Subnet> subnet;
   Place subnet_at;
   std::optional<Duration> boot_timeout;

@@ -10,6 +10,9 @@ namespace rookery::vboot {
 // Which of them can be used on this host, the command's main knows.
 inline constexpr std::array<std::string_view, 5> kBackendWords{"uml", "qemu", "libvirt", "xen", "fake"};
 
+// The drivers of libvirt that a URI may name, before "+transport" and "://".
+inline constexpr std::array<std::string_view, 5> kUriDrivers{"qemu", "test", "xen", "lxc", "esx"};
+
 // Of machines with firmware, in the order of backends::Chipset, Firmware, NicModel, DiskModel and Graphics.
 inline constexpr std::array<std::string_view, 5> kChipsetWords{"pc", "q35", "microvm", "pv", "pvh"};
 inline constexpr std::array<std::string_view, 2> kFirmwareWords{"bios", "uefi"};

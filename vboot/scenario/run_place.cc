@@ -10,7 +10,7 @@ namespace rookery::vboot {
 
 namespace fs = std::filesystem;
 
-Result<RunPlace> RunPlace::make() {
+Result<RunPlace> RunPlace::make(const std::vector<std::string>& last) {
   const auto runtime = runtime_folder();
   if (!runtime) return tl::unexpected<Error>(runtime.error());
   const std::string name = fmt::format("run-{}", ::getpid());
@@ -23,7 +23,7 @@ Result<RunPlace> RunPlace::make() {
   for (const auto& entry : fs::directory_iterator(place.folder(), error)) fs::remove_all(entry.path(), error);
   fs::remove_all(place.memory_, error);
   if (::mkdir(place.memory_.c_str(), 0700) != 0) return fail_errno("cannot make " + place.memory_.string());
-  auto janitor = start_janitor(place.folder_, {place.memory_});
+  auto janitor = start_janitor(place.folder_, {place.memory_}, last);
   if (!janitor) return tl::unexpected<Error>(janitor.error());
   place.janitor_ = std::move(*janitor);
   return place;

@@ -13,7 +13,8 @@ namespace rookery::vboot {
 
 class RunPlace {
  public:
-  static Result<RunPlace> make();
+  // `last`: see start_janitor().
+  static Result<RunPlace> make(const std::vector<std::string>& last);
   RunPlace(RunPlace&& other) noexcept = default;
   RunPlace& operator=(RunPlace&& other) = delete;
   ~RunPlace();

@@ -36,10 +36,10 @@ ScenarioRun::~ScenarioRun() {
 }
 
 Result<std::unique_ptr<ScenarioRun>> ScenarioRun::make(EventLoop& loop, const ScenarioPlan& plan,
-                                                       LabSetup setup, const BackendNamed& backend_named,
+                                                       LabSetup setup, const BackendOf& backend_of,
                                                        Trace& trace, RunWatcher& watcher) {
   std::unique_ptr<ScenarioRun> run(new ScenarioRun(loop, plan, trace, watcher));
-  auto lab = RunningLab::make(loop, std::move(setup), backend_named, *run, &trace);
+  auto lab = RunningLab::make(loop, std::move(setup), backend_of, *run, &trace);
   if (!lab) return tl::unexpected<Error>(lab.error());
   run->lab_ = std::move(*lab);
   run->lab_->faults().listen(*run);

@@ -54,9 +54,8 @@ class ScenarioRun final : private LabEvents, private FaultEvents {
  public:
   static constexpr std::size_t kOutputKept = 4096;  // of each program in each machine
 
-  using BackendNamed = std::function<backends::Backend*(std::string_view)>;
   static Result<std::unique_ptr<ScenarioRun>> make(EventLoop& loop, const ScenarioPlan& plan, LabSetup setup,
-                                                   const BackendNamed& backend_named, Trace& trace,
+                                                   const BackendOf& backend_of, Trace& trace,
                                                    RunWatcher& watcher);
   ~ScenarioRun() override;
 

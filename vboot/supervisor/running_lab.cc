@@ -44,20 +44,18 @@ RunningLab::~RunningLab() {
   nodes_.clear();
 }
 
-Result<std::unique_ptr<RunningLab>> RunningLab::make(
-    EventLoop& loop, LabSetup setup, const std::function<backends::Backend*(std::string_view)>& backend_named,
-    LabEvents& events, netsim::FrameWatcher* watcher) {
+Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup setup,
+                                                     const BackendOf& backend_of, LabEvents& events,
+                                                     netsim::FrameWatcher* watcher) {
   std::unique_ptr<RunningLab> lab(new RunningLab(loop, std::move(setup), events));
   auto medium = backends::ReadOnlyFile::open(lab->setup_.medium);
   if (!medium) return tl::unexpected<Error>(medium.error());
   lab->medium_ = std::move(*medium);
   GiftMaker gifts(lab->setup_.plan);
   for (const MachinePlan& plan : lab->setup_.plan.machines) {
-    backends::Backend* backend = backend_named(plan.backend);
-    if (backend == nullptr) {
-      return rookery::fail(ErrorKind::usage,
-                           "machine '" + plan.name + "': this build has no backend '" + plan.backend + "'");
-    }
+    auto backend = backend_of(plan);
+    if (!backend)
+      return tl::unexpected<Error>(std::move(backend.error()).while_doing("machine '" + plan.name + "'"));
     const bool from_medium = plan.boot == BootSource::medium;
     NodeSetup node;
     node.folder = lab->setup_.folder / "m" / plan.name;
@@ -80,7 +78,7 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(
     auto gift = gifts.of(plan);
     if (!gift) return tl::unexpected<Error>(gift.error());
     node.gift = std::move(*gift);
-    auto made = Node::make(loop, plan, std::move(node), *backend, lab->network_.switch_of(plan), *lab);
+    auto made = Node::make(loop, plan, std::move(node), **backend, lab->network_.switch_of(plan), *lab);
     if (!made)
       return tl::unexpected<Error>(std::move(made.error()).while_doing("machine '" + plan.name + "'"));
     lab->nodes_.push_back(std::move(*made));

@@ -58,13 +58,15 @@ class LabEvents {
   virtual void settled() = 0;
 };
 
+// What runs a machine.
+using BackendOf = std::function<Result<backends::Backend*>(const MachinePlan&)>;
+
 class RunningLab final : private NodeEvents {
  public:
   // `watcher` may be null; see NodeSetup.
-  static Result<std::unique_ptr<RunningLab>> make(
-      EventLoop& loop, LabSetup setup,
-      const std::function<backends::Backend*(std::string_view)>& backend_named, LabEvents& events,
-      netsim::FrameWatcher* watcher);
+  static Result<std::unique_ptr<RunningLab>> make(EventLoop& loop, LabSetup setup,
+                                                  const BackendOf& backend_of, LabEvents& events,
+                                                  netsim::FrameWatcher* watcher);
   ~RunningLab() override;
 
   // Starts the boot server; the clients follow when it is ready.

@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_key_of_a_misspelt_one) {
   BOOST_TEST(problems(with_clients("colour: 1 GiB")) ==
              "lab.yaml:4:21: unknown key 'colour' in machine group 'n'; known keys are: role, roles, count, "
              "from, inject, memory, "
-             "backend, "
+             "backend, uri, "
              "management, switch, vlan, link, boot_timeout, firmware, chipset, nic, disk, graphics, root, "
              "changes, boot, "
              "qemu_args");
@@ -115,6 +115,30 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_role_and_backend) {
   BOOST_TEST(problems(with("  n: {role: [client]}")) ==
              "lab.yaml:4:13: expected a role, found a list; roles are: boot-server, client, "
              "nfs-client, nfs-server");
+}
+
+BOOST_AUTO_TEST_CASE(reads_where_libvirts_machines_run) {
+  const auto uri_of = [](const std::string& words) {
+    const auto lab = parse_lab(
+        "lab: l\nuri: qemu:///session\nmachines:\n  server: {role: boot-server}\n  n: {role: "
+        "client, " +
+            words + "}\n",
+        "lab.yaml");
+    BOOST_REQUIRE_MESSAGE(lab.has_value(), (lab ? "" : lab.error().message));
+    return lab->groups.back().uri;
+  };
+  BOOST_TEST(uri_of("backend: libvirt") == "qemu:///session");
+  BOOST_TEST(uri_of("backend: libvirt, uri: 'qemu+ssh://box/session'") == "qemu+ssh://box/session");
+  BOOST_TEST(uri_of("backend: qemu") == "");
+  BOOST_TEST(
+      problems(with_clients("backend: libvirt, uri: 'qenu:///session'"))
+              .find("expected a driver of libvirt, found 'qenu'; did you mean 'qemu'?") != std::string::npos,
+      problems(with_clients("backend: libvirt, uri: 'qenu:///session'")));
+  BOOST_TEST(problems(with_clients("backend: libvirt, uri: session")).find("like qemu:///session") !=
+             std::string::npos);
+  BOOST_TEST(problems(with_clients("backend: qemu, uri: 'qemu:///session'"))
+                 .find("only machines of the backend libvirt "
+                       "have a URI") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(reports_all_problems_of_a_file_in_its_order) {

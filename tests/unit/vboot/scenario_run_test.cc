@@ -62,7 +62,7 @@ struct FakeRun {
                           {.file = trace_file(), .keep_frames = Bytes{512}})
                 .value();
     auto made = ScenarioRun::make(
-        loop, *plan, std::move(setup), [this](std::string_view) { return &backend; }, *trace, watcher);
+        loop, *plan, std::move(setup), [this](const MachinePlan&) { return &backend; }, *trace, watcher);
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
     scenario = std::move(*made);
     auto ran = scenario->run();

@@ -40,7 +40,7 @@ struct FakeLab final : LabEvents {
                               {"modules.cpio", std::string(64, 'c')},
                               {"root.squashfs", std::string(64, 'd')}};
     auto made = RunningLab::make(
-        loop, std::move(setup), [this](std::string_view) { return &backend; }, *this, nullptr);
+        loop, std::move(setup), [this](const MachinePlan&) { return &backend; }, *this, nullptr);
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
     lab = std::move(*made);
   }

@@ -1,0 +1,164 @@
+// What becomes of machines when the libvirt that has them goes: a daemon that is restarted, and a connection
+// that ends in the middle and does not come back. Over a libvirtd of this test's own, as an ordinary user.
+#include <signal.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <charconv>
+#include <cstdlib>
+
+#include "backends/libvirt/libvirt_backend.h"
+#include "base/file.h"
+#include "tests/contract/firmware_guest.h"
+
+namespace rookery::backends {
+namespace {
+
+namespace fs = std::filesystem;
+using contract::Guest;
+
+constexpr Duration kLimit = std::chrono::seconds(90);
+
+struct Record final : MachineEvents {
+  std::vector<std::pair<MachineState, std::string>> changes;
+  std::string console;
+  void state_changed(Machine&, MachineState state, const std::string& why) override {
+    changes.emplace_back(state, why);
+  }
+  void console_output(Machine&, std::string_view bytes) override { console += bytes; }
+};
+
+// Folders that libvirt takes for this user's session, of which this process is the only one.
+struct Session {
+  TemporaryFolder folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-lv-").value();
+  Session() {
+    for (const auto& [name, place] :
+         {std::pair("XDG_RUNTIME_DIR", "run"), std::pair("XDG_CONFIG_HOME", "config"),
+          std::pair("XDG_DATA_HOME", "data")}) {
+      fs::create_directory(folder.path() / place);
+      fs::permissions(folder.path() / place, fs::perms::owner_all);
+      ::setenv(name, (folder.path() / place).c_str(), 1);
+    }
+  }
+  ~Session() { end_daemon(); }
+  pid_t daemon() const { return number_in(folder.path() / "run/libvirt/libvirtd.pid"); }
+  void end_daemon() const {
+    if (const pid_t pid = daemon(); pid > 0) ::kill(pid, SIGTERM);
+  }
+  static pid_t number_in(const fs::path& file) {
+    const auto text = read_file(file, Bytes{64});
+    pid_t number = 0;
+    if (text) std::from_chars(text->data(), text->data() + text->size(), number);
+    return number;
+  }
+};
+
+Session& session() {
+  static Session only;
+  return only;
+}
+
+// Why this cannot be tried here, printed.
+bool unavailable() {
+  std::optional<std::string> why = contract::firmware_unavailable();
+  if (::geteuid() == 0) why = "libvirt's session is for ordinary users only: run this test as one";
+  if (!why) {
+    EventLoop loop(std::make_unique<WallPacer>());
+    (void)session();
+    LibvirtBackend backend(loop, {*parse_libvirt_uri("qemu:///session"), {"probe", "here"}, {}},
+                           [] { return false; });
+    if (const auto able = backend.probe(); !able) why = able.error().message;
+  }
+  if (why) printf("skipped: %s\n", why->c_str());
+  return why.has_value();
+}
+
+struct Bench {
+  EventLoop loop{std::make_unique<WallPacer>()};
+  Record record;
+  DomainOwner owner{"away", session().folder.path().string()};
+  LibvirtBackend backend;
+  std::unique_ptr<Machine> machine;
+
+  explicit Bench(const std::string& uri)
+      : backend(loop, {*parse_libvirt_uri(uri), owner, {}}, [] { return false; }) {
+    MachineSpec spec;
+    spec.name = "m1";
+    spec.memory = mebibytes(16);
+    spec.folder = session().folder.path() / "m1";
+    fs::create_directories(spec.folder);
+    contract::assemble_firmware(spec.folder, Guest::echoes);
+    spec.hardware.more_arguments = {"-bios", (spec.folder / "firmware").string()};
+    auto made = backend.create(std::move(spec), record);
+    BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
+    machine = std::move(*made);
+    BOOST_REQUIRE(machine->start().has_value());
+    wait_for([&] { return said("listening"); });
+    // What is asked of libvirt is done by now as well: it answers in order.
+    machine->console_input("made\n");
+    wait_for([&] { return said("made"); });
+  }
+  bool said(const std::string& text) const { return record.console.find(text) != std::string::npos; }
+  void wait_for(const std::function<bool()>& what) { BOOST_REQUIRE(loop.run_until(what, kLimit)); }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(libvirt_away)
+
+BOOST_AUTO_TEST_CASE(machines_go_on_while_libvirtd_is_restarted) {
+  if (unavailable()) return;
+  Bench bench("qemu:///session");
+  const pid_t before = session().daemon();
+  BOOST_REQUIRE(before > 0);
+  BOOST_REQUIRE(::kill(before, SIGTERM) == 0);
+  EventId look;
+  std::function<void()> look_again = [&] {
+    look = bench.loop.after(std::chrono::milliseconds(20), look_again);
+  };
+  look_again();
+  bench.wait_for(
+      [&] { return session().daemon() > 0 && session().daemon() != before; });  // by our connecting again
+  bench.loop.cancel(look);
+  BOOST_TEST(bench.record.changes.empty());
+  bench.machine->console_input("still here\n");
+  bench.wait_for([&] { return bench.said("still here"); });
+  BOOST_REQUIRE(bench.machine->power(PowerAction::reset).has_value());
+  bench.wait_for([&] { return bench.record.changes.size() == 2; });
+  BOOST_TEST(bench.record.changes[1].second == "reset");
+  BOOST_REQUIRE(bench.machine->power(PowerAction::cut).has_value());
+  bench.wait_for([&] { return bench.record.changes.size() == 3; });
+  BOOST_TEST(bench.record.changes[2].second == "power cut");
+}
+
+BOOST_AUTO_TEST_CASE(
+    a_connection_that_ends_and_does_not_come_back_fails_its_machines_and_leaves_them_to_clean) {
+  if (unavailable()) return;
+  // As by ssh: a program of ours carries libvirt's words, until it may not any more.
+  const fs::path carrier = session().folder.path() / "carrier", pid = session().folder.path() / "pid",
+                 gone = session().folder.path() / "gone";
+  BOOST_REQUIRE(write_file(carrier,
+                           "#!/bin/sh\n[ ! -e " + gone.string() + " ] || exit 1\necho $$ >" + pid.string() +
+                               "\nexport XDG_RUNTIME_DIR=" + (session().folder.path() / "run").string() +
+                               "\nexec virt-ssh-helper qemu:///session\n",
+                           0755)
+                    .has_value());
+  {
+    Bench bench("qemu+ext:///session?command=" + carrier.string());
+    BOOST_REQUIRE(write_file(gone, "").has_value());
+    BOOST_REQUIRE(::kill(Session::number_in(pid), SIGKILL) == 0);
+    bench.wait_for([&] { return !bench.record.changes.empty(); });
+    BOOST_TEST((bench.record.changes[0].first == MachineState::failed));
+    BOOST_TEST(bench.record.changes[0].second.find("was lost: ") != std::string::npos,
+               bench.record.changes[0].second);
+    BOOST_TEST(bench.record.changes[0].second.find("rookery clean") != std::string::npos);
+  }
+  const auto destroyed = destroy_domains_of(
+      {*parse_libvirt_uri("qemu:///session"), {"away", session().folder.path().string()}, {}});
+  BOOST_REQUIRE_MESSAGE(destroyed.has_value(), (destroyed ? "" : destroyed.error().message));
+  BOOST_TEST(*destroyed == std::vector<std::string>{"rookery-away-m1"}, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace rookery::backends

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""examples/mixed.yaml: clients in User-Mode Linux, of QEMU and of libvirt in one lab, booted from one boot server; what
+libvirt's machine does at the power switch; and what is left of it when its supervisor is killed."""
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
+from lab_test import GuestTest, main, wait_until  # noqa: E402
+
+EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples/mixed.yaml"
+FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/var/lib/dpkg/status", "/usr/bin/perl"]
+
+
+def qemus_of(lab):
+    """Processes of libvirt's QEMU for that lab; the dead do not count."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if f"guest=rookery-{lab.name}-".encode() in entry.read_bytes():
+                found.append(int(entry.parent.name))
+        except OSError:
+            pass  # it ended while we looked
+    return found
+
+
+class Mixed(GuestTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        machines = EXAMPLE.read_text().split("machines:\n")[1].split("\n", 1)[1]
+        cls.lab = cls.session.lab("mixed", 0, machines)
+        cls.lab.start()
+        for name in ("u", "q", "v"):
+            cls.lab.wait_for_words(f" {name} ready", seconds=400)
+
+    def test_01_only_the_backend_differs_and_all_have_the_same_image_to_the_byte(self):
+        groups = [line for line in EXAMPLE.read_text().splitlines() if "role: client" in line]
+        self.assertEqual(len({re.sub(r"^ +\w+:|backend: \w+", "", group) for group in groups}), 1)
+        answers = self.lab.each("sha256sum", *FILES, timeout=120)
+        self.assertEqual(set(answers), {"server", "u", "q", "v"})
+        self.assertEqual(len({answer["stdout"] for answer in answers.values()}), 1, answers)
+        self.assertEqual(answers["v"]["stdout"].count("\n"), len(FILES))
+
+    def test_02_libvirts_machine_was_booted_by_its_firmware_and_says_so_on_its_console(self):
+        self.assert_has(self.lab.console("v"), "SeaBIOS", "iPXE", "boot.ipxe")
+        self.assertEqual(len(qemus_of(self.lab)), 1)
+
+    def test_03_a_reset_boots_it_anew(self):
+        before = self.lab.run("v", "cat", "/proc/sys/kernel/random/boot_id")
+        self.lab.reset("v")
+        self.lab.wait_for("v", "firmware", "dhcp", "script", "kernel", "root", seconds=60)
+        self.lab.wait_for("v", "ready", seconds=300)
+        self.assertNotEqual(self.lab.run("v", "cat", "/proc/sys/kernel/random/boot_id"), before)
+
+    def test_04_a_killed_supervisors_domains_are_destroyed_by_its_janitor(self):
+        os.kill(self.lab.rookery("ps", "--json").json()["supervisor_pid"], signal.SIGKILL)
+        records = self.session.runtime / "rookery/.lv"
+        wait_until(lambda: not qemus_of(self.lab) and not list(records.glob("*")), 60, "no domain and no record is left",
+                   lambda: f"{qemus_of(self.lab)} {list(records.glob('*'))}")
+        self.assertEqual(self.session.rookery("clean", "--json").json(), {"removed": []})
+
+
+if __name__ == "__main__":
+    if not shutil.which("qemu-system-x86_64"):
+        print("skipped: there is no qemu-system-x86_64; install: qemu-system-x86 ipxe-qemu")
+        sys.exit(77)
+    if not list(pathlib.Path("/usr/lib").glob("*/libvirt/connection-driver/libvirt_driver_qemu.so")):
+        print("skipped: libvirt has no QEMU driver; install: libvirt-daemon-driver-qemu")
+        sys.exit(77)
+    if os.getuid() == 0 and "libvirt-qemu" not in {user.pw_name for user in pwd.getpwall()}:
+        print("skipped: root's libvirt wants a user libvirt-qemu: adduser --system --group libvirt-qemu, or run this as "
+              "an ordinary user")
+        sys.exit(77)
+    main()
