@@ -123,7 +123,7 @@ int main() {
   LibvirtBackend backend(loop,
                          {*parse_libvirt_uri(kDefaultLibvirtUri), {"bench", "here"}, folder.path() / "r"},
                          [] { return false; });
-  if (const auto able = backend.probe(); !able) give_up(able.error().message);
+  if (const auto able = backend.probe({}); !able) give_up(able.error().message);
   const std::string uri = fmt::format("{}?root={}", kDefaultLibvirtUri, (folder.path() / "r").string());
   virConnectPtr connection = virConnectOpen(uri.c_str());
   if (connection == nullptr) give_up("cannot open " + uri);

@@ -67,7 +67,7 @@ bool unavailable() {
     (void)session();
     LibvirtBackend backend(loop, {*parse_libvirt_uri("qemu:///session"), {"probe", "here"}, {}},
                            [] { return false; });
-    if (const auto able = backend.probe(); !able) why = able.error().message;
+    if (const auto able = backend.probe({}); !able) why = able.error().message;
   }
   if (why) printf("skipped: %s\n", why->c_str());
   return why.has_value();
