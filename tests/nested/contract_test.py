@@ -20,7 +20,7 @@ def main():
     try:
         host = xen_lab.build()
         outcome = xen_lab.run(SCRIPT.format(subject=subject), programs=[os.environ["TEST_CONTRACT"]],
-                              files=[("payload/vmlinux", host / "vmlinux")], memory=1024, timeout=1700)
+                              files=[("payload/vmlinux", host / "vmlinux")], memory=1600, timeout=1700)
     except xen_lab.Missing as missing:
         print(f"skipped: {missing}")
         return 77

@@ -52,7 +52,7 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts pts /dev/pts
 mount -t tmpfs -o size=90% shm /dev/shm
 mount -t tmpfs run /run
-mkdir -p /run/xen /run/xenstored /run/lock /var/log/xen /var/lib/xen /tmp /root
+mkdir -p /run/xen /run/xenstored /run/lock /var/log/xen/console /var/lib/xen /tmp /root
 ln -s /run /var/run
 ln -s /run/lock /var/lock
 ip link set dev lo up
