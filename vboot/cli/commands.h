@@ -132,7 +132,12 @@ Result<int> run_down(const LabChoice& lab);
 Result<int> run_fault(const LabChoice& lab, const std::string& action, const std::vector<std::string>& words);
 
 // accelerator: what QEMU uses here and why, as measured.
-Result<int> run_doctor(bool json, const std::function<Result<std::string>()>& accelerator);
+// What doctor tries of a hypervisor, and what came of it, in words.
+struct HostTrial {
+  std::string what;
+  std::function<Result<std::string>()> run;
+};
+Result<int> run_doctor(bool json, const std::vector<HostTrial>& hypervisors);
 
 struct ImageBuildOptions {
   std::string name = "debian-12";

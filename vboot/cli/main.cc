@@ -48,6 +48,14 @@ Result<std::unique_ptr<backends::Backend>> make_backend(const BackendChoice& cho
   return nullptr;
 }
 
+// Whether a backend would take a lab's machines on this host.
+Result<std::string> can_run(const std::string& name) {
+  EventLoop loop(std::make_unique<WallPacer>());
+  auto backend = make_backend({name, {}, "doctor", {}}, loop);
+  if (!backend) return tl::unexpected<Error>(backend.error());
+  return (*backend)->probe({}).map([](const auto&) { return std::string("takes machines here"); });
+}
+
 // What the command line chose to be done.
 using Deed = std::function<Result<int>()>;
 
@@ -290,9 +298,13 @@ void add_helpers(CLI::App& app, Deed& deed) {
   doctor->add_flag("--json", *json, "JSON on standard output");
   doctor->callback([=, &deed] {
     deed = [=] {
-      return run_doctor(*json, []() -> Result<std::string> {
-        return backends::choose_accelerator({}).map([](const auto& choice) { return choice.why; });
-      });
+      return run_doctor(*json, {{"QEMU",
+                                 [] {
+                                   return backends::choose_accelerator({}).map(
+                                       [](const auto& choice) { return choice.why; });
+                                 }},
+                                {"libvirt", [] { return can_run("libvirt"); }},
+                                {"Xen", [] { return can_run("xen"); }}});
     };
   });
 
