@@ -42,7 +42,8 @@ struct Capabilities {
   bool firmware = false;  // boots from its NIC by itself; otherwise it is given the virtual boot ROM
   bool press = false;     // has a power button that the guest's system sees
   unsigned nics_max = 0;
-  NicWire wire = NicWire::vhost_user;
+  NicWire wire = NicWire::vhost_user;  // of the NICs of the network
+  NicWire management_wire = NicWire::vhost_user;
   DiskWire disk_wire = DiskWire::vhost_user;
   std::string slowness{};  // why its machines are slower here than they could be, for a person; or empty
 };
@@ -67,9 +68,10 @@ class InProcessNic {
 // One end of a cable: where the machine plugs in its NIC. vboot makes the other end (a netsim port) first.
 struct NicPlug {
   std::array<std::uint8_t, 6> mac{};
-  std::string socket{};                // relative to MachineSpec::folder; see Capabilities::wire
+  std::string socket{};                // relative to MachineSpec::folder
   InProcessNic* in_process = nullptr;  // instead of a socket
   bool management = false;             // nothing boots from it, and it is virtio whatever the others are
+  NicWire wire = NicWire::vhost_user;  // one that its backend's Capabilities have
 };
 
 struct DiskPlug {

@@ -27,7 +27,7 @@ Result<Capabilities> LibvirtBackend::probe(const Hardware&) {
   capabilities.firmware = true;
   capabilities.press = true;
   capabilities.nics_max = 8;
-  capabilities.wire = NicWire::stream;
+  capabilities.wire = capabilities.management_wire = NicWire::stream;
   return capabilities;
 }
 

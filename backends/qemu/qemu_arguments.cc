@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace rookery::backends {
 namespace {
 
@@ -103,6 +105,14 @@ std::string_view graphics_device(Graphics graphics) {
 void add_machine(Arguments& to, const MachineSpec& spec, Accelerator accelerator) {
   const Chipset chipset = spec.hardware.chipset;
   std::string options = chipset == Chipset::microvm ? "rtc=on" : "graphics=off";
+  // Who serves a NIC by vhost-user reads and writes the guest's memory, and so is handed a file that is it.
+  const bool shares = std::any_of(spec.nics.begin(), spec.nics.end(),
+                                  [](const NicPlug& nic) { return nic.wire == NicWire::vhost_user; });
+  if (shares) {
+    options += ",memory-backend=memory";
+    to.insert(to.end(), {"-object", fmt::format("memory-backend-memfd,id=memory,size={}M,share=on",
+                                                spec.memory.count >> 20)});
+  }
   to.insert(to.end(), {"-machine", fmt::format("{},accel={},{}", chipset_name(chipset),
                                                to_string(accelerator), options)});
   to.insert(to.end(), {"-cpu", std::string(processor_model(accelerator))});
@@ -161,8 +171,13 @@ void add_nics(Arguments& to, const MachineSpec& spec) {
     const bool firmware_boots = spec.kernel.empty() && spec.disks.empty() && !nic.management;
     if (firmware_boots) device += fmt::format(",bootindex={}", boot_index++);
     if (!firmware_boots && chipset != Chipset::microvm) device += ",romfile=";
-    to.insert(to.end(), {"-netdev", fmt::format("stream,id=net{},server=off,addr.type=unix,addr.path={}", i,
-                                                escaped(nic.socket))});
+    if (nic.wire == NicWire::vhost_user) {
+      to.insert(to.end(), {"-chardev", fmt::format("socket,id=wire{},path={}", i, escaped(nic.socket)),
+                           "-netdev", fmt::format("vhost-user,id=net{},chardev=wire{}", i, i)});
+    } else {
+      to.insert(to.end(), {"-netdev", fmt::format("stream,id=net{},server=off,addr.type=unix,addr.path={}", i,
+                                                  escaped(nic.socket))});
+    }
     to.insert(to.end(), {"-device", device});
   }
 }

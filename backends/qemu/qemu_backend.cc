@@ -31,7 +31,7 @@ Status QemuBackend::look() {
   return {};
 }
 
-Result<Capabilities> QemuBackend::probe(const Hardware&) {
+Result<Capabilities> QemuBackend::probe(const Hardware& hardware) {
   ROOKERY_TRY(look());
   Capabilities capabilities;
   capabilities.pause = true;
@@ -39,7 +39,8 @@ Result<Capabilities> QemuBackend::probe(const Hardware&) {
   capabilities.press = true;
   capabilities.snapshot = true;
   capabilities.nics_max = 8;
-  capabilities.wire = NicWire::stream;
+  capabilities.wire = hardware.nic == NicModel::virtio ? NicWire::vhost_user : NicWire::stream;
+  capabilities.management_wire = NicWire::stream;
   capabilities.disk_wire = DiskWire::file;
   capabilities.slowness = slowness_;
   return capabilities;

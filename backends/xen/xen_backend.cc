@@ -31,7 +31,8 @@ Result<Capabilities> XenBackend::probe(const Hardware& hardware) {
   capabilities.press = true;
   capabilities.nics_max = 8;
   capabilities.firmware = !is_paravirtual(hardware);
-  capabilities.wire = is_paravirtual(hardware) ? NicWire::interface : NicWire::stream;
+  capabilities.wire = capabilities.management_wire =
+      is_paravirtual(hardware) ? NicWire::interface : NicWire::stream;
   return capabilities;
 }
 

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "base/unix_socket.h"
 
@@ -39,6 +41,13 @@ ssize_t receive_with_files(int socket, std::span<std::uint8_t> into, std::vector
   return got;
 }
 
+// A descriptor of anything else could block us, kill us (a pipe by SIGPIPE) or not be watched at all.
+bool is_event_descriptor(const UniqueFd& file) {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file.get()), error) ==
+         "anon_inode:[eventfd]";
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Endpoint>> Endpoint::listen(EventLoop& loop, const std::filesystem::path& path,
@@ -49,8 +58,7 @@ Result<std::unique_ptr<Endpoint>> Endpoint::listen(EventLoop& loop, const std::f
   endpoint->listener_ = std::move(*listener);
   endpoint->listener_watch_ = loop.watch(endpoint->listener_.get(), EPOLLIN,
                                          [raw = endpoint.get()](std::uint32_t) { raw->accept(); });
-  endpoint->queues_.resize(model.queue_count());
-  endpoint->addresses_.resize(model.queue_count());
+  endpoint->rings_.resize(model.queue_count());
   if (lane != nullptr) lane->attach(*endpoint);
   return endpoint;
 }
@@ -82,8 +90,10 @@ void Endpoint::drop(std::string fault) {
   input_.clear();
   received_files_.clear();
   features_ = protocol_features_ = 0;
-  for (Virtqueue& queue : queues_) queue = Virtqueue();
-  std::fill(addresses_.begin(), addresses_.end(), std::nullopt);
+  for (Ring& ring : rings_) {
+    ring.kick_watch.stop();
+    ring = Ring();
+  }
   memory_.reset();
   calls_pending_ = kicks_pending_ = 0;
   model_.disconnected();
@@ -114,14 +124,22 @@ Status Endpoint::receive() {
       used += kHeaderSize + (*header)->size;
     }
     input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
+    if (input_.empty()) received_files_.clear();  // that no message asked for
     if (input_.size() > kInputLimit) return fail("vhost-user: a message that never ends");
     if (static_cast<std::size_t>(got) < block.size()) return {};
   }
 }
 
-Result<Virtqueue*> Endpoint::queue_of(std::uint32_t index) {
-  if (index >= queues_.size()) return fail("vhost-user: there is no queue " + std::to_string(index));
-  return &queues_[index];
+Status Endpoint::ring_exists(std::uint32_t index) const {
+  if (index >= rings_.size()) return fail("vhost-user: there is no queue " + std::to_string(index));
+  return {};
+}
+
+Result<UniqueFd> Endpoint::take_file() {
+  if (received_files_.size() != 1) return fail("vhost-user: a message without its one descriptor");
+  UniqueFd file = std::move(received_files_[0]);
+  received_files_.clear();
+  return file;
 }
 
 Status Endpoint::set_memory(ByteView payload) {
@@ -129,46 +147,109 @@ Status Endpoint::set_memory(ByteView payload) {
   if (!regions) return tl::unexpected<Error>(regions.error());
   auto memory = GuestMemory::map(*regions, std::exchange(received_files_, {}));
   if (!memory) return tl::unexpected<Error>(memory.error());
-  for (Virtqueue& queue : queues_) queue.stop();
+  std::vector<bool> ran;
+  for (Ring& ring : rings_) {
+    ran.push_back(ring.queue.running());
+    ring.queue.stop();
+  }
   memory_ = std::move(*memory);
+  // A machine's memory can change while it runs: its queues are still where they were.
+  for (std::size_t i = 0; i < rings_.size(); ++i) {
+    if (ran[i]) ROOKERY_TRY(rings_[i].queue.start(*memory_, *rings_[i].addresses));
+  }
   return {};
+}
+
+// The order in which a driver names a queue's parts differs: QEMU enables its queues before they are
+// anywhere.
+Status Endpoint::enable(unsigned queue, bool enabled) {
+  Ring& ring = rings_[queue];
+  ring.enabled = enabled;
+  if (!enabled) {
+    ring.queue.stop();
+    return {};
+  }
+  if (memory_ && ring.addresses) return start(queue);
+  return {};
+}
+
+Status Endpoint::start(unsigned queue) {
+  Ring& ring = rings_[queue];
+  ROOKERY_TRY(ring.queue.start(*memory_, *ring.addresses));
+  model_.queue_started(queue);
+  ring.paused = false;
+  return {};
+}
+
+Status Endpoint::handle_ring_file(Request request, ByteView payload) {
+  const auto named = parse_vring_file(payload);
+  if (!named) return tl::unexpected<Error>(named.error());
+  ROOKERY_TRY(ring_exists(named->index));
+  UniqueFd file;
+  if (named->has_file) {
+    if (lane_ != nullptr) return fail("vhost-user: a descriptor for notifications, in lockstep");
+    auto taken = take_file();
+    if (!taken) return tl::unexpected<Error>(taken.error());
+    file = std::move(*taken);
+    if (!is_event_descriptor(file)) return fail("vhost-user: a notification that is no event descriptor");
+    ::fcntl(file.get(), F_SETFL, O_NONBLOCK);
+  }
+  Ring& ring = rings_[named->index];
+  if (request == Request::set_vring_call) {
+    ring.call = std::move(file);
+  } else if (request == Request::set_vring_kick) {
+    ring.kick_watch.stop();
+    ring.kick = std::move(file);
+    if (!ring.kick) return {};
+    ring.kick_watch = loop_.watch(ring.kick.get(), EPOLLIN,
+                                  [this, index = named->index](std::uint32_t) { kick_readable(index); });
+    if (!ring.enabled || !memory_ || !ring.addresses) return {};
+    ROOKERY_TRY(start(named->index));
+    return kicked(named->index);  // of what is there already nobody will tell
+  }
+  return {};
+}
+
+void Endpoint::kick_readable(unsigned queue) {
+  std::uint64_t count;
+  if (::read(rings_[queue].kick.get(), &count, sizeof count) < 0) return;
+  readable();  // what the driver has said before counts: the memory that the request lies in, for one
+  if (const auto status = kicked(queue); !status) drop(status.error().message);
 }
 
 Status Endpoint::handle_ring(std::uint32_t request, ByteView payload, ByteBuffer& reply) {
   if (static_cast<Request>(request) == Request::set_vring_addr) {
     auto addresses = parse_vring_addresses(payload);
     if (!addresses) return tl::unexpected<Error>(addresses.error());
-    if (auto queue = queue_of(addresses->index); !queue) return tl::unexpected<Error>(queue.error());
-    addresses_[addresses->index] = *addresses;
+    ROOKERY_TRY(ring_exists(addresses->index));
+    rings_[addresses->index].addresses = *addresses;
     return {};
   }
   auto state = parse_vring_state(payload);
   if (!state) return tl::unexpected<Error>(state.error());
-  auto queue = queue_of(state->index);
-  if (!queue) return tl::unexpected<Error>(queue.error());
+  ROOKERY_TRY(ring_exists(state->index));
+  Ring& ring = rings_[state->index];
   switch (static_cast<Request>(request)) {
     case Request::set_vring_num:
-      return (*queue)->set_size(state->number);
+      return ring.queue.set_size(state->number);
     case Request::set_vring_base:
-      (*queue)->set_next(static_cast<std::uint16_t>(state->number));
+      if (state->number != ring.queue.next()) ring.paused = false;
+      ring.queue.set_next(static_cast<std::uint16_t>(state->number));
       return {};
     case Request::get_vring_base: {
       ByteWriter answer;
-      answer.le32(state->index).le32((*queue)->next());
+      answer.le32(state->index).le32(ring.queue.next());
       reply = encode(request, kFlagReply, answer.buffer());
-      (*queue)->stop();
+      if (call_event_) send_calls();  // of what the driver is about to find used
+      ring.paused = ring.queue.running();
+      ring.queue.stop();
+      ring.addresses.reset();  // the next start names them anew
+      ring.kick_watch.stop();
+      ring.kick.reset();
       return {};
     }
     case Request::set_vring_enable:
-      if (state->number == 0) {
-        (*queue)->stop();
-        return {};
-      }
-      if (!memory_ || !addresses_[state->index])
-        return fail("vhost-user: a queue is enabled before it has memory");
-      ROOKERY_TRY((*queue)->start(*memory_, *addresses_[state->index]));
-      model_.queue_started(state->index);
-      return {};
+      return enable(state->index, state->number != 0);
     case Request::vring_kick:
       if (lane_ == nullptr) return kicked(state->index);
       kicks_pending_ |= 1ull << state->index;
@@ -179,7 +260,7 @@ Status Endpoint::handle_ring(std::uint32_t request, ByteView payload, ByteBuffer
 }
 
 Status Endpoint::kicked(unsigned index) {
-  const Virtqueue& queue = queues_[index];
+  const Virtqueue& queue = rings_[index].queue;
   if (queue.running()) model_.kicked(index);
   if (queue.broken()) return fail("vhost-user: the guest's queue is wrong: " + queue.fault());
   if (memory_ && memory_->damaged()) return fail("vhost-user: the guest took its memory away");
@@ -208,19 +289,22 @@ Status Endpoint::handle(std::uint32_t request, std::uint32_t flags, ByteView pay
   switch (static_cast<Request>(request)) {
     case Request::set_owner:
     case Request::reset_owner:
-    case Request::set_vring_kick:  // in-band: no descriptors are used for notification
-    case Request::set_vring_call:
-    case Request::set_vring_err:
     case Request::set_config:
-      received_files_.clear();
+      break;
+    case Request::set_vring_kick:
+    case Request::set_vring_call:
+    case Request::set_vring_err:  // nothing to be told there: a queue that is wrong ends the connection
+      ROOKERY_TRY(handle_ring_file(static_cast<Request>(request), payload));
       break;
     case Request::get_features:
-      reply =
-          encode_u64(request, kFlagReply, model_.features() | kFeatureVersion1 | kFeatureProtocolFeatures);
+      reply = encode_u64(request, kFlagReply,
+                         model_.features() | kFeatureVersion1 | kFeatureProtocolFeatures | kFeatureLogAll);
       break;
     case Request::set_features: {
       auto features = parse_u64(payload);
       if (!features) return tl::unexpected<Error>(features.error());
+      if ((*features & kFeatureLogAll) != 0)
+        return fail("vhost-user: a log of changed pages is wanted of a device that runs");
       if ((*features & ~(model_.features() | kFeatureVersion1 | kFeatureProtocolFeatures)) != 0) {
         return fail("vhost-user: the driver wants features that were not offered");
       }
@@ -229,7 +313,8 @@ Status Endpoint::handle(std::uint32_t request, std::uint32_t flags, ByteView pay
     }
     case Request::get_protocol_features: {
       reply =
-          encode_u64(request, kFlagReply, kProtocolSlaveReq | kProtocolConfig | kProtocolInbandNotifications);
+          encode_u64(request, kFlagReply,
+                     kProtocolLogShmfd | kProtocolSlaveReq | kProtocolConfig | kProtocolInbandNotifications);
       break;
     }
     case Request::set_protocol_features: {
@@ -239,19 +324,20 @@ Status Endpoint::handle(std::uint32_t request, std::uint32_t flags, ByteView pay
       break;
     }
     case Request::get_queue_num:
-      reply = encode_u64(request, kFlagReply, queues_.size());
+      reply = encode_u64(request, kFlagReply, rings_.size());
       break;
     case Request::set_mem_table:
       ROOKERY_TRY(set_memory(payload));
       break;
-    case Request::set_slave_req_fd:
-      if (received_files_.size() != 1) return fail("vhost-user: a channel for calls without its descriptor");
+    case Request::set_slave_req_fd: {
+      auto file = take_file();
+      if (!file) return tl::unexpected<Error>(file.error());
       slave_watch_.stop();
-      slave_ = std::move(received_files_[0]);
-      received_files_.clear();
+      slave_ = std::move(*file);
       ::fcntl(slave_.get(), F_SETFL, O_NONBLOCK);
       slave_watch_ = loop_.watch(slave_.get(), EPOLLIN, [this](std::uint32_t) { slave_readable(); });
       break;
+    }
     case Request::get_config: {
       auto range = parse_config_range(payload);
       if (!range) return tl::unexpected<Error>(range.error());
@@ -279,7 +365,8 @@ Status Endpoint::send(const ByteBuffer& message) {
 }
 
 void Endpoint::call(unsigned queue) {
-  if (!slave_ || !queues_[queue].wants_call()) return;
+  const Ring& ring = rings_[queue];
+  if ((!slave_ && !ring.call) || !ring.queue.wants_call()) return;
   calls_pending_ |= 1ull << queue;
   if (lane_ != nullptr) return lane_->poke();
   if (!call_event_) call_event_ = loop_.soon([this] { send_calls(); });
@@ -290,6 +377,12 @@ void Endpoint::send_calls() {
   for (unsigned queue = 0; calls_pending_ != 0; ++queue) {
     const std::uint64_t bit = 1ull << queue;
     if ((calls_pending_ & bit) == 0) continue;
+    if (rings_[queue].call) {
+      const std::uint64_t one = 1;
+      (void)!::write(rings_[queue].call.get(), &one, sizeof one);  // a full counter tells as well
+      calls_pending_ &= ~bit;
+      continue;
+    }
     ByteWriter state;
     state.le32(queue).le32(0);
     const ByteBuffer message = encode(kSlaveVringCall, 0, state.buffer());

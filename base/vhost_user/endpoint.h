@@ -1,10 +1,15 @@
 // The device side of vhost-user: a listening socket, the guest's driver that connects to it, its memory and
 // queues. What the device does is its DeviceModel (netsim/ports/vhost_net, backends/disk/vhost_block).
 //
-// Both ways of notifying are in-band messages that nobody waits for (virtio_uml knows no kick descriptors in
-// virtual time, and in-band saves four descriptors per queue pair in wall time). With a lane (base/lane.h) a
-// kick is acted on when the guest rests, and a call goes out when it is about to be granted time: the rings
-// are ours only while it rests, and nothing depends on the host's luck.
+// With virtio_uml both ways of notifying are in-band messages that nobody waits for (it knows no kick
+// descriptors in virtual time, and in-band saves four descriptors per queue pair in wall time). With a lane
+// (base/lane.h) a kick is acted on when the guest rests, and a call goes out when it is about to be granted
+// time: the rings are ours only while it rests, and nothing depends on the host's luck. QEMU hands over event
+// descriptors for each queue instead, and those are used for the queues that have them.
+//
+// QEMU may be told to migrate (a snapshot) only if its device keeps a log of the pages that it writes
+// meanwhile. Ours says that it does and keeps none: a machine is stopped first, and with it its device is,
+// and nothing is ever written to it. A driver that does want a log is given up.
 #pragma once
 
 #include <filesystem>
@@ -42,9 +47,12 @@ class Endpoint final : private LaneDevice {
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
 
-  Virtqueue& queue(unsigned index) { return queues_[index]; }
+  Virtqueue& queue(unsigned index) { return rings_[index].queue; }
   bool negotiated(std::uint64_t feature) const { return (features_ & feature) != 0; }
   bool connected() const { return static_cast<bool>(connection_); }
+  // Whether the driver has stopped a running queue and may let it go on where it stood, as QEMU does with a
+  // machine that stands still. Still true in queue_started() of a queue that does go on.
+  bool paused(unsigned queue) const { return rings_[queue].paused; }
   // Tells the guest of used buffers, if it wants to be told. Several in one turn become one message.
   void call(unsigned queue);
   // Why the last connection was given up, if it was for a fault of the guest's.
@@ -62,10 +70,22 @@ class Endpoint final : private LaneDevice {
   void drop(std::string fault);
   Status receive();
   Status handle(std::uint32_t request, std::uint32_t flags, ByteView payload);
+  struct Ring {
+    Virtqueue queue;
+    std::optional<VringAddresses> addresses;
+    bool enabled = false, paused = false;
+    UniqueFd kick, call;  // none: in-band
+    Watch kick_watch;
+  };
   Status handle_ring(std::uint32_t request, ByteView payload, ByteBuffer& reply);
+  Status handle_ring_file(Request request, ByteView payload);
+  Status enable(unsigned queue, bool enabled);
+  Status start(unsigned queue);
+  void kick_readable(unsigned queue);
   Status kicked(unsigned queue);
   Status set_memory(ByteView payload);
-  Result<Virtqueue*> queue_of(std::uint32_t index);
+  Status ring_exists(std::uint32_t index) const;
+  Result<UniqueFd> take_file();
   Status send(const ByteBuffer& message);
   void send_calls();
   void slave_readable();
@@ -83,8 +103,7 @@ class Endpoint final : private LaneDevice {
   std::vector<UniqueFd> received_files_;
   std::uint64_t features_ = 0, protocol_features_ = 0;
   std::optional<GuestMemory> memory_;
-  std::vector<Virtqueue> queues_;
-  std::vector<std::optional<VringAddresses>> addresses_;
+  std::vector<Ring> rings_;
   std::uint64_t calls_pending_ = 0;  // one bit a queue
   EventId call_event_;
   std::uint64_t kicks_pending_ = 0;  // likewise; with a lane, until the guest rests

@@ -63,6 +63,12 @@ Result<VringState> parse_vring_state(ByteView payload) {
   return state;
 }
 
+Result<VringFile> parse_vring_file(ByteView payload) {
+  const auto word = parse_u64(payload);
+  if (!word) return tl::unexpected<Error>(word.error());
+  return VringFile{static_cast<std::uint32_t>(*word & 0xff), (*word & 0x100) == 0};
+}
+
 Result<VringAddresses> parse_vring_addresses(ByteView payload) {
   ByteReader reader(payload);
   VringAddresses addresses;

@@ -43,8 +43,10 @@ constexpr std::uint32_t kFlagNeedReply = 1u << 3;
 // Feature bit of the transport, among virtio's own (virtio 1.2 §6).
 constexpr std::uint64_t kFeatureProtocolFeatures = 1ull << 30;
 constexpr std::uint64_t kFeatureVersion1 = 1ull << 32;
+constexpr std::uint64_t kFeatureLogAll = 1ull << 26;  // VHOST_F_LOG_ALL, linux/vhost_types.h
 
 enum ProtocolFeature : std::uint64_t {
+  kProtocolLogShmfd = 1ull << 1,
   kProtocolSlaveReq = 1ull << 5,
   kProtocolConfig = 1ull << 9,
   kProtocolInbandNotifications = 1ull << 14,
@@ -70,6 +72,12 @@ struct MemoryRegion {
 struct VringState {
   std::uint32_t index = 0, number = 0;
 };
+// Which queue a notification's descriptor is for, and whether one comes along (its bit 8 says that none
+// does).
+struct VringFile {
+  std::uint32_t index = 0;
+  bool has_file = false;
+};
 struct VringAddresses {
   std::uint32_t index = 0, flags = 0;
   std::uint64_t descriptors = 0, used = 0, available = 0;  // addresses of the peer's address space
@@ -79,6 +87,7 @@ struct ConfigRange {
 };
 Result<std::vector<MemoryRegion>> parse_memory_table(ByteView payload);
 Result<VringState> parse_vring_state(ByteView payload);
+Result<VringFile> parse_vring_file(ByteView payload);
 Result<VringAddresses> parse_vring_addresses(ByteView payload);
 Result<std::uint64_t> parse_u64(ByteView payload);
 Result<ConfigRange> parse_config_range(ByteView payload);  // what follows the range is the content

@@ -23,7 +23,8 @@ constexpr std::uint64_t kOffloads = kFeatureChecksum | kFeatureGuestChecksum | k
                                     kFeatureHostTcp6 | kFeatureHostEcn | kFeatureMergeable;
 constexpr unsigned kReceiveQueue = 0;
 constexpr unsigned kTransmitQueue = 1;
-constexpr std::size_t kHeaderSize = 12;  // virtio_net_hdr_v1 (§5.1.6)
+constexpr std::size_t kHeaderSize = 12;        // virtio_net_hdr_v1 (§5.1.6)
+constexpr std::size_t kLegacyHeaderSize = 10;  // without the number of buffers (§5.1.6.1)
 // A super-frame of 64 KiB needs 44 of Linux' smallest buffers.
 constexpr std::size_t kMostBuffers = 128;
 
@@ -94,12 +95,25 @@ ByteBuffer VhostNetPort::config_space() const {
 }
 
 void VhostNetPort::queue_started(unsigned queue) {
-  if (queue == kReceiveQueue) endpoint_->queue(kReceiveQueue).ask_for_kicks(false);
+  if (queue != kReceiveQueue) return;
+  if (!endpoint_->paused(kReceiveQueue)) forget_backlog();  // it was for the driver before this one
+  endpoint_->queue(kReceiveQueue).ask_for_kicks(!backlog_.empty());
+}
+
+// A driver of the time before virtio 1, as UEFI's is, has a shorter header.
+std::size_t VhostNetPort::header_size() const {
+  const bool counts_buffers =
+      endpoint_->negotiated(vhost_user::kFeatureVersion1) || endpoint_->negotiated(kFeatureMergeable);
+  return counts_buffers ? kHeaderSize : kLegacyHeaderSize;
+}
+
+void VhostNetPort::forget_backlog() {
+  backlog_.clear();
+  backlog_bytes_ = 0;
 }
 
 void VhostNetPort::disconnected() {
-  backlog_.clear();
-  backlog_bytes_ = 0;
+  forget_backlog();
   loop_.cancel(continuation_);
   continuation_ = {};
 }
@@ -137,15 +151,16 @@ void VhostNetPort::transmit() {
 
 void VhostNetPort::forward(const vhost_user::Chain& chain) {
   const std::size_t size = chain.readable_size();
-  if (size < kHeaderSize + kSmallestFrame || size > kHeaderSize + kLargestFrame) {
+  const std::size_t header_bytes = header_size();
+  if (size < header_bytes + kSmallestFrame || size > header_bytes + kLargestFrame) {
     ++counters_.dropped_malformed;
     return;
   }
-  FrameBuilder builder(size - kHeaderSize);
+  FrameBuilder builder(size - header_bytes);
   if (!builder) return;  // the pool's limit: counted there
   std::array<std::uint8_t, kHeaderSize> header{};
-  chain.read(0, header);
-  chain.read(kHeaderSize, builder.bytes());
+  chain.read(0, std::span(header).first(header_bytes));
+  chain.read(header_bytes, builder.bytes());
   if (header[0] != 0 || header[1] != 0) {
     // Without having been offered either, it may speak of none.
     builder.offload() = read_offload(header);
@@ -194,7 +209,7 @@ void VhostNetPort::send(Frame frame) {
 
 void VhostNetPort::receive(Frame frame) {
   vhost_user::Virtqueue& queue = endpoint_->queue(kReceiveQueue);
-  if (!queue.running()) {
+  if (!queue.running() && !endpoint_->paused(kReceiveQueue)) {
     ++counters_.dropped_absent;
     return;
   }
@@ -222,8 +237,9 @@ bool VhostNetPort::deliver(const Frame& frame) {
   if (!queue.pop(receive_chain_)) return false;
   const std::size_t most = endpoint_->negotiated(kFeatureMergeable) ? kMostBuffers : 1;
   std::array<vhost_user::Virtqueue::Used, kMostBuffers> used;
-  std::size_t done = receive_chain_.write(kHeaderSize, frame.bytes());
-  used[0] = {receive_chain_.head, static_cast<std::uint32_t>(kHeaderSize + done)};
+  const std::size_t header_bytes = header_size();
+  std::size_t done = receive_chain_.write(header_bytes, frame.bytes());
+  used[0] = {receive_chain_.head, static_cast<std::uint32_t>(header_bytes + done)};
   std::size_t buffers = 1;
   bool fits = done > 0;
   bool waits = false;
@@ -241,7 +257,8 @@ bool VhostNetPort::deliver(const Frame& frame) {
     if (!fits) ++counters_.dropped_malformed;
     return !waits;
   }
-  receive_chain_.write(0, header_of(frame.offload(), buffers));  // its room was there for what lies behind it
+  const auto header = header_of(frame.offload(), buffers);  // its room was there for what lies behind it
+  receive_chain_.write(0, ByteView(header).first(header_bytes));
   queue.push(std::span(used).first(buffers));
   ++counters_.to_guest;
   return true;

@@ -53,10 +53,12 @@ class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel 
 
   void transmit();
   void forward(const vhost_user::Chain& chain);
+  std::size_t header_size() const;
   bool takes(const Offload& offload) const;
   void receive(Frame frame);
   bool deliver(const Frame& frame);
   void drain_backlog();
+  void forget_backlog();
 
   EventLoop& loop_;
   Lane* lane_;

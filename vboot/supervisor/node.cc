@@ -86,7 +86,7 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   node->has_firmware_ = able->firmware;
   node->slowness_ = able->slowness;
   ROOKERY_TRY(node->plug(able->wire, to));
-  if (plan.management_mac) ROOKERY_TRY(node->plug_management(able->wire));
+  if (plan.management_mac) ROOKERY_TRY(node->plug_management(able->management_wire));
 
   backends::MachineSpec spec;
   spec.name = plan.name;
@@ -106,8 +106,12 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   spec.memory_folder = given.memory_folder;
   spec.seed = given.seed;
   spec.lane = node->lane_.get();
-  spec.nics.push_back({plan.data_mac, kDataNic});
-  if (plan.management_mac) spec.nics.push_back({*plan.management_mac, kManagementNic, nullptr, true});
+  spec.nics.push_back({.mac = plan.data_mac, .socket = kDataNic, .wire = able->wire});
+  if (plan.management_mac)
+    spec.nics.push_back({.mac = *plan.management_mac,
+                         .socket = kManagementNic,
+                         .management = true,
+                         .wire = able->management_wire});
   if (given.medium != nullptr && able->disk_wire == backends::DiskWire::file) {
     spec.disks.push_back({.file = given.medium_file});
   } else if (given.medium != nullptr) {

@@ -45,8 +45,10 @@ MachineSpec spec_of(const Example& example) {
   spec.memory = mebibytes(512);
   spec.folder = "/run/user/1000/rookery/lab/m/n1";
   spec.hardware = example.hardware;
-  spec.nics = {{{0x52, 0x54, 0, 0, 0, 1}, "net0", nullptr, false},
-               {{0x0a, 0x52, 0x4b, 0, 0, 1}, "net1", nullptr, true}};
+  const bool is_virtio = example.hardware.nic == NicModel::virtio;
+  spec.nics = {
+      {{0x52, 0x54, 0, 0, 0, 1}, "net0", nullptr, false, is_virtio ? NicWire::vhost_user : NicWire::stream},
+      {{0x0a, 0x52, 0x4b, 0, 0, 1}, "net1", nullptr, true, NicWire::stream}};
   if (example.has_disk) spec.disks = {{.file = "/store/a,medium"}};
   if (!example.direct_kernel) return spec;
   spec.kernel = "/store/vmlinuz";
@@ -124,7 +126,8 @@ BOOST_AUTO_TEST_CASE(a_qemu_that_is_missing_or_too_old_or_none_says_so) {
   says("QEMU emulator version 8.0.0");
   const auto able = QemuBackend(loop, Accelerator::tcg, files).probe({});
   BOOST_REQUIRE(able.has_value());
-  BOOST_TEST((able->wire == NicWire::stream));
+  BOOST_TEST((able->wire == NicWire::vhost_user));
+  BOOST_TEST((able->management_wire == NicWire::stream));
 }
 
 struct LastChange final : MachineEvents {

@@ -2,6 +2,7 @@
 #include "base/vhost_user/endpoint.h"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -21,10 +22,15 @@ class Echo final : public DeviceModel {
   std::uint64_t features() const override { return 1ull << 5; }
   unsigned queue_count() const override { return 2; }
   ByteBuffer config_space() const override { return {1, 2, 3, 4}; }
-  void queue_started(unsigned queue) override { started |= 1u << queue; }
+  void queue_started(unsigned queue) override {
+    started |= 1u << queue;
+    went_on = endpoint != nullptr && endpoint->paused(queue);
+  }
   void kicked(unsigned queue) override { kicks |= 1u << queue; }
   void disconnected() override { ++disconnects; }
   unsigned started = 0, kicks = 0, disconnects = 0;
+  bool went_on = false;
+  Endpoint* endpoint = nullptr;
 };
 
 struct Driver {
@@ -34,6 +40,8 @@ struct Driver {
   Echo model;
   std::unique_ptr<Endpoint> endpoint = Endpoint::listen(loop, folder.path() / "s", model).value();
   UniqueFd socket = connect_unix(folder.path() / "s").value();
+
+  Driver() { model.endpoint = endpoint.get(); }
 
   void send(std::uint32_t request, ByteView payload, int fd = -1, std::uint32_t flags = 0) {
     const ByteBuffer message = encode(request, flags, payload);
@@ -68,6 +76,12 @@ ByteBuffer state(std::uint32_t index, std::uint32_t number) {
   return writer.take();
 }
 
+ByteBuffer file_of(std::uint64_t queue) {
+  ByteWriter writer;
+  writer.le64(queue);
+  return writer.take();
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(endpoint)
@@ -77,13 +91,14 @@ BOOST_AUTO_TEST_CASE(negotiates_maps_memory_starts_queues_and_is_kicked) {
   driver.send(Request::get_features);
   ByteBuffer reply = driver.answer(kHeaderSize + 8);
   ByteReader features(ByteView(reply).subspan(kHeaderSize));
-  BOOST_TEST(features.le64() == ((1ull << 5) | kFeatureVersion1 | kFeatureProtocolFeatures));
+  BOOST_TEST(features.le64() == ((1ull << 5) | kFeatureVersion1 | kFeatureProtocolFeatures | kFeatureLogAll));
 
   driver.send(Request::get_protocol_features);
   reply = driver.answer(kHeaderSize + 8);
   ByteReader protocol(ByteView(reply).subspan(kHeaderSize));
   // In wall time nothing is acknowledged that does not ask for it.
-  BOOST_TEST(protocol.le64() == (kProtocolSlaveReq | kProtocolConfig | kProtocolInbandNotifications));
+  BOOST_TEST(protocol.le64() ==
+             (kProtocolLogShmfd | kProtocolSlaveReq | kProtocolConfig | kProtocolInbandNotifications));
 
   ByteWriter config;
   config.le32(0).le32(6).le32(0).zeros(6);
@@ -108,6 +123,61 @@ BOOST_AUTO_TEST_CASE(negotiates_maps_memory_starts_queues_and_is_kicked) {
   BOOST_TEST(driver.endpoint->queue(1).running());
 }
 
+// As QEMU does it: queues enabled before they are anywhere, then notified by event descriptors.
+BOOST_AUTO_TEST_CASE(a_queue_with_event_descriptors_is_kicked_called_paused_and_goes_on) {
+  Driver driver;
+  const UniqueFd memory(::memfd_create("guest", MFD_CLOEXEC));
+  const UniqueFd kick(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      call(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  BOOST_REQUIRE(::ftruncate(memory.get(), 65536) == 0);
+  ByteWriter table, addresses;
+  table.le32(1).le32(0).le64(0x1000).le64(65536).le64(0x1000).le64(0);
+  addresses.le32(0).le32(0).le64(0x1000).le64(0x3000).le64(0x2000).le64(0);
+  const auto begin = [&](std::uint16_t base) {
+    driver.model.kicks = driver.model.started = 0;
+    driver.send(Request::set_vring_enable, state(0, 1));
+    driver.send(Request::set_mem_table, table.buffer(), memory.get());
+    driver.send(Request::set_vring_num, state(0, 16));
+    driver.send(Request::set_vring_base, state(0, base));
+    driver.send(Request::set_vring_addr, addresses.buffer());
+    driver.send(Request::set_vring_call, file_of(0), call.get());
+    driver.send(Request::set_vring_kick, file_of(0), kick.get(), kFlagNeedReply);
+    driver.answer(kHeaderSize + 8);
+    BOOST_TEST(driver.endpoint->queue(0).running());
+    BOOST_TEST(driver.model.kicks == 1u);  // it looks once by itself
+  };
+  const auto kicked = [&] {
+    driver.model.kicks = 0;
+    const std::uint64_t one = 1;
+    BOOST_REQUIRE(::write(kick.get(), &one, sizeof one) == sizeof one);
+    return driver.loop.run_until([&] { return driver.model.kicks != 0; }, kLimit);
+  };
+  begin(5);
+  BOOST_TEST(!driver.model.went_on);
+  BOOST_TEST(kicked());
+  driver.send(Request::set_mem_table, table.buffer(), memory.get());  // while it runs
+  BOOST_TEST(kicked());
+  BOOST_TEST(driver.endpoint->queue(0).running());
+
+  driver.endpoint->call(0);
+  driver.send(Request::get_vring_base, state(0, 0));
+  ByteBuffer reply = driver.answer(kHeaderSize + 8);
+  ByteReader base(ByteView(reply).subspan(kHeaderSize + 4));
+  BOOST_TEST(base.le32() == 5u);
+  std::uint64_t calls = 0;
+  BOOST_TEST(::read(call.get(), &calls, sizeof calls) == 8);  // out before the answer
+  BOOST_TEST(!driver.endpoint->queue(0).running());
+  BOOST_TEST(driver.endpoint->paused(0));
+  begin(5);
+  BOOST_TEST(driver.model.went_on);
+  BOOST_TEST(!driver.endpoint->paused(0));
+
+  driver.send(Request::get_vring_base, state(0, 0));
+  driver.answer(kHeaderSize + 8);
+  begin(0);
+  BOOST_TEST(!driver.model.went_on);
+}
+
 BOOST_AUTO_TEST_CASE(a_driver_that_leaves_and_comes_again_is_served) {
   Driver driver;
   driver.send(Request::get_features);
@@ -126,8 +196,18 @@ BOOST_AUTO_TEST_CASE(what_a_driver_may_not_do_ends_the_connection_and_is_named) 
     misbehave(driver);
     return driver.fault();
   };
-  BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_enable, state(0, 1)); }) ==
-             "vhost-user: a queue is enabled before it has memory");
+  const UniqueFd no_event(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  BOOST_TEST(fault_after([&](Driver& d) { d.send(Request::set_vring_call, file_of(0), no_event.get()); }) ==
+             "vhost-user: a notification that is no event descriptor");
+  BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_kick, file_of(0)); }) ==
+             "vhost-user: a message without its one descriptor");
+  BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_kick, file_of(2)); }) ==
+             "vhost-user: there is no queue 2");
+  BOOST_TEST(fault_after([](Driver& d) {
+               ByteWriter features;
+               features.le64(kFeatureLogAll);
+               d.send(Request::set_features, features.buffer());
+             }) == "vhost-user: a log of changed pages is wanted of a device that runs");
   BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_num, state(2, 16)); }) ==
              "vhost-user: there is no queue 2");
   BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_num, state(0, 7)); }) ==
