@@ -8,14 +8,16 @@ constexpr Duration kTurn = std::chrono::milliseconds(1);
 
 }  // namespace
 
-Status StopAndGo::freeze() {
+Status StopAndGo::freeze(Action frozen) {
   frozen_ = true;
+  on_frozen_ = std::move(frozen);
   apply();
   return {};
 }
 
 Status StopAndGo::thaw() {
   frozen_ = false;
+  on_frozen_ = nullptr;
   apply();
   return {};
 }
@@ -43,7 +45,8 @@ void StopAndGo::apply() {
   if (!running_ || telling_) return;
   loop_.cancel(std::exchange(turn_, {}));
   if (frozen_ || gap_.count() == 0) {
-    if (stopped_ != frozen_) tell(frozen_);
+    if (stopped_ != frozen_) return tell(frozen_);
+    if (frozen_ && on_frozen_) std::exchange(on_frozen_, nullptr)();
     return;
   }
   turn_ = loop_.after(stopped_ ? gap_ : kTurn, [this] {

@@ -19,7 +19,7 @@ class StopAndGo final : public Pausing {
   StopAndGo(const StopAndGo&) = delete;
   StopAndGo& operator=(const StopAndGo&) = delete;
 
-  Status freeze() override;
+  Status freeze(Action frozen) override;
   Status thaw() override;
   Status slow(Duration gap) override;
 
@@ -38,6 +38,7 @@ class StopAndGo final : public Pausing {
   bool telling_ = false;  // and that is not so yet
   Duration gap_{0};
   EventId turn_;
+  Action on_frozen_;
 };
 
 }  // namespace rookery::backends

@@ -30,8 +30,9 @@ constexpr int kVirtioBlock = 2;
 class LanePausing final : public Pausing {
  public:
   explicit LanePausing(Lane& lane) : lane_(lane) {}
-  Status freeze() override {
+  Status freeze(Action frozen) override {
     lane_.freeze();
+    frozen();
     return {};
   }
   Status thaw() override {

@@ -104,6 +104,12 @@ struct Bench {
   Status restore(const std::filesystem::path& file) {
     return finish([&](auto done) { return machine->snapshots()->restore(file, std::move(done)); });
   }
+  // Until it stands still.
+  void freeze() {
+    bool frozen = false;
+    BOOST_REQUIRE(machine->pausing()->freeze([&] { frozen = true; }).has_value());
+    BOOST_REQUIRE(subject.loop().run_until([&] { return frozen; }, subject.limit()));
+  }
   void wait_for_console(const std::string& text) {
     const auto said = [&] { return record.console.find(text) != std::string::npos; };
     subject.loop().run_until([&] { return said() || machine->state() == MachineState::failed; },
@@ -264,7 +270,7 @@ BOOST_DATA_TEST_CASE(a_frozen_machine_is_silent_until_it_is_thawed_and_a_slow_on
   bench.wait_for_console("listening");
   const std::string& console = bench.record.console;
   const std::function<bool()> said = [&console] { return console.find("spoken") != std::string::npos; };
-  BOOST_REQUIRE(pausing->freeze().has_value());
+  bench.freeze();
   bench.machine->console_input("spoken\n");
   BOOST_TEST(!subject->loop().run_until(said, std::chrono::milliseconds(200)));
   BOOST_TEST((bench.machine->state() == MachineState::running));
@@ -273,7 +279,7 @@ BOOST_DATA_TEST_CASE(a_frozen_machine_is_silent_until_it_is_thawed_and_a_slow_on
   bench.wait_for_console("spoken");
   BOOST_TEST(!pausing->slow(Duration(-1)).has_value());
   // A frozen one can still be cut.
-  BOOST_REQUIRE(pausing->freeze().has_value());
+  BOOST_REQUIRE(pausing->freeze([] {}).has_value());
   BOOST_REQUIRE(bench.power(PowerAction::cut).has_value());
   bench.wait_for_changes(1);
   BOOST_TEST(subject->remains() == "");
@@ -329,7 +335,7 @@ BOOST_DATA_TEST_CASE(a_frozen_machine_stays_frozen_over_a_snapshot_and_back_to_i
   const std::function<bool()> said = [&console] { return console.find("spoken") != std::string::npos; };
   BOOST_REQUIRE(bench.start().has_value());
   bench.wait_for_console("listening");
-  BOOST_REQUIRE(bench.machine->pausing()->freeze().has_value());
+  bench.freeze();
   BOOST_TEST(bench.take(file).has_value());
   BOOST_TEST(bench.restore(file).has_value());
   bench.machine->console_input("spoken\n");

@@ -48,7 +48,7 @@ class Run {
   // Five seconds without any time for it; then it goes on.
   void freeze_and_thaw(std::string_view machine) {
     backends::Pausing& pausing = *lab_.node(machine).machine().pausing();
-    BOOST_REQUIRE(pausing.freeze().has_value());
+    BOOST_REQUIRE(pausing.freeze([] {}).has_value());
     lab_.pass(std::chrono::seconds(5));
     BOOST_REQUIRE(pausing.thaw().has_value());
   }

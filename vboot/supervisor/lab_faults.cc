@@ -37,7 +37,7 @@ Status NodeFaults::reset(std::string_view machine) {
 }
 
 Status NodeFaults::freeze(std::string_view machine) {
-  return pausing(machine, "frozen").and_then([](backends::Pausing* one) { return one->freeze(); });
+  return pausing(machine, "frozen").and_then([](backends::Pausing* one) { return one->freeze([] {}); });
 }
 
 Status NodeFaults::thaw(std::string_view machine) {
