@@ -22,6 +22,7 @@ void parse_messages(ByteView bytes) {
   const ByteView payload = bytes.subspan(kHeaderSize);
   (void)parse_memory_table(payload);
   (void)parse_vring_state(payload);
+  (void)parse_vring_file(payload);
   (void)parse_vring_addresses(payload);
   (void)parse_u64(payload);
   (void)parse_config_range(payload);
