@@ -150,7 +150,8 @@ Status LibvirtMachine::start() {
   run(
       [connection = host_->connection(), xml = xml_, name = name_, uuid = uuid_,
        pid_file = host_->pid_file(name_)](Domain& domain) -> Status {
-        virDomainPtr made = virDomainCreateXML(connection.get(), xml.c_str(), VIR_DOMAIN_NONE);
+        // It goes on when somebody buries its QEMU: one that ends at once would not be ended for libvirt.
+        virDomainPtr made = virDomainCreateXML(connection.get(), xml.c_str(), VIR_DOMAIN_START_PAUSED);
         if (made == nullptr) {
           Error error = libvirt_error("cannot create its domain");
           if (const std::string who = who_has(connection.get(), name, uuid); !who.empty())
@@ -159,6 +160,9 @@ Status LibvirtMachine::start() {
         }
         domain.handle = DomainHandle(made, [](virDomain* one) { virDomainFree(one); });
         bury(pid_file);
+        // Of one that is over already an event tells.
+        if (virDomainResume(made) != 0 && virDomainIsActive(made) == 1)
+          return tl::unexpected<Error>(libvirt_error("cannot start its domain"));
         return {};
       },
       [this](const Status& status) { created(status); });

@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 #include <charconv>
 #include <cstdlib>
+#include <source_location>
 
 #include "backends/libvirt/libvirt_backend.h"
 #include "base/file.h"
@@ -99,7 +100,13 @@ struct Bench {
     wait_for([&] { return said("made"); });
   }
   bool said(const std::string& text) const { return record.console.find(text) != std::string::npos; }
-  void wait_for(const std::function<bool()>& what) { BOOST_REQUIRE(loop.run_until(what, kLimit)); }
+  void wait_for(const std::function<bool()>& what,
+                std::source_location from = std::source_location::current()) {
+    const std::string last = record.changes.empty() ? "nothing" : record.changes.back().second;
+    BOOST_REQUIRE_MESSAGE(loop.run_until(what, kLimit), "waited in line " << from.line()
+                                                                          << "; told last: " << last
+                                                                          << "; console: " << record.console);
+  }
 };
 
 }  // namespace
