@@ -147,11 +147,13 @@ Status LibvirtMachine::start() {
   cut_ = reset_ = said_all_ = false;
   stopped_.reset();
   shutdown_.clear();
+  // A QEMU goes on when somebody buries it: one that ends at once would never be over for libvirt.
+  const bool is_qemu = host_->uri().driver == LibvirtDriver::qemu;
   run(
       [connection = host_->connection(), xml = xml_, name = name_, uuid = uuid_,
-       pid_file = host_->pid_file(name_)](Domain& domain) -> Status {
-        // It goes on when somebody buries its QEMU: one that ends at once would not be ended for libvirt.
-        virDomainPtr made = virDomainCreateXML(connection.get(), xml.c_str(), VIR_DOMAIN_START_PAUSED);
+       pid_file = host_->pid_file(name_), is_qemu](Domain& domain) -> Status {
+        virDomainPtr made = virDomainCreateXML(connection.get(), xml.c_str(),
+                                               is_qemu ? VIR_DOMAIN_START_PAUSED : VIR_DOMAIN_NONE);
         if (made == nullptr) {
           Error error = libvirt_error("cannot create its domain");
           if (const std::string who = who_has(connection.get(), name, uuid); !who.empty())
@@ -161,7 +163,7 @@ Status LibvirtMachine::start() {
         domain.handle = DomainHandle(made, [](virDomain* one) { virDomainFree(one); });
         bury(pid_file);
         // Of one that is over already an event tells.
-        if (virDomainResume(made) != 0 && virDomainIsActive(made) == 1)
+        if (is_qemu && virDomainResume(made) != 0 && virDomainIsActive(made) == 1)
           return tl::unexpected<Error>(libvirt_error("cannot start its domain"));
         return {};
       },
