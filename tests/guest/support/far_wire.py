@@ -112,12 +112,14 @@ class FarWire:
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     def dhcp_server(self, first, last, address):
-        """The network's own DHCP server, which knows nothing of network boot; its leases are in `leases`."""
+        """The network's own DHCP server, which knows nothing of network boot; its leases are in `leases`.
+
+        --no-daemon: an ordinary user's namespace lets it change neither user nor groups."""
         self.run("ip", "address", "add", address, "dev", "br0")
         self.leases = self.folder / "leases"
-        self._begin(self.at("dnsmasq", "--conf-file=/dev/null", "--keep-in-foreground", "--port=0", "--interface=br0",
+        self._begin(self.at("dnsmasq", "--conf-file=/dev/null", "--no-daemon", "--port=0", "--interface=br0",
                             "--bind-interfaces", f"--dhcp-range={first},{last},1h", f"--dhcp-leasefile={self.leases}",
-                            "--pid-file=", "--user=root", "--log-facility=-"), self.folder / "dnsmasq.log")
+                            "--pid-file="), self.folder / "dnsmasq.log")
         wait_until(lambda: self.leases.exists(), 30, "the network's DHCP server runs")
 
     def switch_on(self, *more):
