@@ -303,6 +303,8 @@ run_tests() {
   if [[ $full == yes && " ${tiers[*]} " == *' unit '* ]]; then
     timed 'build with sanitizers' build_preset asan-ubsan build-asan
     run_tier unit build-asan "$full" "$regex" "$required" || failed=1
+    timed 'build with the thread sanitizer' build_preset tsan build-tsan threads
+    run_tier threads build-tsan "$full" "$regex" "$required" || failed=1
   fi
   ((passed_count + failed_count > 0)) || { warn "no test ran"; failed=1; }
   printf '%d passed, %d failed, %d skipped\n' "$passed_count" "$failed_count" "$skipped_count"
@@ -413,7 +415,7 @@ fuzz() {
 }
 
 clean() {
-  rm -rf build build-asan build-fuzz
+  rm -rf build build-asan build-tsan build-fuzz
   say "the build folders are gone"
   [[ ${1:-} == '' || $1 == --all ]] || die 2 "clean: what is '$1'? usage: ./do clean [--all]"
   if [[ ${1:-} == --all ]]; then

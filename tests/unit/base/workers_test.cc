@@ -35,10 +35,10 @@ BOOST_AUTO_TEST_CASE(what_a_job_posts_runs_on_the_loop) {
 }
 
 BOOST_AUTO_TEST_CASE(a_blocked_job_does_not_hold_up_another) {
-  Bench bench;
   std::promise<void> release;
   auto released = release.get_future();
   std::atomic<bool> first = false, second = false;
+  Bench bench;  // last: its end waits for the jobs that use the others
   bench.workers->run([&] {
     released.wait();
     first = true;
