@@ -21,6 +21,9 @@ constexpr bool is_given_a_kernel(Chipset chipset) {
   return chipset == Chipset::microvm || chipset == Chipset::pv || chipset == Chipset::pvh;
 }
 
+// What QEMU calls the NIC on a PCI bus. Every hypervisor here that emulates PCs does so by QEMU.
+std::string_view qemu_device(NicModel model);
+
 struct Hardware {
   Chipset chipset = Chipset::pc;
   Firmware firmware = Firmware::bios;

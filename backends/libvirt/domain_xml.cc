@@ -55,26 +55,6 @@ class Writer {
   std::size_t depth_ = 0;
 };
 
-std::string_view model_name(NicModel model) {
-  switch (model) {
-    case NicModel::virtio:
-      return "virtio-net-pci";
-    case NicModel::e1000e:
-      return "e1000e";
-    case NicModel::e1000:
-      return "e1000";
-    case NicModel::rtl8139:
-      return "rtl8139";
-    case NicModel::vmxnet3:
-      return "vmxnet3";
-    case NicModel::pcnet:
-      return "pcnet";
-    case NicModel::ne2k:
-      return "ne2k_pci";
-  }
-  bug("no such NIC model");
-}
-
 std::string_view video_model(Graphics graphics) {
   switch (graphics) {
     case Graphics::none:
@@ -216,7 +196,7 @@ class DomainWriter {
       argument("-netdev", fmt::format("stream,id=net{},server=off,addr.type=unix,addr.path={}", i,
                                       doubled_commas((spec_.folder / nic.socket).string())));
       argument("-device",
-               fmt::format("{},netdev=net{},mac={:02x}{}", model_name(model), i, fmt::join(nic.mac, ":"),
+               fmt::format("{},netdev=net{},mac={:02x}{}", qemu_device(model), i, fmt::join(nic.mac, ":"),
                            boots ? fmt::format(",bootindex={}", boot_index++) : ",romfile="));
     }
     // OVMF without PXE over IPv6, for which nobody answers.

@@ -34,26 +34,6 @@ std::string_view chipset_name(Chipset chipset) {
   bug("no such chipset");
 }
 
-std::string_view nic_device(NicModel model, Chipset chipset) {
-  switch (model) {
-    case NicModel::virtio:
-      return chipset == Chipset::microvm ? "virtio-net-device" : "virtio-net-pci";
-    case NicModel::e1000e:
-      return "e1000e";
-    case NicModel::e1000:
-      return "e1000";
-    case NicModel::rtl8139:
-      return "rtl8139";
-    case NicModel::vmxnet3:
-      return "vmxnet3";
-    case NicModel::pcnet:
-      return "pcnet";
-    case NicModel::ne2k:
-      return "ne2k_pci";
-  }
-  bug("no such NIC model");
-}
-
 // A controller to be added, if the disk needs one, and the disk itself, to which the drive is given. Both
 // chipsets call their own IDE or SATA bus ide.0.
 struct DiskDevices {
@@ -166,8 +146,9 @@ void add_nics(Arguments& to, const MachineSpec& spec, Accelerator accelerator) {
   for (std::size_t i = 0; i < spec.nics.size(); ++i) {
     const NicPlug& nic = spec.nics[i];
     const NicModel model = nic.management ? NicModel::virtio : spec.hardware.nic;
-    std::string device =
-        fmt::format("{},netdev=net{},mac={:02x}", nic_device(model, chipset), i, fmt::join(nic.mac, ":"));
+    // A microvm has no PCI; its NICs are virtio's.
+    const std::string_view name = chipset == Chipset::microvm ? "virtio-net-device" : qemu_device(model);
+    std::string device = fmt::format("{},netdev=net{},mac={:02x}", name, i, fmt::join(nic.mac, ":"));
     // Without KVM, QEMU 7.2 dies when a guest uses MSI-X with vhost-user: it asks KVM for the interrupt
     // (virtio_pci_vector_unmask in its hw/virtio/virtio-pci.c). So there the NIC has an interrupt line only.
     if (nic.wire == NicWire::vhost_user && accelerator == Accelerator::tcg && chipset != Chipset::microvm)

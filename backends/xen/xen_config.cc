@@ -69,26 +69,6 @@ std::string_view type_name(const Hardware& hardware) {
   }
 }
 
-std::string_view nic_device(NicModel model) {
-  switch (model) {
-    case NicModel::virtio:
-      return "virtio-net-pci";
-    case NicModel::e1000e:
-      return "e1000e";
-    case NicModel::e1000:
-      return "e1000";
-    case NicModel::rtl8139:
-      return "rtl8139";
-    case NicModel::vmxnet3:
-      return "vmxnet3";
-    case NicModel::pcnet:
-      return "pcnet";
-    case NicModel::ne2k:
-      return "ne2k_pci";
-  }
-  bug("no such NIC model");
-}
-
 // The device model's network is ours: straight to the switch's socket, no interface in dom0.
 json_object* device_model_arguments(const MachineSpec& spec) {
   json_object* list = json_object_new_array();
@@ -96,7 +76,7 @@ json_object* device_model_arguments(const MachineSpec& spec) {
   for (std::size_t i = 0; i < spec.nics.size(); ++i) {
     const NicPlug& nic = spec.nics[i];
     std::string device = fmt::format("{},netdev=net{},mac={:02x}",
-                                     nic_device(nic.management ? NicModel::virtio : spec.hardware.nic), i,
+                                     qemu_device(nic.management ? NicModel::virtio : spec.hardware.nic), i,
                                      fmt::join(nic.mac, ":"));
     device += nic.management ? ",romfile=" : fmt::format(",bootindex={}", boot_index++);
     for (const std::string& word : {std::string("-netdev"),
