@@ -55,7 +55,8 @@ class Terminal:
         self.theirs = theirs
         environment = {key: value for key, value in environment.items() if key != "NO_COLOR"}
         self.process = subprocess.Popen(argv, env=dict(environment, TERM="xterm-256color"), stdin=theirs, stdout=theirs,
-                                        stderr=theirs, start_new_session=True)
+                                        stderr=theirs, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))  # so that its keys are signals
         self.text = b""
 
     def read_until(self, wanted, seconds=60):
@@ -153,7 +154,24 @@ class Report(GuestTest):
                     lab.down()
                 self.assert_nothing_left(lab)
 
-    def test_04_what_cannot_be_written_is_refused_before_anything_starts(self):
+    def test_04_ctrl_c_while_it_boots_is_told_from_a_lab_that_came_up(self):
+        # (Nobody answers it for a while.)
+        scenario = self.session.folder / "late.yaml"
+        scenario.write_text(SCENARIO.replace("watched", "late"))
+        lab = self.session.lab("ctrl-c", 1, "\n  far: {role: client, link: {delay: 50 s}, boot_timeout: 60 s}\n")
+        for words, said in ((["up", lab.file], b"taken down before"), (["up", lab.file, "--until", "ready"], b"taken down before"),
+                            (["up", lab.file, "--until", "ready", "--down"], b"taken down before"),
+                            (["run", scenario, "--time", "wall"], b"interrupted")):
+            with self.subTest(words):
+                terminal = Terminal([program(), *map(str, words)], self.session.environment)
+                self.addCleanup(terminal.close)
+                terminal.read_until(lambda text: b" dhcp" in text)
+                os.write(terminal.ours, b"\x03")
+                terminal.read_until(lambda text: said in text)
+                self.assertEqual(terminal.process.wait(timeout=60), 1)
+                self.assert_nothing_left(lab)
+
+    def test_05_what_cannot_be_written_is_refused_before_anything_starts(self):
         lab = self.session.lab("refused", 1)
         said = self.session.rookery("up", lab.file, "--report", "a.pdf", code=2).err
         self.assertIn("FILE.html or FILE.svg", said)

@@ -235,7 +235,7 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
   if (started) loop_.run();
   progress_.finish();
   ROOKERY_TRY(started);
-  const bool all_ready = lab_->summary().failed.empty() && lab_->is_settled();
+  const bool all_ready = lab_->summary().failed.empty(), settled = lab_->is_settled();
   // Guests first, then the answer to who asked for it, then the folders; the janitor has nothing left to do.
   control_->leave_lab();
   recorder_.reset();
@@ -246,6 +246,7 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
   control_->closed();
   control_.reset();
   fs::remove_all(folder_.path, ignored);
+  if (!settled) return fail(ErrorKind::expectation, "taken down before every client was ready or had failed");
   return all_ready ? 0 : 1;
 }
 
