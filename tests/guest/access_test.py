@@ -125,6 +125,7 @@ class Access(GuestTest):
         wait_until(lambda: "rookery-cp" in self.lab.run("n2", "ls", "-A", "/tmp"), 20, "it has begun")
         process.send_signal(signal.SIGKILL)
         wait_until(lambda: self.lab.shell("n2", "pidof tar || echo none") == "none\n", 20, "tar is gone")
+        wait_until(lambda: "rookery-cp" not in self.lab.run("n2", "ls", "-A", "/tmp"), 20, "its folder is gone")
         self.assertNotIn("endless\n", self.lab.run("n2", "ls", "/tmp"))
 
 

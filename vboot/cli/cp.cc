@@ -28,18 +28,23 @@ if [ -d "$to" ]; then final=${to%/}/$name; else final=$to; fi
 parent=$(dirname -- "$final")
 [ -d "$parent" ] || fail "there is no folder $parent"
 work=$(mktemp -d -- "$parent/.rookery-cp.XXXXXX") || fail "cannot write to $parent"
+mkdir -- "$work/in"
+mkfifo -- "$work/line"
+# Whoever is killed, however: what sees the end of this line tidies up. It is in a session of its own.
+setsid sh -c 'cat "$1/line"; rm -rf -- "$1"' sh "$work" </dev/null >/dev/null 2>&1 &
+exec 9>"$work/line"
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-tar -C "$work" --no-same-owner -xpf - || fail "it did not arrive whole"
+tar -C "$work/in" --no-same-owner -xpf - || fail "it did not arrive whole"
 cat >/dev/null # tar need not have read the padding behind the archive's end
-[ -e "$work/$name" ] || [ -L "$work/$name" ] || fail "$name did not arrive"
-if [ -d "$final" ] && [ ! -L "$final" ] && [ -d "$work/$name" ]; then
-  cd "$work/$name"
+[ -e "$work/in/$name" ] || [ -L "$work/in/$name" ] || fail "$name did not arrive"
+if [ -d "$final" ] && [ ! -L "$final" ] && [ -d "$work/in/$name" ]; then
+  cd "$work/in/$name"
   find . -type d -exec sh -c 'final=$1; shift; for one; do mkdir -p -- "$final/$one"; done' sh "$final" {} +
   find . ! -type d -exec sh -c 'final=$1; shift; for one; do mv -fT -- "$one" "$final/$one"; done' sh "$final" {} +
   cd /
 else
-  mv -fT -- "$work/$name" "$final"
+  mv -fT -- "$work/in/$name" "$final"
 fi
 )sh";
 
