@@ -103,7 +103,7 @@ Status Runner::read() {
     return fail(ErrorKind::usage, fmt::format("--time knows 'virtual' and 'wall', not '{}'", options_.time));
   const auto text = read_file(options_.scenario_file, mebibytes(1));
   if (!text) return fail(ErrorKind::usage, text.error().message);
-  const auto scenario = parse_scenario(*text, options_.scenario_file);
+  const auto scenario = parse_scenario(*text, options_.scenario_file, beside(options_.scenario_file));
   if (!scenario) return tl::unexpected<Error>(scenario.error());
   texts_.files = {{std::filesystem::path(options_.scenario_file).filename().string(), *text}};
   if (const auto* lab_file = std::get_if<std::string>(&scenario->lab)) {

@@ -119,6 +119,7 @@ inline constexpr Duration kLongestRun = std::chrono::hours(24 * 7);
 inline constexpr Duration kPatience = std::chrono::hours(1);  // of a run that does not say when it ends
 
 // Reads a scenario file. The Error is of kind usage and has a line for each problem, as those of parse_lab.
-Result<Scenario> parse_scenario(std::string_view text, std::string_view filename);
+// A lab that stands in it may speak of what is in `around`.
+Result<Scenario> parse_scenario(std::string_view text, std::string_view filename, const Beside& around = {});
 
 }  // namespace rookery::vboot

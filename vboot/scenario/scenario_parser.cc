@@ -31,7 +31,8 @@ struct StepWords {
 
 class Reader final : NodeReader {
  public:
-  Reader(Problems& problems, std::string_view filename) : NodeReader(problems), filename_(filename) {}
+  Reader(Problems& problems, std::string_view filename, const Beside& around)
+      : NodeReader(problems), filename_(filename), around_(around) {}
 
   // The lab's own problems, if it stands in the file.
   std::optional<Error> lab_error;
@@ -62,7 +63,7 @@ class Reader final : NodeReader {
     if (node.kind == YamlNode::Kind::scalar && !node.text.empty()) {
       read.lab = node.text;
     } else if (node.kind == YamlNode::Kind::map) {
-      if (auto whole = parse_lab(node, filename_, {.roles = roles_beside(filename_)})) {
+      if (auto whole = parse_lab(node, filename_, around_)) {
         read.lab = std::move(*whole);
       } else {
         lab_error = whole.error();
@@ -366,15 +367,16 @@ class Reader final : NodeReader {
   }
 
   std::string filename_;
+  const Beside& around_;
 };
 
 }  // namespace
 
-Result<Scenario> parse_scenario(std::string_view text, std::string_view filename) {
+Result<Scenario> parse_scenario(std::string_view text, std::string_view filename, const Beside& around) {
   auto tree = parse_yaml(text, filename);
   if (!tree) return tl::unexpected(tree.error());
   Problems problems(filename);
-  Reader reader(problems, filename);
+  Reader reader(problems, filename, around);
   Scenario scenario = reader.scenario(*tree);
   if (!problems.empty() && reader.lab_error) {
     Error both = problems.to_error();

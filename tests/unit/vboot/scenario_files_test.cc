@@ -24,7 +24,7 @@ std::vector<fs::path> files_in(const fs::path& folder) {
 }
 
 Result<ScenarioPlan> plan_of(const fs::path& file, std::uint64_t seed) {
-  const auto scenario = parse_scenario(read_file(file).value(), file.string());
+  const auto scenario = parse_scenario(read_file(file).value(), file.string(), beside(file.string()));
   if (!scenario) return tl::unexpected(scenario.error());
   const auto lab = lab_of(*scenario);
   if (!lab) return tl::unexpected(lab.error());
