@@ -77,6 +77,15 @@ class Why(GuestTest):
                 if "another" in line:
                     break
 
+    def test_the_shell_completes_the_names_of_machines(self):
+        script = self.session.folder / "completion"
+        script.write_text(self.session.rookery("completion", "bash").out)
+        environment = dict(self.session.environment, PATH=f"{pathlib.Path(program()).resolve().parent}:{self.session.environment['PATH']}")
+        for words in ("rookery why n", f"rookery logs --lab {self.lab.name} n", "rookery power cut n"):
+            ask = f". {script}; COMP_WORDS=({words}); COMP_CWORD={len(words.split()) - 1}; _rookery; echo ${{COMPREPLY[*]}}"
+            said = subprocess.run(["bash", "-c", ask], env=environment, capture_output=True, text=True, check=True).stdout
+            self.assertEqual(said, "n1 n2 n3\n", words)
+
     def test_wrong_words(self):
         self.assertIn("n99", self.lab.rookery("why", "n99", code=2).err)
         self.assertIn("n99", self.lab.rookery("link", "n99", "down", code=2).err)

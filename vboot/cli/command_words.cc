@@ -10,7 +10,12 @@ namespace rookery::vboot {
 namespace {
 
 // Of a running lab, by the program itself.
-constexpr const char* kMachines = "$(rookery ps 2>/dev/null | tail -n +2 | cut -d' ' -f1)";
+constexpr const char* kMachines = "$(rookery ps \"${lab[@]}\" 2>/dev/null | tail -n +2 | cut -d' ' -f1)";
+// The words so far, in both shells: which lab is meant, and which command (`at`) they are.
+constexpr const char* kReadWords =
+    "    if [[ $before = --lab ]]; then lab=(--lab \"$word\"); fi\n"
+    "    before=$word\n"
+    "    case \"$at $word\" in\n";
 
 struct Choice {
   std::string word, text;
@@ -18,7 +23,7 @@ struct Choice {
 struct Command {
   std::string path;  // "fault set"; empty: the program
   std::string text;
-  std::vector<Choice> choices;  // commands below it, and options
+  std::vector<Choice> commands, options;
   bool takes_machines = false;
 };
 
@@ -27,13 +32,13 @@ bool is_of_machines(const CLI::Option& option) {
 }
 
 void collect(const CLI::App& app, const std::string& path, std::vector<Command>& commands) {
-  Command command{path, app.get_description(), {}, false};
+  Command command{path, app.get_description(), {}, {}, false};
   const auto below = app.get_subcommands([](const CLI::App*) { return true; });
-  for (const CLI::App* one : below) command.choices.push_back({one->get_name(), one->get_description()});
+  for (const CLI::App* one : below) command.commands.push_back({one->get_name(), one->get_description()});
   for (const CLI::Option* option : app.get_options()) {
     command.takes_machines |= is_of_machines(*option);
     for (const std::string& name : option->get_lnames())
-      command.choices.push_back({"--" + name, option->get_description()});
+      command.options.push_back({"--" + name, option->get_description()});
   }
   commands.push_back(std::move(command));
   for (const CLI::App* one : below)
@@ -120,52 +125,62 @@ void describe(const CLI::App& app, const std::string& path, std::string& text) {
 
 }  // namespace
 
+// Options are offered to who begins one; where there is nothing to offer, files are.
 std::string bash_completion(const CLI::App& app) {
   const auto commands = commands_of(app);
   std::string cases;
   for (const Command& one : commands) {
-    std::string words;
-    for (const Choice& choice : one.choices) words += choice.word + " ";
-    cases +=
-        fmt::format("    \"{}\") words=\"{}{}\" ;;\n", one.path, words, one.takes_machines ? kMachines : "");
+    std::string words, options;
+    for (const Choice& choice : one.commands) words += choice.word + " ";
+    for (const Choice& choice : one.options) options += choice.word + " ";
+    cases += fmt::format("    \"{}\") words=\"{}{}\" options=\"{}\" ;;\n", one.path, words,
+                         one.takes_machines ? kMachines : "", options);
   }
   return fmt::format(
       "# Completion of rookery for bash: source <(rookery completion bash)\n"
       "_rookery() {{\n"
-      "  local at= word words=\n"
+      "  local at= word before= words= options= lab=()\n"
       "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
-      "    case \"$at $word\" in\n{}    esac\n"
+      "{}{}    esac\n"
       "  done\n"
       "  case \"$at\" in\n{}  esac\n"
+      "  if [[ ${{COMP_WORDS[COMP_CWORD]}} = -* ]]; then words=$options; fi\n"
       "  COMPREPLY=($(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n"
       "}}\n"
       "complete -o default -F _rookery rookery\n",
-      path_cases(commands), cases);
+      kReadWords, path_cases(commands), cases);
 }
 
 std::string zsh_completion(const CLI::App& app) {
   const auto commands = commands_of(app);
   std::string cases;
-  for (const Command& one : commands) {
+  const auto described = [](const std::vector<Choice>& choices) {
     std::string words;
-    for (const Choice& choice : one.choices) words += " " + in_quotes(choice.word + ":" + choice.text);
-    cases += fmt::format("    \"{}\") choices=({}{}) ;;\n", one.path, words,
-                         one.takes_machines ? fmt::format(" ${{(f)\"{}\"}}", kMachines) : "");
+    for (const Choice& choice : choices) words += " " + in_quotes(choice.word + ":" + choice.text);
+    return words;
+  };
+  for (const Command& one : commands) {
+    cases += fmt::format("    \"{}\") choices=({}{}) options=({}) ;;\n", one.path, described(one.commands),
+                         one.takes_machines ? fmt::format(" ${{(f)\"{}\"}}", kMachines) : "",
+                         described(one.options));
   }
+  // The file is read when the first word is to be completed, as if it were the function itself: by then that
+  // is there, and is called. Where it is sourced, it is registered.
   return fmt::format(
       "#compdef rookery\n"
       "# Completion of rookery for zsh: rookery completion zsh >~/.zfunc/_rookery, with ~/.zfunc in fpath\n"
       "_rookery() {{\n"
-      "  local at= word\n"
-      "  local -a choices\n"
+      "  local at= word before=\n"
+      "  local -a choices options lab\n"
       "  for word in \"${{(@)words[2,CURRENT-1]}}\"; do\n"
-      "    case \"$at $word\" in\n{}    esac\n"
+      "{}{}    esac\n"
       "  done\n"
       "  case \"$at\" in\n{}  esac\n"
+      "  if [[ $PREFIX = -* ]]; then choices=($options); fi\n"
       "  _describe rookery choices || _files\n"
       "}}\n"
-      "compdef _rookery rookery\n",
-      path_cases(commands), cases);
+      "if [[ $funcstack[1] = _rookery ]]; then _rookery \"$@\"; else compdef _rookery rookery; fi\n",
+      kReadWords, path_cases(commands), cases);
 }
 
 std::string man_page(const CLI::App& app, const std::string& version) {
@@ -175,7 +190,9 @@ std::string man_page(const CLI::App& app, const std::string& version) {
       ".TH ROOKERY 1 \"\" \"rookery {}\" \"User Commands\"\n"
       ".SH NAME\nrookery \\- a cluster of real kernels on one host, booted over a simulated network\n"
       ".SH SYNOPSIS\n\\fBrookery\\fR \\fIcommand\\fR [options]\n"
-      ".SH DESCRIPTION\n{}.\n"
+      ".SH DESCRIPTION\n{}.\nA boot server starts from a medium; every other machine asks the network who it "
+      "is, "
+      "fetches a boot script, and runs from the same shared image.\n"
       ".SH COMMANDS\n{}"
       ".SH EXIT STATUS\n"
       ".TP\n0\nIt went as asked.\n"
@@ -183,7 +200,16 @@ std::string man_page(const CLI::App& app, const std::string& version) {
       ".TP\n2\nThe words or a file given are wrong, or there is no lab to talk to.\n"
       ".TP\n3\nIt did not happen in time.\n"
       ".TP\n4\nThe host lacks something, or a file is damaged.\n"
-      ".TP\n5\nTwo runs that had to be the same were not.\n",
+      ".TP\n5\nTwo runs that had to be the same were not.\n"
+      ".SH FILES\n"
+      ".TP\n\\fI$XDG_CACHE_HOME/rookery\\fR or \\fI~/.cache/rookery\\fR\nImages, kernels, downloads.\n"
+      ".TP\n\\fI$XDG_RUNTIME_DIR/rookery\\fR or \\fI/tmp/rookery\\-<uid>\\fR\nSockets and state of running "
+      "labs.\n"
+      ".SH EXAMPLES\n"
+      ".TP\n\\fBrookery up classroom.yaml \\-\\-until ready\\fR\nBring a lab up, and leave it running.\n"
+      ".TP\n\\fBrookery why n7\\fR\nSay why a machine did not boot.\n"
+      ".TP\n\\fBrookery exec \\-\\-all \\-\\- uptime\\fR\nRun a program in all of them.\n"
+      ".TP\n\\fBrookery down\\fR\nTake it down; nothing is left.\n",
       troff(version), troff(app.get_description()), commands);
 }
 

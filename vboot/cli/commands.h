@@ -148,8 +148,8 @@ Result<int> run_image_build(const ImageBuildOptions& options);
 Result<int> run_image_list(bool json);
 Result<int> run_image_show(const std::string& name, bool json);
 
-// Where the program's own data lies (the image recipe, the guest programs): ROOKERY_DATA, or what the build
-// said.
+// Where the program's own data lies (the image recipe, the guest programs): ROOKERY_DATA, what was installed
+// with it, or what the build said.
 struct ProgramData {
   std::string sources;  // of the kernel recipe and the like
   std::string guest_program;

@@ -47,8 +47,16 @@ void print(const images::Manifest& manifest, const Digest256& digest) {
 }  // namespace
 
 ProgramData program_data() {
+  namespace fs = std::filesystem;
   const char* sources = std::getenv("ROOKERY_DATA");
-  return {sources != nullptr ? sources : ROOKERY_SOURCE_DIR, ROOKERY_GUEST_PROGRAM};
+  std::error_code error;
+  const fs::path installed =
+      fs::read_symlink("/proc/self/exe", error).parent_path().parent_path() / "share" / "rookery";
+  const bool is_installed = fs::exists(installed / "rookery-guest", error);
+  return {sources != nullptr ? sources
+          : is_installed     ? installed.string()
+                             : ROOKERY_SOURCE_DIR,
+          is_installed ? (installed / "rookery-guest").string() : ROOKERY_GUEST_PROGRAM};
 }
 
 Result<int> run_image_build(const ImageBuildOptions& options) {

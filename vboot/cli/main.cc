@@ -348,7 +348,7 @@ void add_helpers(CLI::App& app, Deed& deed) {
 int run(int argc, char** argv) {
   CLI::App app("Rookery: a cluster of real kernels on one host, booted over a simulated network");
   app.set_version_flag("--version", std::string("rookery ") + ROOKERY_VERSION);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   // What stands behind "--" is another program's, dashes and all; the parser does not get to see it.
   const std::vector<std::string> words(argv, argv + argc);
   const auto dashes = std::find(words.begin(), words.end(), "--");
@@ -364,6 +364,10 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : static_cast<int>(ErrorKind::usage);
+  }
+  if (!deed) {
+    fmt::print(stderr, "{}", app.help());
+    return static_cast<int>(ErrorKind::usage);
   }
   const auto code = deed();
   if (code) return *code;
