@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>
+#include <csignal>
+#include <map>
+#include <set>
 
 #include "tests/support/virtual_lab.h"
 #include "vboot/supervisor/lab_why.h"
@@ -32,7 +35,7 @@ LabPlan plan_of(std::size_t clients, Bytes memory_of_first) {
 
 class Run {
  public:
-  Run(const BootedImage& image, std::size_t clients, Bytes memory_of_first = Bytes{0})
+  explicit Run(const BootedImage& image, std::size_t clients, Bytes memory_of_first = Bytes{0})
       : lab_(image, plan_of(clients, memory_of_first)) {}
 
   RunningLab& lab() { return lab_.lab(); }
@@ -50,9 +53,18 @@ class Run {
         [&] { return one.boot().stage == stage || one.boot().stage == Stage::failed; }, S(300));
     BOOST_TEST(came, name << " is in the stage " << to_string(one.boot().stage));
   }
+  void kill(std::string_view name) {
+    BOOST_REQUIRE(!node(name).processes().empty());
+    ::kill(node(name).processes().front(), SIGKILL);
+    lab_.loop().run_until([&] { return node(name).boot().stage == Stage::failed; }, S(60));
+  }
   void reset(std::string_view name) {
     BOOST_REQUIRE(node(name).power(backends::PowerAction::reset).has_value());
     lab_.loop().run_until([&] { return node(name).boot().stage != Stage::off; }, S(1));
+  }
+  // The last command of a machine need not come to its end.
+  void last_word(std::string_view name, const std::string& script) {
+    (void)lab_.run(name, {"sh", "-c", script}, S(60));
   }
   void shell(const std::string& script) {
     const CommandEnd end = lab_.run("server", {"sh", "-c", script});
@@ -65,6 +77,12 @@ class Run {
   VirtualLab lab_;
 };
 
+// What was broken in each stage so far.
+std::map<Stage, std::set<std::string>>& broken_ways() {
+  static std::map<Stage, std::set<std::string>> ways;
+  return ways;
+}
+
 struct Wanted {
   Stage stage;
   Cause cause;
@@ -74,6 +92,7 @@ struct Wanted {
 void check(Run& run, std::string_view name, std::string_view broken, const Wanted& wanted) {
   const BootRecord& boot = run.node(name).boot();
   const Why why = run.why(name);
+  broken_ways()[boot.got_to()].emplace(broken);
   fmt::print("{:<60} {:<7} {:<15} {}\n", broken, to_string(boot.got_to()), to_string(why.cause),
              why.sentence);
   BOOST_TEST(to_string(boot.got_to()) == to_string(wanted.stage), broken << ": " << why.sentence);
@@ -180,6 +199,14 @@ std::vector<BrokenServer> servers() {
        fmt::format(fmt::runtime(stop), "lighttpd"),
        "lighttpd -f /run/rookery/role/lighttpd.conf",
        {Stage::script, Cause::refused, {"HTTP: 10.77.0.1 refuses the connection"}}},
+      {"an HTTP server that does not answer",
+       "kill -STOP $(pidof lighttpd)",
+       "kill -CONT $(pidof lighttpd)",
+       {Stage::script, Cause::no_answer, {"GET http://10.77.0.1/boot.ipxe has no answer"}}},
+      {"a boot file at an address that nobody has",
+       restart_dnsmasq(fmt::format(fmt::runtime(edit), "s,http://10.77.0.1/,http://10.77.0.9/,")),
+       restart_dnsmasq(put_back),
+       {Stage::script, Cause::no_answer, {"ARP:", "10.77.0.9, no answer"}}},
       {"no second stage",
        script("sed s/stage2.cpio/stage9.cpio/"),
        mend_script,
@@ -214,6 +241,10 @@ std::vector<BrokenServer> servers() {
        script("sed s,nbd://,gopher://,"),
        mend_script,
        {Stage::root, Cause::bad_root, {"gopher"}}},
+      {"an NBD server that does not answer",
+       "kill -STOP $(pidof nbdkit)",
+       "kill -CONT $(pidof nbdkit)",
+       {Stage::root, Cause::stalled, {"NBD: connected to 10.77.0.1"}}},
       {"no NBD server",
        "kill -9 $(pidof nbdkit); while pidof nbdkit >/dev/null; do :; done",
        "true",
@@ -317,6 +348,73 @@ BOOST_AUTO_TEST_CASE(names_what_became_of_a_machine_or_of_its_server) {
   check(run, "n2", "server's power cut",
         {Stage::dhcp, Cause::server_off, {"no OFFER", "its boot server, server, is off"}});
   BOOST_TEST(run.why("server").sentence == "its power is off");
+}
+
+BOOST_AUTO_TEST_CASE(names_what_ends_a_boot_in_its_firmware) {
+  BootedImage image = image_or_exit(77);
+  {
+    Run run(image, 1);
+    run.boot();
+    run.fault("n1 freeze");
+    run.reset("n1");
+    run.pass(S(5));
+    check(run, "n1", "frozen from its power-on", {Stage::firmware, Cause::frozen, {"it is frozen since"}});
+    BOOST_REQUIRE(run.lab().faults().clear("all").has_value());
+    run.wait("n1", Stage::ready);
+    run.reset("n1");
+    run.kill("n1");
+    run.wait("n1", Stage::ready);
+    check(run, "n1", "killed at its power-on", {Stage::firmware, Cause::died, {"killed by signal 9"}});
+  }
+  const auto folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-why-").value();
+  const std::string rom = read_file(image.client.initramfs, mebibytes(64)).value();
+  const std::pair<const char*, std::string> roms[] = {
+      {"a boot ROM of which half is there", rom.substr(0, rom.size() / 2)},
+      {"a boot ROM that is none", std::string(65536, 'x')}};
+  for (const auto& [broken, bytes] : roms) {
+    image.client.initramfs = folder.path() / "rom";
+    BOOST_REQUIRE(write_file(image.client.initramfs, bytes).has_value());
+    Run run(image, 1);
+    run.boot();
+    check(run, "n1", broken, {Stage::firmware, Cause::panic, {"its kernel panicked"}});
+  }
+}
+
+BOOST_AUTO_TEST_CASE(names_what_ended_a_machine_that_was_ready) {
+  Run run(image_or_exit(77), 5);
+  run.boot();
+  // Its init jumps to nowhere (ptrace(2): attach, a new instruction pointer, detach).
+  run.last_word("n1",
+                "perl -e 'syscall(101, 16, 1, 0, 0); syscall(61, 1, 0, 0x40000000, 0); "
+                "syscall(101, 6, 1, 128, 0); syscall(101, 17, 1, 0, 0)'; kill -HUP 1; sleep 20");
+  check(run, "n1", "its init crashes",
+        {Stage::ready, Cause::panic, {"its kernel panicked", "Attempted to kill init"}});
+  run.last_word("n2", "echo 1 >/proc/sys/vm/panic_on_oom; head -c 80M /dev/zero | tail; sleep 20");
+  check(run, "n2", "a program that takes all memory",
+        {Stage::ready, Cause::out_of_memory, {"out of memory: it has 64 MiB"}});
+  run.kill("n3");
+  run.wait("n3", Stage::failed);
+  check(run, "n3", "killed", {Stage::ready, Cause::died, {"killed by signal 9"}});
+  run.last_word("n4", "busybox poweroff -f");
+  run.pass(S(1));
+  check(run, "n4", "switched off from inside", {Stage::off, Cause::off, {"its power is off"}});
+  // What is ready stays so, and why says what is in its way now.
+  run.fault("n5 down");
+  BOOST_REQUIRE(run.node("server").power(backends::PowerAction::cut).has_value());
+  run.pass(S(1));
+  check(run, "n5", "its cable and its boot server's plug pulled",
+        {Stage::ready,
+         Cause::none,
+         {"ready since", "but its link is down since", "its boot server, server, is off"}});
+}
+
+BOOST_AUTO_TEST_CASE(each_stage_was_broken_in_at_least_three_ways) {
+  if (broken_ways().size() < 2) return;  // a single case was asked for
+  for (const Stage stage :
+       {Stage::firmware, Stage::dhcp, Stage::script, Stage::kernel, Stage::root, Stage::ready}) {
+    fmt::print("{} ways of {}\n", broken_ways()[stage].size(), to_string(stage));
+    BOOST_TEST(broken_ways()[stage].size() >= 3u, to_string(stage));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

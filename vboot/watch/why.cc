@@ -335,10 +335,15 @@ std::optional<Circumstance> no_start_line(const std::vector<std::string>& consol
 
 Why explain(const BootRecord& boot, const Surroundings& around, Time now) {
   switch (boot.stage) {
-    case Stage::ready:
-      return {Cause::none,
-              fmt::format("ready since {}, {:.3f} s after its power-on", in_words(boot.since - around.start),
-                          seconds(boot.since - boot.powered_on))};
+    case Stage::ready: {
+      // What is in its way by now makes it no less ready.
+      std::string text =
+          fmt::format("ready since {}, {:.3f} s after its power-on", in_words(boot.since - around.start),
+                      seconds(boot.since - boot.powered_on));
+      for (const Circumstance& one : around.circumstances)
+        text += (&one == &around.circumstances.front() ? "; but " : "; ") + one.text;
+      return {Cause::none, std::move(text)};
+    }
     case Stage::off:
       if (!around.waiting.empty()) return {Cause::not_started, around.waiting};
       return {Cause::off, "its power is off"};
