@@ -1,13 +1,10 @@
 #include "backends/libvirt/host.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <libvirt/libvirt-qemu.h>
 #include <libvirt/virterror.h>
 #include <pthread.h>
 #include <pwd.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -27,8 +24,9 @@ namespace fs = std::filesystem;
 
 // As many calls at a time: libvirt creates domains side by side.
 constexpr unsigned kThreads = 4;
-// A lost connection is tried so often, after 1, 2, 4 and 8 seconds.
-constexpr unsigned kTries = 5;
+// A lost connection is tried so often, after 1, 2, 4 and 8 seconds. Not at once: a daemon that ends removes
+// its socket when it is all but gone, and would take that of the successor whom we had started with it.
+constexpr unsigned kTries = 4;
 // A remote libvirt that answers nothing for so many seconds, so often, is gone.
 constexpr unsigned kKeepAliveInterval = 5, kKeepAliveCount = 4;
 
@@ -89,10 +87,13 @@ std::string uuid_of(virDomainPtr domain) {
 }
 
 void on_lifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void* opaque) {
-  if (event != VIR_DOMAIN_EVENT_STOPPED) return;
+  if (event != VIR_DOMAIN_EVENT_STARTED && event != VIR_DOMAIN_EVENT_STOPPED) return;
   const auto* listener = static_cast<Listener*>(opaque);
-  listener->inbox->post([host = listener->host, uuid = uuid_of(domain), detail] {
-    if (DomainEvents* machine = host->find(uuid)) machine->stopped(detail);
+  listener->inbox->post([host = listener->host, uuid = uuid_of(domain), event, detail] {
+    DomainEvents* machine = host->find(uuid);
+    if (machine == nullptr) return;
+    if (event == VIR_DOMAIN_EVENT_STARTED) return machine->started();
+    machine->stopped(detail);
   });
 }
 
@@ -223,22 +224,25 @@ Status LibvirtHost::open() {
   if (setup_.uri.embedded() && !setup_.embed_root.empty()) ROOKERY_TRY(prepare_root(setup_.embed_root));
   auto opened = std::make_shared<std::promise<Result<ConnectionHandle>>>();
   auto answer = opened->get_future();
-  const bool begun = workers_->run([opened, uri = setup_.uri, owner = setup_.owner] {
-    auto connection = open_connection(uri);
-    if (connection) {
-      if (auto left = destroy_ours(connection->get(), owner); !left)
-        connection = tl::unexpected<Error>(std::move(left.error()).while_doing("what a killed run left"));
-    }
-    opened->set_value(std::move(connection));
-  });
+  const bool begun =
+      workers_->run([opened, uri = setup_.uri, owner = setup_.owner, inbox = inbox_, host = this] {
+        auto connection = open_connection(uri);
+        if (connection) {
+          if (auto left = destroy_ours(connection->get(), owner); !left)
+            connection = tl::unexpected<Error>(std::move(left.error()).while_doing("what a killed run left"));
+        }
+        if (connection) listen_to(connection->get(), inbox, host);
+        opened->set_value(std::move(connection));
+      });
   if (!begun || answer.wait_for(kPatience) != std::future_status::ready) {
     return fail(ErrorKind::timeout, fmt::format("{} did not open within {} s: is it reachable?",
                                                 setup_.uri.text(), kPatience / std::chrono::seconds(1)));
   }
   auto connection = answer.get();
   if (!connection) return tl::unexpected<Error>(connection.error());
+  // A daemon that is reached by a carrier of the user's (qemu+ext) may have its folders elsewhere.
+  if (std::error_code none; fs::is_directory(run_folder(), none)) ROOKERY_TRY(burials_.watch(run_folder()));
   connection_ = std::move(*connection);
-  listen_to(connection_.get(), inbox_, this);
   return {};
 }
 
@@ -247,68 +251,62 @@ void LibvirtHost::closed(const std::string& why) {
   lost_ = fmt::format("the connection to {} was lost: {}", setup_.uri.text(), why);
   connection_.reset();
   tries_ = 0;
-  try_again();
+  try_again_later();
+}
+
+void LibvirtHost::try_again_later() {
+  next_try_ = loop_.after(std::chrono::seconds(1 << tries_++), [this] {
+    next_try_ = {};
+    try_again();
+  });
 }
 
 // Calls that wait belong into a worker; what came of it, back here.
 void LibvirtHost::try_again() {
-  ++tries_;
   workers_->run([inbox = inbox_, host = this, uri = setup_.uri] {
     auto connection = open_connection(uri);
-    inbox->post([host, connection = std::move(connection)] {
-      if (connection) {
-        host->connection_ = *connection;
-        listen_to(connection->get(), host->inbox_, host);
-        const auto machines = host->machines_;
-        for (const auto& [uuid, machine] : machines) machine->connected_again();
-      } else if (host->tries_ < kTries) {
-        host->next_try_ = host->loop_.after(std::chrono::seconds(1 << (host->tries_ - 1)), [host] {
-          host->next_try_ = {};
-          host->try_again();
-        });
-      } else {
-        host->all_ended_ = false;
-        const auto machines = host->machines_;
-        for (const auto& [uuid, machine] : machines) machine->connection_lost(host->lost_);
-      }
-    });
+    if (connection) listen_to(connection->get(), inbox, host);
+    inbox->post([host, connection = std::move(connection)] { host->opened_again(connection); });
   });
 }
 
-fs::path LibvirtHost::pid_file(const std::string& domain) const {
+void LibvirtHost::opened_again(const Result<ConnectionHandle>& connection) {
+  const auto machines = machines_;
+  if (connection) {
+    connection_ = *connection;
+    for (const auto& [uuid, machine] : machines) machine->connected_again();
+    // If it was gone before it was listened to, nobody tells.
+    if (virConnectIsAlive(connection_.get()) == 0) closed("it closed the connection");
+  } else if (tries_ < kTries) {
+    try_again_later();
+  } else {
+    all_ended_ = false;
+    for (const auto& [uuid, machine] : machines) machine->connection_lost(lost_);
+  }
+}
+
+// Where libvirt's QEMU driver writes process numbers, if it runs as we do.
+fs::path LibvirtHost::run_folder() const {
   if (!setup_.uri.runs_as_us()) return {};
-  if (setup_.uri.embedded()) return fs::path(setup_.uri.query.substr(5)) / "run/qemu" / (domain + ".pid");
+  if (setup_.uri.embedded()) return fs::path(setup_.uri.embed_root()) / "run/qemu";
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  if (runtime == nullptr) return {};
-  return fs::path(runtime) / "libvirt/qemu/run" / (domain + ".pid");
+  return runtime != nullptr ? fs::path(runtime) / "libvirt/qemu/run" : fs::path();
+}
+
+fs::path LibvirtHost::pid_file(const std::string& domain) const {
+  const fs::path folder = run_folder();
+  return folder.empty() ? folder : folder / (domain + ".pid");
 }
 
 std::string LibvirtHost::log_of(const std::string& domain) const {
   if (!setup_.uri.embedded()) return "";
-  std::ifstream log(fs::path(setup_.uri.query.substr(5)) / "log/qemu" / (domain + ".log"));
+  std::ifstream log(fs::path(setup_.uri.embed_root()) / "log/qemu" / (domain + ".log"));
   std::string last;
   for (std::string line; std::getline(log, line);) {
     const std::size_t said = line.find("qemu-system");
     if (said != std::string::npos && line.find(": ", said) != std::string::npos) last = line.substr(said);
   }
   return last.substr(0, 400);
-}
-
-void bury(const fs::path& pid_file) {
-  const auto text = read_file(pid_file, Bytes{64});
-  const int pidfd = text ? static_cast<int>(::syscall(SYS_pidfd_open, std::atoi(text->c_str()), 0)) : -1;
-  if (pidfd < 0) return;
-  ::fcntl(pidfd, F_SETFD, FD_CLOEXEC);
-  static constexpr auto kEnded = [](int watch, int fd, int, void*) {
-    siginfo_t info{};
-    (void)::waitid(P_PIDFD, static_cast<id_t>(fd), &info,
-                   WEXITED | WNOHANG);  // not our child: not our business
-    virEventRemoveHandle(watch);
-  };
-  if (virEventAddHandle(pidfd, VIR_EVENT_HANDLE_READABLE, kEnded,
-                        reinterpret_cast<void*>(std::intptr_t{pidfd}),
-                        [](void* fd) { ::close(static_cast<int>(reinterpret_cast<std::intptr_t>(fd))); }) < 0)
-    ::close(pidfd);
 }
 
 Result<std::vector<std::string>> destroy_domains_of(const LibvirtSetup& setup) {

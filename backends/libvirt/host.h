@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/libvirt/burials.h"
 #include "backends/libvirt/domain_xml.h"
 #include "base/file.h"
 #include "base/workers.h"
@@ -28,6 +29,7 @@ std::string advice(const LibvirtUri& uri, std::string_view said);
 class DomainEvents {
  public:
   virtual ~DomainEvents() = default;
+  virtual void started() = 0;
   virtual void stopped(int detail) = 0;                    // virDomainEventStoppedDetailType
   virtual void qemu_said(const std::string& details) = 0;  // of its event SHUTDOWN, in JSON
   virtual void connected_again() = 0;
@@ -73,23 +75,23 @@ class LibvirtHost : public std::enable_shared_from_this<LibvirtHost> {
   void closed(const std::string& why);
 
  private:
+  void try_again_later();
   void try_again();
+  void opened_again(const Result<ConnectionHandle>& connection);
+  std::filesystem::path run_folder() const;
 
   EventLoop& loop_;
   LibvirtSetup setup_;
   std::shared_ptr<Workers> workers_;
   std::shared_ptr<Inbox> inbox_;
   ConnectionHandle connection_;
+  Burials burials_;
   std::map<std::string, DomainEvents*> machines_;  // by UUID
   bool all_ended_ = true;                          // no domain of ours was given up
   unsigned tries_ = 0;
   std::string lost_;
   EventId next_try_;
 };
-
-// Takes leave of a QEMU when it ends, if that falls to us: our process adopts what its children leave behind
-// (base/process.h), and libvirt waits until nothing of a QEMU is left. In libvirt's own thread.
-void bury(const std::filesystem::path& pid_file);
 
 // Destroys the domains of an owner and returns their names; others are not touched. Blocks.
 Result<std::vector<std::string>> destroy_domains_of(const LibvirtSetup& setup);

@@ -24,6 +24,7 @@ Result<Capabilities> LibvirtBackend::probe(const Hardware&) {
   ROOKERY_TRY(host_->open());
   Capabilities capabilities;
   capabilities.pause = true;
+  capabilities.snapshot = uri.driver == LibvirtDriver::qemu;
   capabilities.firmware = true;
   capabilities.press = true;
   capabilities.nics_max = 8;

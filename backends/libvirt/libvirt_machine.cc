@@ -1,58 +1,40 @@
 #include "backends/libvirt/libvirt_machine.h"
 
 #include <fmt/format.h>
-#include <libvirt/virterror.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 
 #include "backends/libvirt/console.h"
+#include "backends/libvirt/domain_calls.h"
 #include "backends/stop_and_go.h"
 #include "base/file.h"
 
 namespace rookery::backends {
 namespace {
 
+namespace fs = std::filesystem;
+
 // The last of a console comes with its end; where that does not come, it is not waited for longer.
 constexpr Duration kLastWords = std::chrono::seconds(2);
 // libvirt gives a QEMU that does not end by itself half a minute.
 constexpr Duration kEndMost = std::chrono::seconds(60);
 
-// What the jobs of a machine work on, one at a time: the strand's, not the loop's.
-struct Domain {
-  DomainHandle handle;
-};
+using Of = CallFailure::Of;
 
-// A domain of that name which is not ours, or was ours and was not to be there any more.
-std::string who_has(virConnectPtr connection, const std::string& name, const std::string& uuid) {
-  virDomainPtr other = virDomainLookupByName(connection, name.c_str());
-  std::string said;
-  if (other != nullptr) {
-    char its[VIR_UUID_STRING_BUFLEN] = "";
-    virDomainGetUUIDString(other, its);
-    if (uuid != its) {
-      said = fmt::format(
-          "there is a domain '{}' already, and it is not ours: it is left alone; give the lab another name, "
-          "or "
-          "remove the domain yourself",
-          name);
-    }
-    virDomainFree(other);
-  }
-  return said;
-}
-
-class LibvirtMachine final : public Machine, private DomainEvents {
+class LibvirtMachine final : public Machine, private DomainEvents, private Snapshots {
  public:
   LibvirtMachine(EventLoop& loop, std::shared_ptr<LibvirtHost> host, MachineSpec spec, std::string xml,
                  MachineEvents& events)
       : loop_(loop),
         host_(std::move(host)),
         spec_(std::move(spec)),
-        xml_(std::move(xml)),
         events_(events),
         name_(domain_name(host_->owner(), spec_.name)),
         uuid_(domain_uuid(host_->owner(), spec_.name)),
         strand_(host_->new_strand()),
+        domain_(std::make_shared<DomainCalls>(name_, uuid_, std::move(xml), host_->uri().driver)),
         pausing_(loop, [this](bool stop, Action done) { stop_or_go(stop, std::move(done)); }) {
     host_->add(uuid_, *this);
   }
@@ -66,20 +48,36 @@ class LibvirtMachine final : public Machine, private DomainEvents {
   void console_input(std::string_view bytes) override;
   std::vector<pid_t> processes() const override;
   Pausing* pausing() override { return &pausing_; }
+  Snapshots* snapshots() override { return host_->uri().driver == LibvirtDriver::qemu ? this : nullptr; }
 
  private:
+  // What a machine that is switched off comes back with: nothing, as after a reset, or a snapshot.
+  struct Again {
+    std::string reason;
+    fs::path snapshot;
+    Done done;
+  };
   // Runs in a worker; what it gives back is looked at on the loop, if the machine is still there.
-  using Call = std::function<Status(Domain&)>;
-  void run(Call call, std::function<void(const Status&)> done);
+  using Call = std::function<CallStatus(DomainCalls&)>;
+  void run(Call call, std::function<void(const CallStatus&)> done);
 
+  void started() override;
   void stopped(int detail) override;
   void qemu_said(const std::string& details) override;
   void connected_again() override;
   void connection_lost(const std::string& why) override;
+  Status take(const fs::path& file, Done done) override;
+  Status restore(const fs::path& file, Done done) override;
 
-  void created(const Status& status);
+  Status begin(const Again& how);
+  void begun(const CallStatus& status, const Done& done);
+  void taken(const CallStatus& status, const Done& done);
+  void stay_off();
+  void start_again();
   void destroy();
   void stop_or_go(bool stop, Action done);
+  void go_on(const Done& done);
+  void over(int detail);
   void end_if_all_is_said();
   void end(MachineState state, const std::string& reason);
   std::string reason_of(int detail, bool& expected) const;
@@ -87,22 +85,26 @@ class LibvirtMachine final : public Machine, private DomainEvents {
   EventLoop& loop_;
   std::shared_ptr<LibvirtHost> host_;
   MachineSpec spec_;
-  std::string xml_;
   MachineEvents& events_;
   std::string name_, uuid_;  // of the domain
   std::shared_ptr<Strand> strand_;
-  std::shared_ptr<Domain> domain_ = std::make_shared<Domain>();
+  std::shared_ptr<DomainCalls> domain_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   StopAndGo pausing_;
   std::unique_ptr<ConsoleSocket> console_;
   MachineState state_ = MachineState::off;
-  bool creating_ = false, said_all_ = false, cut_ = false, reset_ = false;
-  std::optional<int> stopped_;  // why, if it is over and not yet told
-  std::string shutdown_;        // what QEMU said of it
-  EventId restart_, last_words_;
+  bool beginning_ = false, taking_ = false, said_all_ = false, cut_ = false;
+  // An end that is told of is of this domain, and not of one before it, when its start was told of. One that
+  // is saved ends and starts.
+  bool heard_start_ = false, is_to_start_again_ = false;
+  std::optional<int> stopped_;   // why, if it is over and not yet told
+  std::string shutdown_;         // what QEMU said of it
+  std::optional<Again> coming_;  // when it is off
+  Action held_;                  // a stop or go that waits for a snapshot
+  EventId again_, last_words_;
 };
 
-void LibvirtMachine::run(Call call, std::function<void(const Status&)> done) {
+void LibvirtMachine::run(Call call, std::function<void(const CallStatus&)> done) {
   const bool taken = strand_->run([call = std::move(call), done, domain = domain_, inbox = host_->inbox(),
                                    alive = std::weak_ptr<bool>(alive_)] {
     auto status = call(*domain);
@@ -113,13 +115,15 @@ void LibvirtMachine::run(Call call, std::function<void(const Status&)> done) {
   });
   if (!taken && done) {
     loop_.soon([done, alive = std::weak_ptr<bool>(alive_)] {
-      if (!alive.expired()) done(fail("too many calls to libvirt wait"));
+      if (alive.expired()) return;
+      done(tl::unexpected<CallFailure>(
+          {Of::call, {ErrorKind::infrastructure, "too many calls to libvirt wait"}}));
     });
   }
 }
 
 LibvirtMachine::~LibvirtMachine() {
-  loop_.cancel(restart_);
+  loop_.cancel(again_);
   loop_.cancel(last_words_);
   alive_.reset();
   if (state_ == MachineState::running) destroy();
@@ -138,47 +142,52 @@ Status LibvirtMachine::prepare() {
 }
 
 Status LibvirtMachine::start() {
-  if (state_ == MachineState::running)
+  if (state_ == MachineState::running || coming_)
     return fail(ErrorKind::expectation, spec_.name + " is running already");
+  return begin({});
+}
+
+Status LibvirtMachine::begin(const Again& how) {
   if (!host_->connection())
     return fail(fmt::format("machine '{}': there is no connection to {}", spec_.name, host_->uri().text()));
   state_ = MachineState::running;
-  creating_ = true;
-  cut_ = reset_ = said_all_ = false;
+  beginning_ = true;
+  cut_ = said_all_ = heard_start_ = is_to_start_again_ = false;
   stopped_.reset();
   shutdown_.clear();
-  // A QEMU goes on when somebody buries it: one that ends at once would never be over for libvirt.
-  const bool is_qemu = host_->uri().driver == LibvirtDriver::qemu;
   run(
-      [connection = host_->connection(), xml = xml_, name = name_, uuid = uuid_,
-       pid_file = host_->pid_file(name_), is_qemu](Domain& domain) -> Status {
-        virDomainPtr made = virDomainCreateXML(connection.get(), xml.c_str(),
-                                               is_qemu ? VIR_DOMAIN_START_PAUSED : VIR_DOMAIN_NONE);
-        if (made == nullptr) {
-          Error error = libvirt_error("cannot create its domain");
-          if (const std::string who = who_has(connection.get(), name, uuid); !who.empty())
-            error.message = who;
-          return tl::unexpected<Error>(std::move(error));
-        }
-        domain.handle = DomainHandle(made, [](virDomain* one) { virDomainFree(one); });
-        bury(pid_file);
-        // Of one that is over already an event tells.
-        if (is_qemu && virDomainResume(made) != 0 && virDomainIsActive(made) == 1)
-          return tl::unexpected<Error>(libvirt_error("cannot start its domain"));
-        return {};
+      [connection = host_->connection(), file = how.snapshot](DomainCalls& domain) {
+        return file.empty() ? domain.create(connection) : domain.restore(connection, file);
       },
-      [this](const Status& status) { created(status); });
+      [this, done = how.done](const CallStatus& status) { begun(status, done); });
   return {};
 }
 
-void LibvirtMachine::created(const Status& status) {
-  creating_ = false;
-  if (!status) return end(cut_ ? MachineState::off : MachineState::failed, status.error().message);
+void LibvirtMachine::begun(const CallStatus& status, const Done& done) {
+  beginning_ = false;
+  if (!status && status.error().of != Of::connection)
+    end(cut_ ? MachineState::off : MachineState::failed, status.error().error.message);
+  if (!status && done) done(tl::unexpected<Error>(status.error().error));
+  if (!status) return;
   pausing_.started();
+  if (done) go_on(done);
   end_if_all_is_said();
 }
 
+// Behind a snapshot, when it stands still.
+void LibvirtMachine::go_on(const Done& done) {
+  done({});
+  if (pausing_.stopped()) return;
+  run(
+      [](DomainCalls& domain) -> CallStatus {
+        domain.go();
+        return {};
+      },
+      nullptr);
+}
+
 Status LibvirtMachine::power(PowerAction action) {
+  if (action != PowerAction::press) stay_off();
   if (state_ != MachineState::running) {
     if (action == PowerAction::reset) return start();
     if (action == PowerAction::press) return fail(ErrorKind::expectation, spec_.name + " is off");
@@ -186,50 +195,122 @@ Status LibvirtMachine::power(PowerAction action) {
   }
   if (action == PowerAction::press) {
     run(
-        [](Domain& domain) -> Status {
-          if (domain.handle) (void)virDomainShutdownFlags(domain.handle.get(), VIR_DOMAIN_SHUTDOWN_DEFAULT);
+        [](DomainCalls& domain) -> CallStatus {
+          domain.press();
           return {};
         },
         nullptr);
     return {};
   }
-  reset_ = action == PowerAction::reset;
+  if (action == PowerAction::reset) coming_ = Again{"reset", {}, {}};
   if (!std::exchange(cut_, true)) destroy();
   return {};
 }
 
 void LibvirtMachine::destroy() {
-  run(
-      [](Domain& domain) -> Status {
-        if (!domain.handle || virDomainDestroy(domain.handle.get()) == 0) return {};
-        const int code = virGetLastErrorCode();
-        if (code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_OPERATION_INVALID) return {};  // by itself, just now
-        // The connection broke: whoever makes it anew, or gives it up, sees to the cut (connected_again()).
-        if (virGetLastErrorDomain() == VIR_FROM_RPC) return {};
-        return tl::unexpected<Error>(libvirt_error("cannot destroy its domain"));
-      },
-      [this](const Status& status) {
-        if (!status && state_ == MachineState::running) end(MachineState::failed, status.error().message);
+  run([](DomainCalls& domain) { return domain.destroy(); },
+      [this](const CallStatus& status) {
+        if (status || state_ != MachineState::running || status.error().of == Of::connection) return;
+        if (status.error().of == Of::call) return end(MachineState::failed, status.error().error.message);
+        // It went by itself just now; or a daemon that had only begun to look after it gave it up, of which
+        // it tells nobody.
+        over(VIR_DOMAIN_EVENT_STOPPED_DESTROYED);
       });
 }
 
-void LibvirtMachine::stop_or_go(bool stop, Action done) {
+Status LibvirtMachine::take(const fs::path& file, Done done) {
+  if (state_ != MachineState::running) return fail(ErrorKind::expectation, spec_.name + " is off");
+  if (taking_) return fail(ErrorKind::expectation, "a snapshot of this machine is being written");
+  if (std::error_code none; fs::exists(file, none)) return fail_errno("cannot make " + file.string(), EEXIST);
+  if (!host_->connection()) return fail("there is no connection to " + host_->uri().text());
+  taking_ = is_to_start_again_ = true;
   run(
-      [stop](Domain& domain) -> Status {
-        if (domain.handle)
-          (void)(stop ? virDomainSuspend(domain.handle.get()) : virDomainResume(domain.handle.get()));
+      [connection = host_->connection(), file](DomainCalls& domain) {
+        auto saved = domain.save(connection, file);
+        std::error_code none;
+        if (!saved) fs::remove(file, none);
+        return saved;
+      },
+      [this, done = std::move(done)](const CallStatus& status) { taken(status, done); });
+  return {};
+}
+
+void LibvirtMachine::taken(const CallStatus& status, const Done& done) {
+  taking_ = false;
+  if (status) {
+    go_on(done);
+  } else {
+    is_to_start_again_ = false;
+    if (status.error().of == Of::domain && !stopped_) {
+      end(cut_ ? MachineState::off : MachineState::failed, status.error().error.message);
+    }
+    done(tl::unexpected<Error>(status.error().error));
+  }
+  if (held_) std::exchange(held_, nullptr)();
+  end_if_all_is_said();
+}
+
+Status LibvirtMachine::restore(const fs::path& file, Done done) {
+  if (coming_) return fail(ErrorKind::expectation, spec_.name + " is about to come back already");
+  if (::access(file.c_str(), R_OK) != 0) return fail_errno("cannot open " + file.string());
+  coming_ = Again{std::string(kRestored), file, std::move(done)};
+  if (state_ != MachineState::running) {
+    again_ = loop_.soon([this] { start_again(); });
+  } else if (!std::exchange(cut_, true)) {
+    destroy();
+  }
+  return {};
+}
+
+void LibvirtMachine::stay_off() {
+  loop_.cancel(again_);
+  if (!coming_) return;
+  if (coming_->done) {
+    again_ = loop_.soon([done = std::move(coming_->done), name = spec_.name] {
+      done(fail(ErrorKind::expectation, name + " went off, for good, before it was restored"));
+    });
+  }
+  coming_.reset();
+}
+
+void LibvirtMachine::start_again() {
+  const Again again = std::move(*std::exchange(coming_, std::nullopt));
+  const Status started = begin(again);
+  if (!started) state_ = MachineState::failed;
+  events_.state_changed(*this, state_, started ? again.reason : started.error().message);
+  if (!started && again.done) again.done(started);
+}
+
+void LibvirtMachine::stop_or_go(bool stop, Action done) {
+  if (taking_) {
+    held_ = [this, stop, done = std::move(done)] { stop_or_go(stop, done); };
+    return;
+  }
+  run(
+      [stop](DomainCalls& domain) -> CallStatus {
+        stop ? domain.stop() : domain.go();
         return {};
       },
-      [done = std::move(done)](const Status&) { done(); });
+      [done = std::move(done)](const CallStatus&) { done(); });
 }
 
 // After what was asked for before it: who is being frozen is not to hear it.
 void LibvirtMachine::console_input(std::string_view bytes) {
-  run([](Domain&) -> Status { return {}; },
-      [this, bytes = std::string(bytes)](const Status&) { console_->write(bytes); });
+  run([](DomainCalls&) -> CallStatus { return {}; },
+      [this, bytes = std::string(bytes)](const CallStatus&) { console_->write(bytes); });
+}
+
+void LibvirtMachine::started() {
+  heard_start_ = true;
+  is_to_start_again_ = false;
 }
 
 void LibvirtMachine::stopped(int detail) {
+  const bool is_saved_by_us = is_to_start_again_ && detail == VIR_DOMAIN_EVENT_STOPPED_SAVED;
+  if (heard_start_ && !is_saved_by_us) over(detail);
+}
+
+void LibvirtMachine::over(int detail) {
   if (state_ != MachineState::running || stopped_) return;
   stopped_ = detail;
   if (console_->connected()) {
@@ -249,7 +330,7 @@ void LibvirtMachine::qemu_said(const std::string& details) {
 }
 
 void LibvirtMachine::end_if_all_is_said() {
-  if (!stopped_ || creating_ || (console_->connected() && !said_all_)) return;
+  if (!stopped_ || beginning_ || taking_ || (console_->connected() && !said_all_)) return;
   bool expected = true;
   const std::string reason = reason_of(*stopped_, expected);
   end(expected ? MachineState::off : MachineState::failed, reason);
@@ -260,17 +341,13 @@ void LibvirtMachine::end(MachineState state, const std::string& reason) {
   pausing_.ended();
   stopped_.reset();
   state_ = state;
-  if (reset_ && state == MachineState::off) {
-    restart_ = loop_.soon([this] {
-      const auto started = start();
-      events_.state_changed(*this, state_, started ? "reset" : started.error().message);
-    });
-  }
+  if (state != MachineState::off) stay_off();
+  if (coming_) again_ = loop_.soon([this] { start_again(); });
   events_.state_changed(*this, state, reason);
 }
 
 std::string LibvirtMachine::reason_of(int detail, bool& expected) const {
-  if (reset_) return "reset";
+  if (coming_) return coming_->reason;
   if (cut_) return "power cut";
   if (shutdown_ == "guest-panic" || detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED) {
     expected = false;
@@ -296,17 +373,17 @@ std::string LibvirtMachine::reason_of(int detail, bool& expected) const {
 // Whoever was away does not know what happened meanwhile: the domain itself does.
 void LibvirtMachine::connected_again() {
   if (state_ != MachineState::running) return;
-  run(
-      [connection = host_->connection(), uuid = uuid_](Domain& domain) -> Status {
-        virDomainPtr found = virDomainLookupByUUIDString(connection.get(), uuid.c_str());
-        if (found == nullptr) return tl::unexpected<Error>(libvirt_error("its domain is gone"));
-        domain.handle = DomainHandle(found, [](virDomain* one) { virDomainFree(one); });
-        return {};
-      },
-      [this](const Status& status) {
+  run([connection = host_->connection()](DomainCalls& domain) { return domain.find(connection); },
+      [this](const CallStatus& status) {
         if (state_ != MachineState::running) return;
-        if (!status) return end(MachineState::failed, "while libvirt was away: " + status.error().message);
-        if (cut_) destroy();
+        if (status) {
+          heard_start_ = true;
+          if (cut_) destroy();
+        } else if (cut_ && status.error().of == Of::domain) {
+          over(VIR_DOMAIN_EVENT_STOPPED_DESTROYED);
+        } else if (status.error().of != Of::connection) {
+          end(MachineState::failed, "while libvirt was away: " + status.error().error.message);
+        }
       });
 }
 

@@ -10,6 +10,7 @@ namespace rookery::backends {
 namespace {
 
 constexpr std::size_t kLongest = 1024;
+constexpr std::string_view kRoot = "root=";  // the only parameter of /embed
 // In the order of LibvirtDriver.
 constexpr std::array<std::string_view, 5> kDrivers{"qemu", "test", "xen", "lxc", "esx"};
 // libvirt's remote driver (src/remote/remote_sockets.c there).
@@ -24,6 +25,10 @@ std::optional<std::size_t> index_of(const std::array<std::string_view, N>& words
 }
 
 }  // namespace
+
+std::string LibvirtUri::embed_root() const {
+  return embedded() && query.starts_with(kRoot) ? query.substr(kRoot.size()) : "";
+}
 
 bool LibvirtUri::runs_as_us() const {
   if (driver != LibvirtDriver::qemu || !host.empty()) return false;
@@ -71,6 +76,9 @@ Result<LibvirtUri> parse_libvirt_uri(std::string_view text) {
     return wrong("QEMU's paths are /embed, /session and /system");
   if (uri.embedded() && !(uri.transport.empty() && uri.host.empty()))
     return wrong("/embed is within our own process, and nowhere else");
+  if (uri.embedded() && !uri.query.empty() &&
+      (!uri.embed_root().starts_with("/") || uri.query.find_first_of("%&;") != std::string::npos))
+    return wrong("/embed takes nothing but ?root=/A/FOLDER, as it is written");
   return uri;
 }
 

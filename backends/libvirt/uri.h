@@ -19,6 +19,7 @@ struct LibvirtUri {
   std::string query;      // "root=/srv/vm"; without the question mark
 
   bool embedded() const { return path == "/embed" && driver == LibvirtDriver::qemu; }
+  std::string embed_root() const;  // that it names; or empty
   // Its QEMU is a process of ours on this host: it reaches the sockets in a machine's private folder.
   bool runs_as_us() const;
   std::string text() const;

@@ -1,5 +1,8 @@
 // What becomes of machines when the libvirt that has them goes: a daemon that is restarted, and a connection
-// that ends in the middle and does not come back. Over a libvirtd of this test's own, as an ordinary user.
+// that ends in the middle and does not come back. Over a libvirtd of this test's own, as an ordinary user: if
+// root runs it, as nobody.
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -29,22 +32,35 @@ struct Record final : MachineEvents {
   void console_output(Machine&, std::string_view bytes) override { console += bytes; }
 };
 
+// libvirt's session is for ordinary users only. Before anything is made or opened.
+TemporaryFolder folder_of_ordinary_user() {
+  const passwd* nobody = ::geteuid() == 0 ? ::getpwnam("nobody") : nullptr;
+  if (nobody != nullptr &&
+      (::setgroups(0, nullptr) != 0 || ::setgid(nobody->pw_gid) != 0 || ::setuid(nobody->pw_uid) != 0))
+    throw std::runtime_error("root cannot become nobody");
+  return TemporaryFolder::make(fs::temp_directory_path(), "rookery-lv-").value();
+}
+
 // Folders that libvirt takes for this user's session, of which this process is the only one.
 struct Session {
-  TemporaryFolder folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-lv-").value();
+  TemporaryFolder folder = folder_of_ordinary_user();
   Session() {
     for (const auto& [name, place] :
          {std::pair("XDG_RUNTIME_DIR", "run"), std::pair("XDG_CONFIG_HOME", "config"),
-          std::pair("XDG_DATA_HOME", "data")}) {
+          std::pair("XDG_DATA_HOME", "data"), std::pair("XDG_CACHE_HOME", "cache")}) {
       fs::create_directory(folder.path() / place);
       fs::permissions(folder.path() / place, fs::perms::owner_all);
       ::setenv(name, (folder.path() / place).c_str(), 1);
     }
   }
-  ~Session() { end_daemon(); }
-  pid_t daemon() const { return number_in(folder.path() / "run/libvirt/libvirtd.pid"); }
-  void end_daemon() const {
-    if (const pid_t pid = daemon(); pid > 0) ::kill(pid, SIGTERM);
+  ~Session() {
+    for (const char* name : {"libvirtd", "virtlogd"}) {
+      if (const pid_t pid = number(name); pid > 0) ::kill(pid, SIGTERM);
+    }
+  }
+  pid_t daemon() const { return number("libvirtd"); }
+  pid_t number(const std::string& of) const {
+    return number_in(folder.path() / "run/libvirt" / (of + ".pid"));
   }
   static pid_t number_in(const fs::path& file) {
     const auto text = read_file(file, Bytes{64});
@@ -62,7 +78,6 @@ Session& session() {
 // Why this cannot be tried here, printed.
 bool unavailable() {
   std::optional<std::string> why = contract::firmware_unavailable();
-  if (::geteuid() == 0) why = "libvirt's session is for ordinary users only: run this test as one";
   if (!why) {
     EventLoop loop(std::make_unique<WallPacer>());
     (void)session();

@@ -136,6 +136,9 @@ BOOST_AUTO_TEST_CASE(a_uri_that_is_none_says_what_is_wrong) {
   BOOST_TEST(wrong("qemu+pigeon://box/system").find("there is no transport 'pigeon'") != std::string::npos);
   BOOST_TEST(wrong("qemu:///").find("QEMU's paths are /embed, /session and /system") != std::string::npos);
   BOOST_TEST(wrong("qemu+ssh://box/embed").find("within our own process") != std::string::npos);
+  for (const char* query : {"x", "root=", "root=here", "root=/a&b=c", "root=/a%20b"})
+    BOOST_TEST(wrong(std::string("qemu:///embed?") + query).find("nothing but ?root=/A/FOLDER") !=
+               std::string::npos);
   BOOST_TEST(wrong("qemu:///sess ion").find("space") != std::string::npos);
   BOOST_TEST(wrong(std::string(2000, 'q')).find("too long") != std::string::npos);
 }
