@@ -116,9 +116,11 @@ std::optional<Duration> History::time_left(Duration now) const {
   constexpr std::size_t kLately = 50;  // arrivals that say how fast it goes
   std::vector<Duration> arrivals;
   for (const MachineHistory& machine : machines_) {
-    const Stage stage = machine.stage();
-    if (machine.is_client() && (stage == Stage::ready || stage == Stage::failed))
-      arrivals.push_back(machine.since());
+    // For the first time: what boots again later is no part of it.
+    const auto arrived = std::find_if(
+        machine.stages.begin(), machine.stages.end(),
+        [](const StageChange& one) { return one.stage == Stage::ready || one.stage == Stage::failed; });
+    if (machine.is_client() && arrived != machine.stages.end()) arrivals.push_back(arrived->at);
   }
   const std::size_t left = clients_ - arrivals.size();
   if (left == 0 || arrivals.empty()) return std::nullopt;

@@ -10,7 +10,8 @@ namespace rookery::vboot {
 namespace {
 
 constexpr std::size_t kHead = 5, kFoot = 1;  // rows above and below the grid
-constexpr std::size_t kFailuresMost = 3;     // rows of failures below it
+constexpr std::size_t kFailuresLeast = 3;    // rows kept for failures below it
+constexpr std::size_t kMessagesMost = 3;
 
 std::string spaces(std::size_t count) {
   return std::string(count, ' ');
@@ -20,6 +21,34 @@ std::string spaces(std::size_t count) {
 std::string fitted(std::string_view text, std::size_t width) {
   return text.size() > width ? std::string(text.substr(0, width))
                              : std::string(text) + spaces(width - text.size());
+}
+
+// Text in lines of at most so many characters, broken at blanks where there are any; all of it.
+std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
+  std::vector<std::string> lines(1);
+  std::size_t used = 0;
+  const auto characters = [](std::string_view word) {
+    return static_cast<std::size_t>(
+        std::count_if(word.begin(), word.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+  };
+  while (!text.empty()) {
+    std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    for (; characters(word) > width; word.remove_prefix(width)) {  // no words of ours: ASCII, as paths are
+      lines.emplace_back(word.substr(0, width));
+      used = width;
+    }
+    const std::size_t length = characters(word);
+    if (used > 0 && used + 1 + length > width) {
+      lines.emplace_back();
+      used = 0;
+    }
+    if (used > 0) lines.back() += ' ';
+    lines.back() += word;
+    used += (used > 0 ? 1 : 0) + length;
+  }
+  if (lines.size() > 1 && lines.front().empty()) lines.erase(lines.begin());
+  return lines;
 }
 
 // One bar for all clients, its parts as long as so many of them are in a stage.
@@ -69,11 +98,17 @@ void head(const LiveInput& input, std::size_t columns, Screen& screen) {
     state.push_back(
         {fmt::format("  ~{:.0f} s left", std::max(1.0, seconds(*left))), Paint::plain, std::nullopt, false});
   constexpr Duration kLately = std::chrono::seconds(1);
-  state.push_back({fmt::format("  {:.1f} MB/s  {:.0f} frames/s  {:.0f} MB sent  {:.0f} MiB",
-                               history.bytes().rate(kLately) / 1e6, history.frames().rate(kLately),
-                               static_cast<double>(history.bytes().last()) / 1e6,
-                               static_cast<double>(history.memory().last()) / 1048576),
-                   Paint::soft, std::nullopt, false});
+  std::size_t used = 0;
+  for (const Span& span : state) used += span.text.size();
+  // The most telling first; a figure for which there is no room is left out.
+  for (std::string figure :
+       {fmt::format("  {:.1f} MB/s", history.bytes().rate(kLately) / 1e6),
+        fmt::format("  {:.0f} MB sent", static_cast<double>(history.bytes().last()) / 1e6),
+        fmt::format("  {:.0f} MiB", static_cast<double>(history.memory().last()) / 1048576),
+        fmt::format("  {:.0f} frames/s", history.frames().rate(kLately))}) {
+    if ((used += figure.size()) > columns) break;
+    state.push_back({std::move(figure), Paint::soft, std::nullopt, false});
+  }
   screen.push_back(std::move(state));
   screen.push_back(legend(history));
   screen.emplace_back();
@@ -129,7 +164,8 @@ void grid_rows(const LiveInput& input, const ViewState& view, std::size_t longes
   }
 }
 
-void inside_rows(const LiveInput& input, const ViewState& view, std::size_t room, Screen& screen) {
+void inside_rows(const LiveInput& input, const ViewState& view, std::size_t columns, std::size_t room,
+                 Screen& screen) {
   const MachineHistory& machine = input.history.machines()[*view.chosen];
   const std::size_t end = screen.size() + room;
   screen.push_back({{fmt::format(" {}", machine.name), Paint::strong, std::nullopt, false},
@@ -145,33 +181,48 @@ void inside_rows(const LiveInput& input, const ViewState& view, std::size_t room
           std::nullopt, false},
          {fmt::format("  for {:.3f} s", seconds(until - change.at)), Paint::soft, std::nullopt, false}});
   }
-  if (!machine.reason.empty() && machine.stage() == Stage::failed)
-    screen.push_back({{"  " + printable(machine.reason), Paint::bad, std::nullopt, false}});
+  if (!machine.reason.empty() && machine.stage() == Stage::failed) {
+    for (std::string& line : wrapped(printable(machine.reason), columns - 3))
+      screen.push_back({{"  " + std::move(line), Paint::bad, std::nullopt, false}});
+  }
   screen.push_back({{" its console", Paint::soft, std::nullopt, false}});
   const std::size_t lines = screen.size() < end ? std::min(end - screen.size(), input.console.size()) : 0;
   for (std::size_t i = input.console.size() - lines; i < input.console.size(); ++i)
     screen.push_back({{"  " + printable(input.console[i]), Paint::plain, std::nullopt, false}});
 }
 
-// What failed, the newest first; while nothing has, what was said last.
-void foot(const LiveInput& input, std::size_t most, Screen& screen) {
+// What failed, the newest first, each with all of its reason while there is room; while nothing has, what was
+// said last.
+void foot(const LiveInput& input, std::size_t columns, std::size_t most, Screen& screen) {
   std::vector<const MachineHistory*> failed;
   for (const MachineHistory& machine : input.history.machines()) {
     if (machine.stage() == Stage::failed) failed.push_back(&machine);
   }
   std::stable_sort(failed.begin(), failed.end(),
                    [](const auto* a, const auto* b) { return a->since() > b->since(); });
-  const bool all = failed.size() <= most;
-  for (std::size_t i = 0; i < std::min(failed.size(), all ? most : most - 1); ++i) {
-    screen.push_back({{fmt::format(" {} failed in {}: ", failed[i]->name, to_string(failed[i]->failed_in)),
-                       Paint::bad, std::nullopt, false},
-                      {printable(failed[i]->reason), Paint::plain, std::nullopt, false}});
+  const std::size_t end = screen.size() + most;
+  for (std::size_t i = 0; i < failed.size(); ++i) {
+    const std::string who =
+        fmt::format(" {} failed in {}: ", failed[i]->name, to_string(failed[i]->failed_in));
+    std::vector<std::string> lines = wrapped(who.substr(1) + printable(failed[i]->reason), columns - 4);
+    const bool is_last = i + 1 == failed.size();
+    // The first has its lines in any case; another one only if it is told whole.
+    if (i > 0 && screen.size() + lines.size() + (is_last ? 0 : 1) > end) {
+      screen.push_back({{fmt::format(" and {} more failed; f looks into the next", failed.size() - i),
+                         Paint::bad, std::nullopt, false}});
+      return;
+    }
+    const std::size_t rows = end - screen.size() - (is_last || end - screen.size() == 1 ? 0 : 1);
+    lines.resize(std::min(lines.size(), rows));
+    const std::size_t bad = std::min(who.size() - 1, lines.front().size());
+    screen.push_back({{" " + lines.front().substr(0, bad), Paint::bad, std::nullopt, false},
+                      {lines.front().substr(bad), Paint::plain, std::nullopt, false}});
+    for (std::size_t line = 1; line < lines.size(); ++line)
+      screen.push_back({{"   " + lines[line], Paint::plain, std::nullopt, false}});
+    if (screen.size() == end) return;
   }
-  if (!all)
-    screen.push_back({{fmt::format(" and {} more failed; f looks into the next", failed.size() - (most - 1)),
-                       Paint::bad, std::nullopt, false}});
   if (!failed.empty()) return;
-  const std::size_t said = std::min(most, input.messages.size());
+  const std::size_t said = std::min(std::min(most, kMessagesMost), input.messages.size());
   for (std::size_t i = input.messages.size() - said; i < input.messages.size(); ++i)
     screen.push_back({{" " + printable(input.messages[i]), Paint::soft, std::nullopt, false}});
 }
@@ -251,7 +302,7 @@ Screen compose(const LiveInput& input, ViewState& view, std::size_t columns, std
     longest = std::max(longest, machine.name.size());
   const std::size_t room = rows > kHead + kFoot + 1 ? rows - kHead - kFoot : 1;
   // Failures get their rows, unless a cell for each machine is then out of reach.
-  std::size_t below = room > 8 ? kFailuresMost : 1;
+  std::size_t below = room > 8 ? kFailuresLeast : 1;
   const auto grid_above = [&](std::size_t rows_below) {
     return grid_for(input.history.machines().size(), longest, columns,
                     room > rows_below + 1 ? room - rows_below - 1 : 1);
@@ -259,11 +310,11 @@ Screen compose(const LiveInput& input, ViewState& view, std::size_t columns, std
   view.grid = grid_above(below);
   if (view.grid.per_cell > 1) view.grid = grid_above(below = 1);
   if (view.inside && view.chosen) {
-    inside_rows(input, view, room, screen);
+    inside_rows(input, view, columns, room, screen);
   } else {
     grid_rows(input, view, longest, screen);
     screen.emplace_back();
-    if (rows > screen.size() + kFoot) foot(input, std::min(below, rows - screen.size() - kFoot), screen);
+    if (rows > screen.size() + kFoot) foot(input, columns, rows - screen.size() - kFoot, screen);
   }
   screen.resize(rows > 0 ? rows - 1 : 0);
   std::string keys = view.inside

@@ -50,7 +50,9 @@ void Recorder::step(std::string_view text) {
 }
 
 void Recorder::fault_began(const FaultSpec& fault) {
-  history_.fault_began(elapsed(), fault.name, to_text(fault));
+  FaultSpec unnamed = fault;  // its name is told beside it
+  unnamed.name.clear();
+  history_.fault_began(elapsed(), fault.name, to_text(unnamed));
 }
 
 void Recorder::fault_ended(const FaultSpec& fault, std::string_view why) {

@@ -165,6 +165,9 @@ BOOST_AUTO_TEST_CASE(the_time_left_goes_by_how_fast_machines_came_lately) {
   BOOST_TEST(seconds(*left) == 5.0, boost::test_tools::tolerance(0.05));
   for (std::size_t i = 51; i <= 100; ++i) history.stage(i, milliseconds(100 * i), Stage::ready);
   BOOST_TEST(!history.time_left(milliseconds(10'000)).has_value());
+  // Nobody waits for what boots again.
+  history.stage(7, milliseconds(11'000), Stage::off);
+  BOOST_TEST(!history.time_left(milliseconds(12'000)).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(hostile_text_becomes_neither_markup_nor_control) {
@@ -311,6 +314,35 @@ BOOST_AUTO_TEST_CASE(when_several_machines_share_a_cell_the_one_that_failed_is_s
   }
   BOOST_TEST(failed == 1u);
   BOOST_TEST(text_of(screen).find("n2222 failed in kernel: why") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(reasons_are_told_to_their_end_where_there_is_room) {
+  History history = history_of(100);
+  boot(history, 0, milliseconds(0), milliseconds(1));
+  for (std::size_t i = 1; i <= 100; ++i) boot(history, i, milliseconds(i), milliseconds(1));
+  const std::string reason =
+      "no answer from any DHCP server on eth0 (asked 8 times in 20 s); DHCP: 8 DISCOVER, no OFFER; its link "
+      "is down "
+      "since 13.589 s (fault n3.down)";
+  for (const std::size_t i : {3u, 4u, 5u}) history.failure(i, milliseconds(9000 + i), Stage::dhcp, reason);
+  ViewState view;
+  const auto compose_at = [&](std::size_t columns, std::size_t rows) {
+    const Screen screen = compose({history, std::chrono::seconds(20), "test", {}, {}}, view, columns, rows);
+    for (const ScreenRow& row : screen) {
+      std::size_t width = 0;
+      for (const Span& span : row) width += span.text.size();
+      BOOST_TEST(width <= columns + 8);  // arrows are three bytes each
+    }
+    return text_of(screen);
+  };
+  const std::string small = compose_at(80, 24), large = compose_at(80, 50);
+  BOOST_TEST(small.find("n5 failed in dhcp: no answer") != std::string::npos);
+  BOOST_TEST(small.find("n3.down)") != std::string::npos);
+  BOOST_TEST(small.find("and 2 more failed; f looks into the next") != std::string::npos);
+  BOOST_TEST(count(large, "n3.down)") == 3u);
+  BOOST_TEST(large.find("more failed") == std::string::npos);
+  view.press(ViewKey::next_failed, history);
+  BOOST_TEST(compose_at(80, 24).find("n3.down)") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(no_size_of_a_terminal_is_too_small) {
