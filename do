@@ -111,6 +111,7 @@ ovmf                  their UEFI
 libvirt-daemon-driver-qemu  QEMU by libvirt, within our own process
 libvirt-clients       libvirt's schema, to check what we give it
 libxml2-utils         reads that schema
+chromium              opens the report, and clicks in it
 END
     lint) cat <<'END' ;;
 git                   knows which files are ours

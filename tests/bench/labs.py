@@ -150,7 +150,20 @@ class Bench:
         self.figure("floor (kernels with a trivial init)", statistics.median(floors), "s")
         self.figure("lab (boot server and ready clients)", statistics.median(labs), "s")
         self.bar(f"{nodes} clients, times the floor", statistics.median(labs) / statistics.median(floors), bar)
+        self.watch(nodes)
         return statistics.median(labs) / nodes
+
+    def watch(self, nodes):
+        """What it took of the processors to switch, serve and watch them all; and what an answer takes."""
+        own = sum(map(int, pathlib.Path(f"/proc/{self.supervisor}/stat").read_text().rpartition(")")[2].split()[11:13])) / TICKS
+        self.figure("the supervisor, of all that the boot computed", 100 * own / processor_of(self.supervisor), "%")
+        for words in ([], [f"n{nodes // 2}"]):
+            took = []
+            for _ in range(5):
+                began = time.monotonic()
+                self.run(self.rookery, "why", "--lab", self.name, *words)
+                took.append(1000 * (time.monotonic() - began))
+            self.figure(f"rookery why{' of one' if words else ''}", statistics.median(took), "ms")
 
     def memory(self, nodes):
         self.bar("memory a client, when ready", memory_of(family(self.supervisor)) / nodes, MEMORY_BAR, "MiB")

@@ -246,6 +246,7 @@ void LiveView::keys() {
   bool leaves = false;
   for (int key; (key = ::getch()) != ERR;) {
     if (key == 'q' || key == 'Q') leaves = true;
+    if (key == KEY_RESIZE) ::clearok(::curscr, TRUE);  // what the terminal made of the old text is not known
     if (const auto known = key_of(key)) state_.press(*known, recorder_.history());
   }
   if (leaves) left_();

@@ -213,6 +213,12 @@ void foot(const LiveInput& input, std::size_t columns, std::size_t most, Screen&
       return;
     }
     const std::size_t rows = end - screen.size() - (is_last || end - screen.size() == 1 ? 0 : 1);
+    // What it says itself comes first, and what is the matter around it last.
+    std::string reason = printable(failed[i]->reason);
+    for (std::size_t part; lines.size() > rows && (part = reason.find("; ")) != std::string::npos;) {
+      reason.erase(0, part + 2);
+      lines = wrapped(who.substr(1) + "… " + reason, columns - 4);
+    }
     lines.resize(std::min(lines.size(), rows));
     const std::size_t bad = std::min(who.size() - 1, lines.front().size());
     screen.push_back({{" " + lines.front().substr(0, bad), Paint::bad, std::nullopt, false},
