@@ -105,8 +105,10 @@ Result<Manifest> parse_manifest(std::string_view json) {
   Manifest manifest;
   const std::string schema = fields.text("schema", kTextLimit);
   if (fields.ok() && schema != kManifestSchema) {
-    fields.refuse("schema",
-                  "is \"" + schema + "\", and only \"" + std::string(kManifestSchema) + "\" is known");
+    fields.refuse("schema", "is \"" + schema + "\", and this program takes \"" +
+                                std::string(kManifestSchema) +
+                                "\": the image was made by another version of it; make it anew with 'rookery "
+                                "image build'");
   }
   manifest.name = name_of(fields, "name");
   manifest.version = some_text(fields, "version");

@@ -1,5 +1,5 @@
 // What an image is: its name, where it comes from, and the digest of each of its parts. A Manifest is a plain
-// value; its JSON form ("rookery.image/1") is what the medium carries and what names the image in the store.
+// value; its JSON form ("rookery.image/2") is what the medium carries and what names the image in the store.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,10 @@
 
 namespace rookery::images {
 
-inline constexpr std::string_view kManifestSchema = "rookery.image/1";
+// Its number is raised whenever a program needs of an image what those before it do not have: a field here, a
+// patch of its User-Mode Linux kernel (images/kernel/patches), a message of its guest program
+// (images/initramfs/agent_protocol.h). An image of another number is refused before anything starts.
+inline constexpr std::string_view kManifestSchema = "rookery.image/2";
 
 // The parts that Rookery knows by name. An image may have others.
 inline constexpr std::string_view kRootSquashfs = "root.squashfs";  // the shared, read-only system

@@ -203,7 +203,7 @@ Status Builder::digest_inputs() {
   const auto grub = grub_digest();
   if (!grub) return up(grub.error());
   Inputs all;
-  all.add(options_.name).add(root_inputs_);
+  all.add(kManifestSchema).add(options_.name).add(root_inputs_);
   for (const auto& [name, kernel] : uml_kernels_) all.add(kernel.digest);
   inputs_ = all.add(*guest).add(*grub).finish();
   return {};

@@ -27,7 +27,8 @@ using MacAddress = std::array<std::uint8_t, 6>;
 inline constexpr std::array<std::uint8_t, 3> kManagementPrefix{0x0a, 0x52, 0x4b};
 inline constexpr MacAddress kHostAddress{0x0a, 0x52, 0x4b, 0xff, 0xff, 0xff};
 
-inline constexpr std::uint16_t kProtocolVersion = 1;
+// Raised when a message of an earlier version is not understood any more; images::kManifestSchema with it.
+inline constexpr std::uint16_t kProtocolVersion = 2;
 inline constexpr std::size_t kTextMax = 4096;  // a name, path, reason or detail; encode cuts a longer one
 inline constexpr std::size_t kArgumentsMax = 1024;
 inline constexpr std::size_t kRoleFilesMax = 1024;

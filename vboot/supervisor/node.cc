@@ -1,5 +1,7 @@
 #include "vboot/supervisor/node.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "netsim/ports/announced.h"
@@ -381,6 +383,15 @@ void Node::hello(const agent::Hello& message) {
   }
   program_ = message.program;
   boot_.agent_spoke = true;
+  if (message.version != agent::kProtocolVersion) {  // a microvm's or a disk's, which is not the lab's image
+    fail(fmt::format(
+             "its guest program speaks version {} of the agent's protocol, and this program version {}; "
+             "make its image anew with 'rookery image build'",
+             message.version, agent::kProtocolVersion),
+         FailedBy::itself);
+    (void)agent_->send(agent::PowerOff{});
+    return;
+  }
   if (message.program == agent::Program::stage2) send_role(message.source);
   if (setup_.gift && message.program == agent::Program::stage2) hand_over();
 }

@@ -43,8 +43,10 @@ BOOST_AUTO_TEST_CASE(names_the_field_that_is_wrong) {
   const std::string good = to_json(ExampleImage().manifest);
   check_refused("{}", "manifest.schema: is missing");
   check_refused("[]", "manifest: must be an object");
-  check_refused(replaced(good, "rookery.image/1", "rookery.image/2"),
-                "manifest.schema: is \"rookery.image/2\", and only \"rookery.image/1\" is known");
+  check_refused(
+      replaced(good, "rookery.image/2", "rookery.image/1"),
+      "manifest.schema: is \"rookery.image/1\", and this program takes \"rookery.image/2\": the image "
+      "was made by another version of it; make it anew with 'rookery image build'");
   check_refused(replaced(good, "\"example\"", "\"../example\""),
                 "manifest.name: must be made of a-z, 0-9, '.', '_' and '-'");
   check_refused(replaced(good, "\"example\"", "7"), "manifest.name: must be a string");
