@@ -117,9 +117,9 @@ class MachineEvents {
 class Pausing {
  public:
   virtual ~Pausing() = default;
-  // `frozen` comes once, from within or from the loop, when the machine computes nothing any more; not if it
-  // ends or is thawed first. Until then it may still do something; of one that is off, it comes when it was
-  // started. What it said before may be heard later.
+  // `frozen` comes once, from within or from the loop: when the machine computes nothing any more, or will
+  // not be frozen, because it ended or was thawed first. Until then it may still do something; of one that is
+  // off, it comes when it was started. What it said before may be heard later.
   virtual Status freeze(Action frozen) = 0;
   virtual Status thaw() = 0;
   // Computes only once in so long; zero: as fast as it can.

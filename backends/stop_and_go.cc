@@ -10,15 +10,15 @@ constexpr Duration kTurn = std::chrono::milliseconds(1);
 
 Status StopAndGo::freeze(Action frozen) {
   frozen_ = true;
-  on_frozen_ = std::move(frozen);
+  on_frozen_.push_back(std::move(frozen));
   apply();
   return {};
 }
 
 Status StopAndGo::thaw() {
   frozen_ = false;
-  on_frozen_ = nullptr;
   apply();
+  tell_those_who_wait();
   return {};
 }
 
@@ -38,6 +38,11 @@ void StopAndGo::started() {
 void StopAndGo::ended() {
   running_ = telling_ = false;
   loop_.cancel(std::exchange(turn_, {}));
+  tell_those_who_wait();
+}
+
+void StopAndGo::tell_those_who_wait() {
+  for (const Action& frozen : std::exchange(on_frozen_, {})) frozen();
 }
 
 // One at a time; what is wanted by then is looked at when that is done.
@@ -46,7 +51,7 @@ void StopAndGo::apply() {
   loop_.cancel(std::exchange(turn_, {}));
   if (frozen_ || gap_.count() == 0) {
     if (stopped_ != frozen_) return tell(frozen_);
-    if (frozen_ && on_frozen_) std::exchange(on_frozen_, nullptr)();
+    if (frozen_) tell_those_who_wait();
     return;
   }
   turn_ = loop_.after(stopped_ ? gap_ : kTurn, [this] {

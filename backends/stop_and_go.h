@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "backends/backend.h"
 
@@ -30,6 +31,7 @@ class StopAndGo final : public Pausing {
  private:
   void apply();
   void tell(bool stop);
+  void tell_those_who_wait();
 
   EventLoop& loop_;
   Tell tell_;
@@ -38,7 +40,7 @@ class StopAndGo final : public Pausing {
   bool telling_ = false;  // and that is not so yet
   Duration gap_{0};
   EventId turn_;
-  Action on_frozen_;
+  std::vector<Action> on_frozen_;
 };
 
 }  // namespace rookery::backends

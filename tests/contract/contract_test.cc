@@ -278,10 +278,12 @@ BOOST_DATA_TEST_CASE(a_frozen_machine_is_silent_until_it_is_thawed_and_a_slow_on
   BOOST_REQUIRE(pausing->thaw().has_value());
   bench.wait_for_console("spoken");
   BOOST_TEST(!pausing->slow(Duration(-1)).has_value());
-  // A frozen one can still be cut.
-  BOOST_REQUIRE(pausing->freeze([] {}).has_value());
+  // A frozen one can still be cut, and who waited for it to stand still has waited long enough.
+  int told = 0;
+  BOOST_REQUIRE(pausing->freeze([&] { ++told; }).has_value());
   BOOST_REQUIRE(bench.power(PowerAction::cut).has_value());
   bench.wait_for_changes(1);
+  BOOST_TEST(told == 1);
   BOOST_TEST(subject->remains() == "");
 }
 

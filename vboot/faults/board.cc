@@ -54,6 +54,14 @@ struct FaultBoard::InForce {
   EventId ends, next;
   std::map<std::size_t, EventId> blocked;  // Blocking: cable, and when its port forwards
   std::map<std::size_t, EventId> hellos;
+  struct Settling {
+    Action then;
+    std::size_t left = 1;  // machines that do not stand still yet, and set() itself
+  };
+  std::shared_ptr<Settling> settling;
+  static void one_settled(Settling& of) {
+    if (--of.left == 0 && of.then) std::exchange(of.then, nullptr)();
+  }
 };
 
 FaultBoard::FaultBoard(EventLoop& loop, std::uint64_t seed, FaultReach reach)
@@ -67,6 +75,7 @@ FaultBoard::FaultBoard(EventLoop& loop, std::uint64_t seed, FaultReach reach)
 
 FaultBoard::~FaultBoard() {
   for (const auto& [name, fault] : in_force_) {
+    fault->settling->then = nullptr;
     loop_.cancel(fault->ends);
     loop_.cancel(fault->next);
     for (const auto& [cable, event] : fault->blocked) loop_.cancel(event);
@@ -170,7 +179,7 @@ Status FaultBoard::look(const FaultSpec& spec, InForce& fault) const {
 // --- beginning and ending
 // ------------------------------------------------------------------------------------
 
-Status FaultBoard::set(FaultSpec spec) {
+Status FaultBoard::set(FaultSpec spec, Action settled) {
   auto made = std::make_unique<InForce>();
   ROOKERY_TRY(look(spec, *made));
   const bool is_new = !in_force_.contains(spec.name);
@@ -183,11 +192,14 @@ Status FaultBoard::set(FaultSpec spec) {
   made->turn = ++begun_[spec.name];
   made->began = loop_.now();
   made->spec = std::move(spec);
+  const auto settling = std::make_shared<InForce::Settling>(InForce::Settling{std::move(settled)});
+  made->settling = settling;
   InForce& fault = *made;
   const std::string name = fault.spec.name;
   in_force_[name] = std::move(made);
   for (FaultEvents* listener : listeners_) listener->fault_began(fault.spec);
   if (const Status begun = begin(fault); !begun) {
+    settling->then = nullptr;
     end(name, "not possible");
     return begun;
   }
@@ -195,11 +207,13 @@ Status FaultBoard::set(FaultSpec spec) {
   if (is<Reset>(fault.spec) || is<Thaw>(fault.spec) || is<ClockStep>(fault.spec) || power_stays_off) {
     fault.machines.clear();  // there is nothing to undo
     end(name, "done");
+    InForce::one_settled(*settling);
     return {};
   }
   std::optional<Duration> time = fault.spec.time;
   if (const auto* restart = is<SwitchRestart>(fault.spec)) time = restart->ports_down;
   if (time) fault.ends = loop_.after(*time, [this, name] { end(name, "time"); });
+  InForce::one_settled(*settling);
   return {};
 }
 
@@ -244,7 +258,10 @@ Status FaultBoard::begin(InForce& fault) {
   } else if (is<Reset>(spec)) {
     return on_machines(fault, [&](std::string_view machine) { return deeds.reset(machine); });
   } else if (is<Freeze>(spec)) {
-    return on_machines(fault, [&](std::string_view machine) { return deeds.freeze(machine); });
+    return on_machines(fault, [&](std::string_view machine) {
+      ++fault.settling->left;
+      return deeds.freeze(machine, [settling = fault.settling] { InForce::one_settled(*settling); });
+    });
   } else if (is<Thaw>(spec)) {
     for (const std::size_t machine : fault.machines) thaw(machine);
     return on_machines(fault, [&](std::string_view machine) { return deeds.thaw(machine); });

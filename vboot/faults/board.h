@@ -60,8 +60,10 @@ class FaultBoard {
 
   // Puts a fault in force, in place of the one of the same name if there is one: then its counters and its
   // stream begin anew, and nobody else's do. An error (usage: no such place, not possible there) changes
-  // nothing.
-  Status set(FaultSpec spec);
+  // nothing. `settled` comes once, from within or from the loop, unless there is an error or the board goes
+  // first: what is frozen stands still.
+  Status set(
+      FaultSpec spec, Action settled = [] {});
   // Ends those of that name (a pattern may stand for many), those that were set on that place, as it was
   // said, or "all". How many; an error of kind usage if there are none, except of "all".
   Result<std::size_t> clear(std::string_view what);

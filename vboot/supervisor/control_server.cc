@@ -202,8 +202,11 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
     node->console_input(input->data);
     say(connection, result_message(id, Json::object()));
   } else if (const auto* fault = std::get_if<FaultRequest>(&request.body)) {
-    auto told = vboot::answer(lab_->faults(), *fault);
-    say(connection, told ? result_message(id, std::move(*told)) : error_message(id, told.error()));
+    vboot::answer(lab_->faults(), *fault, [this, number = connection.number, id](Result<Json> told) {
+      const auto asked = connections_.find(number);
+      if (asked == connections_.end()) return;  // who asked did not wait
+      say(*asked->second, told ? result_message(id, std::move(*told)) : error_message(id, told.error()));
+    });
   } else if (const auto* about = std::get_if<WhyRequest>(&request.body)) {
     why(connection, id, *about);
   } else if (const auto* two_ways = std::get_if<StreamRequest>(&request.body)) {

@@ -36,8 +36,14 @@ Status NodeFaults::reset(std::string_view machine) {
   return node(machine).power(backends::PowerAction::reset);
 }
 
-Status NodeFaults::freeze(std::string_view machine) {
-  return pausing(machine, "frozen").and_then([](backends::Pausing* one) { return one->freeze([] {}); });
+// One that is off stands still, and will be frozen when it starts.
+Status NodeFaults::freeze(std::string_view machine, Action frozen) {
+  const auto one = pausing(machine, "frozen");
+  if (!one) return tl::unexpected<Error>(one.error());
+  if (node(machine).is_on()) return (*one)->freeze(std::move(frozen));
+  ROOKERY_TRY((*one)->freeze([] {}));
+  frozen();
+  return {};
 }
 
 Status NodeFaults::thaw(std::string_view machine) {
@@ -71,27 +77,27 @@ FaultReach reach_of(const LabPlan& plan, LabNetwork& network, const std::vector<
   return reach;
 }
 
-Result<Json> answer(FaultBoard& board, const FaultRequest& request) {
-  switch (request.action) {
-    case FaultAction::set: {
-      auto spec = parse_fault(request.words);
-      if (!spec) return tl::unexpected<Error>(spec.error());
-      Json told = Json::object().set("fault", to_json(*spec));
-      ROOKERY_TRY(board.set(std::move(*spec)));
-      return told;
-    }
-    case FaultAction::clear: {
-      std::size_t cleared = 0;
-      for (const std::string& what : request.words) {
-        const auto count = board.clear(what);
-        if (!count) return tl::unexpected<Error>(count.error());
-        cleared += *count;
-      }
-      return Json::object().set("cleared", Json::integer(static_cast<std::int64_t>(cleared)));
-    }
-    case FaultAction::show:
-      break;
+namespace {
+
+void set(FaultBoard& board, const FaultRequest& request, const std::function<void(Result<Json>)>& tell) {
+  auto spec = parse_fault(request.words);
+  if (!spec) return tell(tl::unexpected<Error>(spec.error()));
+  const Status done =
+      board.set(*spec, [tell, told = Json::object().set("fault", to_json(*spec))] { tell(told); });
+  if (!done) tell(tl::unexpected<Error>(done.error()));
+}
+
+Result<Json> clear(FaultBoard& board, const FaultRequest& request) {
+  std::size_t cleared = 0;
+  for (const std::string& what : request.words) {
+    const auto count = board.clear(what);
+    if (!count) return tl::unexpected<Error>(count.error());
+    cleared += *count;
   }
+  return Json::object().set("cleared", Json::integer(static_cast<std::int64_t>(cleared)));
+}
+
+Json show(const FaultBoard& board) {
   Json faults = Json::array();
   for (const FaultState& state : board.in_force()) {
     faults.add(to_json(*state.spec)
@@ -101,6 +107,19 @@ Result<Json> answer(FaultBoard& board, const FaultRequest& request) {
                    .set("hit", Json::integer(static_cast<std::int64_t>(state.frames.hit))));
   }
   return Json::object().set("faults", std::move(faults));
+}
+
+}  // namespace
+
+void answer(FaultBoard& board, const FaultRequest& request, std::function<void(Result<Json>)> tell) {
+  switch (request.action) {
+    case FaultAction::set:
+      return set(board, request, tell);
+    case FaultAction::clear:
+      return tell(clear(board, request));
+    case FaultAction::show:
+      return tell(show(board));
+  }
 }
 
 }  // namespace rookery::vboot

@@ -20,7 +20,7 @@ class NodeFaults final : public MachineFaults {
   Status power_cut(std::string_view machine) override;
   Status power_on(std::string_view machine) override;
   Status reset(std::string_view machine) override;
-  Status freeze(std::string_view machine) override;
+  Status freeze(std::string_view machine, Action frozen) override;
   Status thaw(std::string_view machine) override;
   Status slow(std::string_view machine, Duration gap) override;
   Status step_clock(std::string_view machine, Duration by) override;
@@ -35,7 +35,7 @@ class NodeFaults final : public MachineFaults {
 FaultReach reach_of(const LabPlan& plan, LabNetwork& network, const std::vector<std::unique_ptr<Node>>& nodes,
                     MachineFaults& deeds);
 
-// Does what a command asks of the board; the result is what the command is told.
-Result<Json> answer(FaultBoard& board, const FaultRequest& request);
+// Does what a command asks of the board; the result is what the command is told, at once or from the loop.
+void answer(FaultBoard& board, const FaultRequest& request, std::function<void(Result<Json>)> tell);
 
 }  // namespace rookery::vboot

@@ -22,7 +22,11 @@ struct Deeds final : MachineFaults {
   Status power_cut(std::string_view machine) override { return note("cut", machine); }
   Status power_on(std::string_view machine) override { return note("on", machine); }
   Status reset(std::string_view machine) override { return note("reset", machine); }
-  Status freeze(std::string_view machine) override { return note("freeze", machine); }
+  Status freeze(std::string_view machine, Action frozen) override {
+    const Status done = note("freeze", machine);
+    if (done) freezing.push_back(std::move(frozen));
+    return done;
+  }
   Status thaw(std::string_view machine) override { return note("thaw", machine); }
   Status slow(std::string_view machine, Duration gap) override {
     return note(fmt::format("slow {}", gap.count()), machine);
@@ -32,6 +36,7 @@ struct Deeds final : MachineFaults {
   }
   std::string said;
   std::string refuses;
+  std::vector<Action> freezing;
 };
 
 struct Told final : FaultEvents {
@@ -331,6 +336,26 @@ BOOST_AUTO_TEST_CASE(does_to_machines_what_it_is_told_and_undoes_it) {
   lab.board->clear("n2").value();
   lab.board->clear("server").value();
   BOOST_TEST(lab.deeds.said == "thaw n2; slow 0 n2; on server; ");
+}
+
+BOOST_AUTO_TEST_CASE(says_when_what_it_freezes_stands_still) {
+  Lab lab;
+  int settled = 0;
+  const auto set = [&](std::string_view line) {
+    return lab.board->set(parse_fault(line).value(), [&] { ++settled; }).has_value();
+  };
+  BOOST_TEST(set("n1 down"));
+  BOOST_TEST(settled == 1);
+  BOOST_TEST(set("n1,n2 freeze"));
+  BOOST_REQUIRE(lab.deeds.freezing.size() == 2u);
+  lab.deeds.freezing[1]();
+  BOOST_TEST(settled == 1);
+  lab.deeds.freezing[0]();
+  BOOST_TEST(settled == 2);
+  lab.deeds.refuses = "n2";
+  BOOST_TEST(!set("n1,n2 freeze"));
+  lab.deeds.freezing[2]();
+  BOOST_TEST(settled == 2);
 }
 
 BOOST_AUTO_TEST_CASE(undoes_what_is_not_possible_on_all) {
