@@ -75,6 +75,10 @@ Status write_medium(const Manifest& manifest, const std::map<std::string, fs::pa
   ROOKERY_TRY(write_file(own / std::string(kMediumManifest), to_json(manifest)));
   ROOKERY_TRY(write_file(own / std::string(kMediumManifestDigest),
                          to_hex(digest_of(manifest)) + "  manifest.json\n"));
+  if (const Component* root = manifest.find(kRootSquashfs)) {
+    ROOKERY_TRY(write_file(own / std::string(kMediumRootDigest),
+                           to_hex(root->sha256) + "  " + std::string(kRootSquashfs) + "\n"));
+  }
   if (boots_by_itself(manifest)) {
     fs::create_directories(own / fs::path(kBootMenu).parent_path(), error);
     ROOKERY_TRY(write_file(own / std::string(kBootMenu), boot_menu(manifest)));

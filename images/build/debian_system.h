@@ -19,27 +19,12 @@ struct DebianRecipe {
   std::string id = "debian";
   std::string version = "12";
   std::string suite = "bookworm";
-  std::vector<std::string> packages = {"busybox-static",
-                                       "curl",
-                                       "dnsmasq-base",
-                                       "iproute2",
-                                       "ipxe",
-                                       "kmod",
-                                       "libaio1",
-                                       "libibverbs1",
-                                       "libopeniscsiusr",
-                                       "librdmacm1",
-                                       "libtirpc3",
-                                       "libwrap0",
-                                       "lighttpd",
-                                       "lighttpd-mod-openssl",
-                                       "media-types",
-                                       "nbdkit",
-                                       "openssh-client",
-                                       "openssh-server",
-                                       "openssl",
-                                       "procps",
-                                       "rpcbind"};
+  std::vector<std::string> packages = {
+      "busybox-static", "curl",      "dnsmasq-base",   "iproute2",       "ipxe",
+      "kmod",           "libaio1",   "libibverbs1",    "libisns0",       "libopeniscsiusr",
+      "librdmacm1",     "libtirpc3", "libwrap0",       "lighttpd",       "lighttpd-mod-openssl",
+      "media-types",    "nbdkit",    "openssh-client", "openssh-server", "openssl",
+      "procps",         "rpcbind"};
   // Storage servers and an initiator: unpacked, not installed, for what they would draw in beside the
   // libraries above (Python, Perl, udev) is for setting them up by hand.
   std::vector<std::string> unpacked = {"nfs-kernel-server", "open-iscsi", "tgt", "vblade"};

@@ -11,10 +11,10 @@ from own_medium import OwnMedium  # noqa: E402
 
 
 class DamagedDisk(OwnMedium):
-    def why_after(self, name, firmware, damage, *causes):
+    def why_after(self, name, firmware, damage, *causes, more=""):
         """The answer of `why` once it is none of those of a machine that is under way."""
         lab = self.session.lab(name, 0)
-        words = f"backend: qemu, firmware: {firmware}"
+        words = f"backend: qemu, firmware: {firmware}{more}"
         lab.file.write_text(lab.file.read_text().replace("role: boot-server", f"role: boot-server, {words}"))
         lab.start()
         lab.wait_for_words(" server firmware")  # by now the host has read the medium and found it whole
@@ -45,6 +45,12 @@ class DamagedDisk(OwnMedium):
     def test_a_manifest_of_other_bytes(self):
         answer = self.why_after("manifest", "bios", lambda: self.damaged("rookery/manifest.json"), "bad-medium")
         self.assert_has(answer["sentence"], "manifest.json is damaged")
+
+
+    def test_a_system_of_other_bytes_on_a_machine_that_nobody_watches(self):
+        answer = self.why_after("system", "bios", lambda: self.damaged("rookery/root.squashfs"), "bad-medium",
+                                more=", management: false")
+        self.assert_has(answer["sentence"], "the medium is damaged: its root.squashfs")
 
 
 if __name__ == "__main__":

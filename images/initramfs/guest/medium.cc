@@ -9,19 +9,29 @@
 #include <algorithm>
 
 #include "base/unique_fd.h"
+#include "images/boot_loader.h"
 #include "images/initramfs/guest/system.h"
+#include "images/medium.h"
 
 namespace rookery::guest {
 namespace {
 
 // USB has slow disks.
 constexpr Duration kPatience = std::chrono::seconds(30);
+constexpr const char* kBusybox = "/bin/busybox";
 
 bool may_be_medium(const std::string& disk) {
   for (const char* kind : {"vd", "sd", "sr", "nvme", "xvd", "mmcblk", "etherd!"}) {
     if (disk.starts_with(kind)) return true;
   }
   return false;
+}
+
+// Without a busybox (User-Mode Linux), the host has looked.
+bool has_digest(std::string_view digests, Duration limit) {
+  const std::string file = std::string(kMediumFolder) + "/" + std::string(digests);
+  return access(kBusybox, X_OK) != 0 || run_program({kBusybox, "sha256sum", "-s", "-c", file}, limit,
+                                                    std::string(kMediumFolder) + "/rookery");
 }
 
 // Empty if the disk's file system is the medium that is wanted, otherwise why not.
@@ -37,9 +47,7 @@ std::string why_not(const std::string& disk, std::string_view wanted) {
     why = "no /rookery/manifest.json";
   } else if (!wanted.empty() && digest != wanted) {
     why = "the medium of another image";
-  } else if (access("/bin/busybox", X_OK) == 0 &&  // without one (User-Mode Linux), the host has looked
-             !run_program({"/bin/busybox", "sha256sum", "-s", "-c", "manifest.sha256"},
-                          std::chrono::minutes(1), folder)) {
+  } else if (!has_digest(images::kMediumManifestDigest, std::chrono::minutes(1))) {
     why = "its manifest.json is damaged";
   }
   if (!why.empty()) umount(kMediumFolder);
@@ -47,6 +55,12 @@ std::string why_not(const std::string& disk, std::string_view wanted) {
 }
 
 }  // namespace
+
+Status check_medium() {
+  say("reading the whole medium, to see that it is as it was made");
+  if (has_digest(images::kMediumRootDigest, std::chrono::minutes(30))) return {};
+  return fail(std::string(images::kMediumDamaged) + ": its root.squashfs is not what it was made with");
+}
 
 Result<std::string> loop_device(const std::string& path) {
   const UniqueFd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));

@@ -14,6 +14,10 @@ inline constexpr const char* kMediumFolder = "/run/rookery/medium";
 // `wanted` is not empty, it is the one with that digest of its manifest. Waits for disks that come late.
 Result<std::string> attach_medium(Devices& devices, std::string_view wanted);
 
+// Reads the whole system of the mounted medium, which takes a while: an Error if it is not what its digest
+// says. For machines that start from a medium that nobody else has looked at.
+Status check_medium();
+
 // A read-only loop device of that file.
 Result<std::string> loop_device(const std::string& path);
 

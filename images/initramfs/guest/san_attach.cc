@@ -14,6 +14,8 @@ constexpr int kAttempts = 5;
 // As long as readers of an NBD share wait: a boot server may be away, and come back.
 constexpr const char* kPatience = "86400";
 constexpr const char* kIscsistart = "/sbin/iscsistart";
+constexpr const char* kIscsid = "/sbin/iscsid";
+constexpr const char* kInitiatorFile = "/run/rookery/initiatorname.iscsi";  // there is a session
 // Who starts from a disk by firmware has the firmware's name; all others only read.
 constexpr const char* kReader = "iqn.2026-11.internal.rookery:reader";
 
@@ -31,6 +33,7 @@ Result<std::string> attach_iscsi(Devices& devices, const san::IscsiTarget& targe
        std::to_string(target.port), "-P", std::string("node.session.timeo.replacement_timeout=") + kPatience},
       std::chrono::minutes(2));
   if (!logged_in) return tl::unexpected(logged_in.error());
+  ROOKERY_TRY(write_text(kInitiatorFile, "InitiatorName=" + initiator + "\n"));
   const std::string unit = ":" + std::to_string(target.lun) + "/block/";
   return devices.wait_for_disk(
       [&](std::string_view path) { return path.find(unit) != std::string_view::npos; },
@@ -66,6 +69,26 @@ Result<std::string> attach_san(Devices& devices, const san::Target& target, cons
   if (!device) return tl::unexpected(Error(device.error()).while_doing(name));
   say(name + " is " + *device);
   return device;
+}
+
+// Takes over the sessions that there are. It locks itself into memory, so that it does not need the disk that
+// it brings back; what it says goes to the console.
+void keep_sessions() {
+  if (access(kInitiatorFile, R_OK) != 0) return;
+  const pid_t child = fork();
+  if (child < 0) return say(fail_errno("starting iscsid").value().message);
+  if (child > 0) return;
+  setsid();
+  char* argv[] = {const_cast<char*>(kIscsid),
+                  const_cast<char*>("-f"),
+                  const_cast<char*>("-c"),
+                  const_cast<char*>("/dev/null"),
+                  const_cast<char*>("-i"),
+                  const_cast<char*>(kInitiatorFile),
+                  nullptr};
+  execv(kIscsid, argv);
+  say("a lost iSCSI session will not be logged in again: " + fail_errno(kIscsid).value().message);
+  _exit(1);
 }
 
 std::optional<san::Target> boot_target() {

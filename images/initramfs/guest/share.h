@@ -21,6 +21,10 @@ Status mount_share(Devices& devices, const std::string& url, const Interface& ni
 Result<std::string> attach_nbd(const ipxe::BootUrl& url);
 Result<std::string> attach_san(Devices& devices, const san::Target& target, const Interface& nic);
 
+// Starts what logs in again when an iSCSI session is lost: the system's iscsid, if this machine has a
+// session. To be called in the system; what it is linked with (OpenSSL) has been told what it must not do.
+void keep_sessions();
+
 // What the firmware started this kernel from, if that was a disk on the network.
 std::optional<san::Target> boot_target();
 

@@ -38,7 +38,7 @@ Lease lease_of(const std::optional<Interface>& nic, Report& report) {
 
 // If firmware started this kernel from a disk on the network, that is where the medium is.
 Status mount_medium(Devices& devices, const std::optional<san::Target>& target,
-                    const std::optional<Interface>& nic, std::string_view wanted) {
+                    const std::optional<Interface>& nic, std::string_view wanted, bool supervised) {
   if (target) {
     if (!nic) return fail("the machine has no Ethernet interface to reach its disk by");
     const Result<std::string> attached = attach_san(devices, *target, *nic);
@@ -46,6 +46,8 @@ Status mount_medium(Devices& devices, const std::optional<san::Target>& target,
   }
   const Result<std::string> device = attach_medium(devices, wanted);
   if (!device) return tl::unexpected(device.error());
+  // A supervisor has read the medium before the machine was on; so has that of the disk on the network.
+  if (!supervised && !target) ROOKERY_TRY(check_medium());
   const Status mounted = mount_at(device->c_str(), kLowerFolder, "squashfs", MS_RDONLY);
   return mounted ? mounted : fail("the medium's root.squashfs: " + mounted.error().message);
 }
@@ -135,9 +137,6 @@ void wait_for_gifts() {
     if (child == 0) serve(std::move(*management));  // from here on the session is the child's
     if (gets_gifts) wait_for_gifts();
   }
-  // OpenSSL is not to ask the processor for random numbers, which no run could repeat: bit 62 is RDRAND, bit
-  // 18 of the second word RDSEED (OPENSSL_ia32cap(3)). What the system starts inherits it.
-  setenv("OPENSSL_ia32cap", "~0x4000000000000000:~0x40000", 1);
   char name[] = "/sbin/init";
   char* argv[] = {name, nullptr};
   execv(name, argv);
@@ -166,7 +165,7 @@ void stage_two() {
   report.stage(BootStage::root, !share.empty() ? share : target ? san::to_text(*target) : "the medium");
   const std::string wanted = command_line_value(command_line, "rookery.medium");
   Status done = share.empty()
-                    ? mount_medium(devices, target, interfaces.data, wanted)
+                    ? mount_medium(devices, target, interfaces.data, wanted, report.management() != nullptr)
                     : mount_share(devices, share, interfaces.data.value_or(Interface{}), kLowerFolder);
   if (!done) report.failed(BootStage::root, done.error().message);
   std::optional<agent::Role> role;
@@ -183,6 +182,11 @@ void stage_two() {
   // Without a supervisor a machine that started from a medium is what its image keeps for that.
   if (done && (role || !from_network)) done = role ? apply_role(*role) : apply_default_role();
   if (!done) report.failed(BootStage::root, done.error().message);
+  // OpenSSL is not to ask the processor for random numbers, which no run could repeat: bit 62 is RDRAND, bit
+  // 18 of the second word RDSEED (OPENSSL_ia32cap(3)). What the system starts inherits it.
+  setenv("OPENSSL_ia32cap", "~0x4000000000000000:~0x40000", 1);
+  // Of one that writes to a disk of the boot server's, nothing comes back: that disk was in its memory.
+  if (disk->empty()) keep_sessions();
   const bool gets_gifts = command_line_value(command_line, "rookery.handover") == "1" ||
                           access("/run/rookery/handover", F_OK) == 0;
   start_system(report, gets_gifts);
