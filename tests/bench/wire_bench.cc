@@ -10,7 +10,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -26,10 +25,9 @@
 #include "base/event_loop.h"
 #include "base/file.h"
 #include "base/random.h"
-#include "base/unix_socket.h"
-#include "base/vhost_user/protocol.h"
 #include "netsim/ports/vhost_net.h"
 #include "netsim/switch.h"
+#include "tests/support/vhost_driver.h"
 
 extern "C" {
 #include <libvdeplug.h>
@@ -90,30 +88,11 @@ class Driver final : public Cable {
   static constexpr std::uint64_t kBase = 0x1000, kRings = 0x4000, kBuffers = 0x10000, kMemory = 2 << 20;
 
  public:
-  explicit Driver(const fs::path& socket) {
-    auto connected = connect_unix(socket);
-    if (!connected) give_up(connected.error().message);
-    socket_ = std::move(*connected);
-    const UniqueFd file(::memfd_create("wire", MFD_CLOEXEC));
-    if (::ftruncate(file.get(), kMemory) != 0) give_up("no memory");
-    memory_ = static_cast<std::uint8_t*>(
-        ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
-    using vhost_user::Request;
-    ask(Request::set_features, ByteWriter().le64(1ull << 32 | 1ull << 30).take());
-    ask(Request::set_mem_table,
-        ByteWriter().le32(1).le32(0).le64(kBase).le64(kMemory).le64(kBase).le64(0).take(), file.get());
+  explicit Driver(const fs::path& socket) : device_(socket, kMemory, kBase), memory_(device_.memory()) {
+    device_.ask(vhost_user::Request::set_features, ByteWriter().le64(1ull << 32 | 1ull << 30).take());
+    device_.share_memory();
     for (std::uint32_t queue = 0; queue < 2; ++queue) {
-      const std::uint64_t rings = kBase + queue * kRings;
-      ask(Request::set_vring_num, ByteWriter().le32(queue).le32(kQueue).take());
-      ask(Request::set_vring_addr, ByteWriter()
-                                       .le32(queue)
-                                       .le32(0)
-                                       .le64(rings)
-                                       .le64(rings + 0x2000)
-                                       .le64(rings + 0x1000)
-                                       .le64(0)
-                                       .take());
-      ask(Request::set_vring_enable, ByteWriter().le32(queue).le32(1).take());
+      device_.enable(queue, kQueue, queue * kRings);
       *flags(queue) = 1;  // no calls: this driver polls
       for (std::uint32_t i = 0; i < kQueue; ++i) {
         const std::uint64_t address = kBase + buffer_at(queue, i);
@@ -126,9 +105,8 @@ class Driver final : public Cable {
         if (queue == 0) offer(0, static_cast<std::uint16_t>(i));
       }
     }
-    kick(0);
+    device_.kick(0);
   }
-  ~Driver() override { ::munmap(memory_, kMemory); }
 
   std::size_t window() const override { return kQueue - 64; }
   void send(ByteView frame) override {
@@ -139,7 +117,7 @@ class Driver final : public Cable {
     std::memcpy(memory_ + buffer_at(1, id) + kHeader, frame.data(), frame.size());
     offer(1, id);
   }
-  void flush() override { kick(1); }
+  void flush() override { device_.kick(1); }
   std::size_t receive() override {
     std::size_t count = 0;
     while (used_ != std::atomic_ref(*word(0x2002)).load(std::memory_order_acquire)) {
@@ -147,7 +125,7 @@ class Driver final : public Cable {
       ++used_;
       ++count;
     }
-    if (count > 0 && (*word(0x2000) & 1) == 0) kick(0);
+    if (count > 0 && (*word(0x2000) & 1) == 0) device_.kick(0);
     return count;
   }
 
@@ -161,17 +139,9 @@ class Driver final : public Cable {
     *word(queue * kRings + 0x1004 + 2ul * (available_[queue] % kQueue)) = id;
     std::atomic_ref(*word(queue * kRings + 0x1002)).store(++available_[queue], std::memory_order_release);
   }
-  void kick(std::uint32_t queue) {
-    ask(vhost_user::Request::vring_kick, ByteWriter().le32(queue).le32(0).take());
-  }
-  void ask(vhost_user::Request request, const ByteBuffer& payload, int fd = -1) {
-    const ByteBuffer message = vhost_user::encode(static_cast<std::uint32_t>(request), 0, payload);
-    const std::span<const int> files(&fd, fd >= 0 ? 1 : 0);
-    if (!send_with_files(socket_.get(), message, files)) give_up("our switch does not listen any more");
-  }
 
-  UniqueFd socket_;
-  std::uint8_t* memory_ = nullptr;
+  VhostDriver device_;
+  std::uint8_t* memory_;
   std::uint16_t available_[2] = {}, used_ = 0;
 };
 

@@ -1,19 +1,16 @@
 // A disk behind a hand-made driver: requests as virtio-blk makes them, honest and not.
-#include <sys/mman.h>
-#include <sys/socket.h>
-
 #include <boost/test/unit_test.hpp>
 #include <cstring>
+#include <optional>
 
 #include "backends/disk/vhost_block.h"
 #include "base/file.h"
-#include "base/unix_socket.h"
+#include "tests/support/vhost_driver.h"
 
 namespace rookery::backends {
 namespace {
 
-using vhost_user::Request;
-constexpr std::uint64_t kMemory = 1 << 20, kDescriptors = 0, kAvailable = 0x1000, kUsed = 0x2000,
+constexpr std::uint64_t kMemory = 1 << 20, kAvailable = VhostDriver::kAvailable, kUsed = VhostDriver::kUsed,
                         kHeader = 0x3000, kData = 0x4000, kStatus = 0x8000;
 constexpr Duration kLimit = std::chrono::seconds(20);
 
@@ -23,7 +20,7 @@ struct Disk {
   EventLoop loop{std::make_unique<WallPacer>()};
   std::unique_ptr<ReadOnlyFile> store;
   std::unique_ptr<VhostBlockDevice> device;
-  UniqueFd socket, file{::memfd_create("guest", MFD_CLOEXEC)};
+  std::optional<VhostDriver> driver;
   std::uint8_t* memory = nullptr;
   std::uint16_t requests = 0;
 
@@ -33,35 +30,16 @@ struct Disk {
     BOOST_REQUIRE(write_file(folder.path() / "disk", content).has_value());
     store = ReadOnlyFile::open(folder.path() / "disk").value();
     device = VhostBlockDevice::listen(loop, folder.path() / "s", *store, "serial-1").value();
-    socket = connect_unix(folder.path() / "s").value();
-    BOOST_REQUIRE(::ftruncate(file.get(), kMemory) == 0);
-    memory = static_cast<std::uint8_t*>(
-        ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
-    ByteWriter table;
-    table.le32(1).le32(0).le64(0).le64(kMemory).le64(0).le64(0);
-    send(Request::set_mem_table, table.buffer(), file.get());
-    send(Request::set_vring_num, pair(0, 8));
-    ByteWriter addresses;
-    addresses.le32(0).le32(0).le64(kDescriptors).le64(kUsed).le64(kAvailable).le64(0);
-    send(Request::set_vring_addr, addresses.buffer());
-    send(Request::set_vring_enable, pair(0, 1));
+    driver.emplace(folder.path() / "s", kMemory, 0);
+    memory = driver->memory();
+    driver->share_memory();
+    driver->enable(0, 8, 0);
   }
-  ~Disk() { ::munmap(memory, kMemory); }
 
-  static ByteBuffer pair(std::uint32_t a, std::uint32_t b) {
-    ByteWriter writer;
-    writer.le32(a).le32(b);
-    return writer.take();
-  }
-  void send(Request request, ByteView payload, int fd = -1) {
-    const ByteBuffer message = vhost_user::encode(static_cast<std::uint32_t>(request), 0, payload);
-    const std::span<const int> files(&fd, fd >= 0 ? 1 : 0);
-    BOOST_REQUIRE(send_with_files(socket.get(), message, files));
-  }
   void descriptor(unsigned index, std::uint64_t at, std::uint32_t size, std::uint16_t flags) {
     ByteWriter writer;
     writer.le64(at).le32(size).le16(flags).le16(static_cast<std::uint16_t>(index + 1));
-    std::memcpy(memory + kDescriptors + 16 * index, writer.buffer().data(), 16);
+    std::memcpy(memory + 16 * index, writer.buffer().data(), 16);
   }
   // One request with `size` bytes of data (written by the device, or by the driver for type 1); gives its
   // status.
@@ -77,7 +55,7 @@ struct Disk {
     std::memset(memory + kAvailable + 4, 0, 16);
     ++requests;
     std::memcpy(memory + kAvailable + 2, &requests, 2);
-    send(Request::vring_kick, pair(0, 0));
+    driver->kick(0);
     const auto done = [&] {
       std::uint16_t used;
       std::memcpy(&used, memory + kUsed + 2, 2);

@@ -2,18 +2,15 @@
 // them.
 #include "netsim/ports/vhost_net.h"
 
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstring>
 
 #include "base/file.h"
-#include "base/unix_socket.h"
-#include "base/vhost_user/protocol.h"
 #include "netsim/segment.h"
 #include "packets.h"
+#include "tests/support/vhost_driver.h"
 
 namespace rookery::netsim {
 namespace {
@@ -29,45 +26,25 @@ constexpr std::uint64_t kBuffers = 0x20000;  // where in memory the buffers lie
 struct Guest {
   explicit Guest(std::uint64_t features, bool offload = true)
       : port(VhostNetPort::listen(loop, folder.path() / "s", machine(7), {.offload = offload}).value()),
-        socket(connect_unix(folder.path() / "s").value()) {
+        driver(folder.path() / "s", kMemory, kBase),
+        memory(driver.memory()) {
     port->connect(network);
-    BOOST_REQUIRE(::ftruncate(file.get(), kMemory) == 0);
-    void* mapped = ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
-    BOOST_REQUIRE(mapped != MAP_FAILED);
-    memory = static_cast<std::uint8_t*>(mapped);
-    ask(Request::set_features, ByteWriter().le64(features | 1ull << 32 | 1ull << 30).take());
-    ask(Request::set_mem_table,
-        ByteWriter().le32(1).le32(0).le64(kBase).le64(kMemory).le64(kBase).le64(0).take(), file.get());
+    driver.ask(Request::set_features, ByteWriter().le64(features | 1ull << 32 | 1ull << 30).take());
+    driver.share_memory();
     for (std::uint32_t queue = 0; queue < 2; ++queue) {
-      const std::uint64_t rings = kBase + queue * 0x4000;
-      ask(Request::set_vring_num, ByteWriter().le32(queue).le32(kQueueSize).take());
-      ask(Request::set_vring_addr, ByteWriter()
-                                       .le32(queue)
-                                       .le32(0)
-                                       .le64(rings)
-                                       .le64(rings + 0x2000)
-                                       .le64(rings + 0x1000)
-                                       .le64(0)
-                                       .take());
-      ask(Request::set_vring_enable, ByteWriter().le32(queue).le32(1).take());
+      driver.enable(queue, kQueueSize, queue * 0x4000);
       kick(queue);
     }
   }
-  ~Guest() { ::munmap(memory, kMemory); }
 
-  void ask(Request request, const ByteBuffer& payload, int fd = -1) {
-    const ByteBuffer message = vhost_user::encode(static_cast<std::uint32_t>(request), 0, payload);
-    const std::span<const int> files(&fd, fd >= 0 ? 1 : 0);
-    BOOST_REQUIRE(send_with_files(socket.get(), message, files));
-  }
   // Tells the device, and lets it work until it has answered (which it does in order).
   void kick(std::uint32_t queue) {
-    ask(Request::vring_kick, ByteWriter().le32(queue).le32(0).take());
-    ask(Request::get_features, {});
+    driver.kick(queue);
+    driver.ask(Request::get_features);
     std::array<char, 256> answer{};
-    BOOST_REQUIRE(
-        loop.run_until([&] { return ::recv(socket.get(), answer.data(), answer.size(), MSG_DONTWAIT) > 0; },
-                       std::chrono::seconds(20)));
+    BOOST_REQUIRE(loop.run_until(
+        [&] { return ::recv(driver.socket(), answer.data(), answer.size(), MSG_DONTWAIT) > 0; },
+        std::chrono::seconds(20)));
   }
 
   template <typename T>
@@ -119,9 +96,8 @@ struct Guest {
   EventLoop loop{std::make_unique<WallPacer>()};
   Recorder network;
   std::unique_ptr<VhostNetPort> port;
-  UniqueFd socket;
-  UniqueFd file{::memfd_create("guest", MFD_CLOEXEC)};
-  std::uint8_t* memory = nullptr;
+  VhostDriver driver;
+  std::uint8_t* memory;
 };
 
 constexpr Offload kTcp4{1, Offload::kSegmentsTcp4, 54, 1000, 34, 16};
