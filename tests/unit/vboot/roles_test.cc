@@ -67,6 +67,12 @@ bool update_golden() {
   return std::getenv("ROOKERY_UPDATE_GOLDEN") != nullptr;
 }
 
+// Guests are alike, and there are a thousand in each VLAN: a few of them will do.
+LabPlan with_few_guests(LabPlan plan) {
+  for (VlanPlan& vlan : plan.vlans) vlan.guests.last = vlan.guests.first + 3;
+  return plan;
+}
+
 void compare_with_golden(const RoleBundle& bundle, const fs::path& folder) {
   BOOST_TEST(bundle.roles == "boot-server");
   std::set<fs::path> made;
@@ -95,13 +101,13 @@ BOOST_AUTO_TEST_SUITE(roles_suite)
 
 BOOST_AUTO_TEST_CASE(the_boot_servers_of_the_examples_have_the_golden_files) {
   for (const std::string lab : {"classroom", "campus", "roots"}) {
-    compare_with_golden(bundle_of(example(lab), "server"), kGolden / lab / "server");
+    compare_with_golden(bundle_of(with_few_guests(example(lab)), "server"), kGolden / lab / "server");
   }
 }
 
 BOOST_AUTO_TEST_CASE(
     beside_another_dhcp_server_a_boot_server_has_services_of_their_own_that_give_no_addresses) {
-  LabPlan plan = plan_of("lab: proxy\nmachines:\n  server: {role: boot-server}\n");
+  LabPlan plan = with_few_guests(plan_of("lab: proxy\nmachines:\n  server: {role: boot-server}\n"));
   const RoleBundle alone = bundle_of(plan, "server");
   plan.uplink = plan_uplink(plan, {.interface = "eth1", .mode = "proxy"}, {0, 0x1b, 0x21, 1, 2, 3}).value();
   const RoleBundle bundle = bundle_of(plan, "server");
