@@ -26,7 +26,8 @@ class ServerReturns(GuestTest):
             found = reading.result()
         self.assert_has(lab.console("n1"), "is back")
         self.assertEqual(found, lab.shell("n2", SUM, timeout=90))
-        # The server forgot its leases; the addresses are the lab's.
+        # The server forgot its leases; names and addresses are the lab's.
+        self.assert_has(lab.run("n1", "getent", "hosts", "n3"), addresses["n3"])
         lab.reset("n3")
         lab.wait_for("n3", "ready")
         self.assertEqual({name: machine["address"] for name, machine in lab.machines().items()}, addresses)

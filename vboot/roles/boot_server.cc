@@ -83,7 +83,7 @@ std::string boot_lines(const LabPlan& plan) {
 
 // The server's own name: an address in each VLAN, of which everybody is told that of their own.
 std::string server_name_lines(const LabPlan& plan, const MachinePlan& server) {
-  if (plan.tagged) return "localise-queries\n";  // its names stand with those of the guests
+  if (plan.tagged) return "localise-queries\n";  // its names stand with all others
   return fmt::format("host-record={0},{0}.{1},{2}\n", server.name, plan.domain, to_text(server.address));
 }
 
@@ -117,7 +117,7 @@ std::string dnsmasq_conf(const LabPlan& plan, const MachinePlan& server) {
       "local=/{3}/\n"
       "expand-hosts\n"
       "{4}"
-      "addn-hosts={5}/guests\n"
+      "addn-hosts={5}/names\n"
       "\n",
       plan.name, plan.tagged ? "" : "; the start script adds the interface", interface_lines(plan),
       plan.domain, server_name_lines(plan, server), kRoleFolder);
@@ -146,11 +146,16 @@ std::string machines(const LabPlan& plan) {
   return text;
 }
 
-// A hosts file: dnsmasq gives a lease that has no name the one that its address has here.
-std::string guests(const LabPlan& plan, const MachinePlan& server) {
+// A hosts file: the lab's machines have their names whether they have a lease or a power cut took it, and
+// dnsmasq gives a lease that has no name the one that its address has here.
+std::string names(const LabPlan& plan, const MachinePlan& server) {
   std::string text;
   for (const VlanPlan& vlan : plan.vlans) {
     if (plan.tagged) text += fmt::format("{} {}\n", to_text(vlan.server), server.name);
+  }
+  for (const MachinePlan& machine : plan.machines) {
+    if (machine.boot == BootSource::network)
+      text += fmt::format("{} {}\n", to_text(machine.address), machine.name);
   }
   std::uint32_t number = 0;
   for (const VlanPlan& vlan : plan.vlans) {
@@ -205,7 +210,7 @@ Result<std::vector<RoleFile>> boot_server_files(const LabPlan& plan, const Machi
   auto path = [](std::string_view name) { return fmt::format("{}/{}", kRoleFolder.substr(1), name); };
   std::vector<RoleFile> files{
       {path("dnsmasq.conf"), 0644, dnsmasq_conf(plan, server)},
-      {path("guests"), 0644, guests(plan, server)},
+      {path("names"), 0644, names(plan, server)},
       {path("lighttpd.conf"), 0644, lighttpd_conf(plan)},
       {path("machines"), 0644, machines(plan)},
   };

@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_boot_server_of_several_vlans_has_an_interface_range_and_s
   BOOST_TEST(has(dnsmasq, "dhcp-boot=tag:vlan20,tag:ipxe,http://10.79.0.1/boot.ipxe,,10.79.0.1\n"));
   BOOST_TEST(has(content(bundle, "lighttpd.conf"), "$SERVER[\"socket\"] == \"10.79.0.1:80\" { }\n"));
   BOOST_TEST(has(content(bundle, "router.conf"), "dhcp-range=fd52:6f6f:6b65:20::,ra-only\n"));
-  BOOST_TEST(has(content(bundle, "guests"), "10.78.0.1 server\n10.79.0.1 server\n10.78.252.0 guest-1\n"));
+  BOOST_TEST(has(content(bundle, "names"), "10.78.0.1 server\n10.79.0.1 server\n10.78.1.1 s1\n"));
 }
 
 BOOST_AUTO_TEST_CASE(a_client_needs_no_files) {
@@ -188,8 +188,8 @@ BOOST_AUTO_TEST_CASE(every_client_is_a_known_host_and_the_server_is_none) {
 
 BOOST_AUTO_TEST_CASE(guests_have_names_by_their_addresses) {
   const RoleBundle bundle = bundle_of(classroom(), "server");
-  BOOST_TEST(has(content(bundle, "guests"), "10.77.252.0 guest-1\n10.77.252.1 guest-2\n"));
-  BOOST_TEST(has(content(bundle, "guests"), "10.77.255.254 guest-1023\n"));
+  BOOST_TEST(has(content(bundle, "names"), "10.77.252.0 guest-1\n10.77.252.1 guest-2\n"));
+  BOOST_TEST(has(content(bundle, "names"), "10.77.255.254 guest-1023\n"));
   BOOST_TEST(has(content(bundle, "dnsmasq.conf"),
                  "dhcp-range=10.77.252.0,10.77.255.254,255.255.0.0,10.77.255.255,infinite\n"));
 }
