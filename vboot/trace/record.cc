@@ -28,8 +28,6 @@ std::string_view to_string(RecordKind kind) {
       return "fault";
     case RecordKind::program:
       return "program";
-    case RecordKind::disk:
-      return "disk";
     case RecordKind::end:
       return "end";
   }

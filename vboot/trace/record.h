@@ -24,7 +24,6 @@ enum class RecordKind : std::uint8_t {
   step = 4,     // something that the scenario did
   fault = 5,    // a fault began, changed or ended
   program = 6,  // what a program of the workload printed, and how it ended
-  disk = 7,     // the final content of a disk that can be written
   end = 8       // the last one
 };
 std::string_view to_string(RecordKind kind);

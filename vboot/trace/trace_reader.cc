@@ -125,10 +125,8 @@ Result<std::optional<TraceRecord>> TraceReader::next() {
 Result<std::optional<TraceRecord>> TraceReader::parse(ByteReader& in) {
   TraceRecord record;
   const std::uint8_t kind = in.u8();
-  if (kind < static_cast<std::uint8_t>(RecordKind::frame) ||
-      kind > static_cast<std::uint8_t>(RecordKind::end))
-    return damaged("has a record of an unknown kind");
   record.kind = static_cast<RecordKind>(kind);
+  if (to_string(record.kind) == "unknown") return damaged("has a record of an unknown kind");
   const std::uint64_t passed = number(in);
   constexpr auto kMost = static_cast<std::uint64_t>(Duration::max().count());
   if (passed > kMost - static_cast<std::uint64_t>(last_.since_start.count()))
