@@ -3,6 +3,7 @@
 #include <json-c/json.h>
 
 #include <algorithm>
+#include <set>
 
 #include "images/json_fields.h"
 
@@ -60,6 +61,13 @@ bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= kNameLimit && plain(text.front()) &&
          std::all_of(text.begin(), text.end(),
                      [&](char c) { return plain(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+std::string layer_component(std::string_view role, const std::vector<std::string>& packages) {
+  std::set<std::string_view> names(packages.begin(), packages.end());
+  Hasher hasher(Hasher::Kind::sha256);
+  for (const std::string_view name : names) hasher.add(as_bytes(name)).add(as_bytes("\n"));
+  return "role-" + std::string(role) + "." + to_hex(hasher.finish()).substr(0, 8) + ".squashfs";
 }
 
 std::string to_json(const Manifest& manifest) {

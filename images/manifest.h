@@ -80,6 +80,10 @@ struct Manifest {
 // kNameLimit.
 bool is_name(std::string_view text);
 
+// The component with the packages of a role, "role-web.fb99078a.squashfs": in its name is the digest of what
+// they are called, so that the layer of an older manifest of the role is none of it.
+std::string layer_component(std::string_view role, const std::vector<std::string>& packages);
+
 std::string to_json(const Manifest& manifest);
 // Strict: a field that is missing, unknown, of another type or out of bounds is an error that names it.
 Result<Manifest> parse_manifest(std::string_view json);

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/command.h"
+#include "base/digest.h"
 #include "base/file.h"
 
 namespace rookery::images {
@@ -56,10 +57,36 @@ for file in /sbin/iscsistart $(chroot "$1" ldd /sbin/iscsistart | grep -o '/[^ ]
 done
 )sh";
 
-std::string joined(const std::vector<std::string>& words) {
+// Numbers for the users and groups that the new packages of a system make: adduser's, and those of useradd
+// and systemd-sysusers.
+constexpr const char* kExtendHook = R"sh(for id in UID GID; do
+  printf '%s\n' "FIRST_SYSTEM_$id=$first" "LAST_SYSTEM_$id=$last" >>"$1/etc/adduser.conf"
+  printf '%s\n' "SYS_${id}_MIN $first" "SYS_${id}_MAX $last" >>"$1/etc/login.defs"
+done
+)sh";
+// Of Debian's range for these, 100 to 999 (Policy §9.2.2): 38 ranges of 20, behind what the system has
+// itself.
+constexpr unsigned kFirstId = 200, kIdsOfRole = 20, kIdRanges = 38;
+
+std::string joined(const std::vector<std::string>& words, char with = ',') {
   std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
+  for (const std::string& word : words) text += (text.empty() ? word : with + word);
   return text;
+}
+
+void replace(std::string& text, std::string_view word, std::string_view by) {
+  text.replace(text.find(word), word.size(), by);
+}
+
+// Nobody reads manuals on a diskless node. The copyright notes stay: whoever passes an image on owes them.
+// Of iPXE the small programs that a boot server serves, not the images of whole disks.
+void leave_out_manuals(std::vector<std::string>& argv) {
+  for (const char* left_out :
+       {"/usr/lib/ipxe/ipxe.*", "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*",
+        "/usr/share/locale/*", "/usr/share/lintian/*", "/usr/share/bash-completion/*"}) {
+    argv.push_back(std::string("--dpkgopt=path-exclude=") + left_out);
+  }
+  argv.push_back("--dpkgopt=path-include=/usr/share/doc/*/copyright");
 }
 
 Status check_tools(bool as_root) {
@@ -134,25 +161,34 @@ std::vector<std::string> mmdebstrap_command(const DebianRecipe& recipe, bool as_
   std::vector<std::string> argv = {"mmdebstrap", as_root ? "--mode=root" : "--mode=unshare",
                                    "--variant=minbase", "--architectures=amd64",
                                    "--include=" + joined(recipe.packages)};
-  // Nobody reads manuals on a diskless node. The copyright notes stay: whoever passes an image on owes them.
-  // Of iPXE the small programs that a boot server serves, not the images of whole disks.
-  for (const char* left_out :
-       {"/usr/lib/ipxe/ipxe.*", "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*",
-        "/usr/share/locale/*", "/usr/share/lintian/*", "/usr/share/bash-completion/*"}) {
-    argv.push_back(std::string("--dpkgopt=path-exclude=") + left_out);
-  }
-  argv.push_back("--dpkgopt=path-include=/usr/share/doc/*/copyright");
+  leave_out_manuals(argv);
   for (const std::string& option : apt_options) argv.push_back("--aptopt=" + option);
-  std::string hook = kKernelHook;
-  hook.replace(hook.find("PACKAGE"), 7, recipe.kernel);
-  argv.push_back("--customize-hook=" + hook);
-  std::string unpacked, storage = kStorageHook;
-  for (const std::string& package : recipe.unpacked) unpacked += (unpacked.empty() ? "" : " ") + package;
-  storage.replace(storage.find("PACKAGES"), 8, unpacked);
+  std::string kernel = kKernelHook, storage = kStorageHook;
+  replace(kernel, "PACKAGE", recipe.kernel);
+  replace(storage, "PACKAGES", joined(recipe.unpacked, ' '));
+  argv.push_back("--customize-hook=" + kernel);
   argv.push_back("--customize-hook=" + storage);
-  argv.push_back(recipe.suite);
-  argv.push_back(destination.string());
-  argv.push_back(sources.string());
+  argv.insert(argv.end(), {recipe.suite, destination.string(), sources.string()});
+  return argv;
+}
+
+std::vector<std::string> extend_command(const DebianRecipe& recipe, std::string_view role,
+                                        const std::vector<std::string>& packages, bool as_root,
+                                        const std::vector<std::string>& apt_options, const fs::path& base_tar,
+                                        const fs::path& sources, const fs::path& destination) {
+  const unsigned first = kFirstId + sha256(as_bytes(role)).front() % kIdRanges * kIdsOfRole;
+  const std::string ids =
+      "first=" + std::to_string(first) + " last=" + std::to_string(first + kIdsOfRole - 1) + "\n";
+  std::vector<std::string> argv = {"mmdebstrap",
+                                   as_root ? "--mode=root" : "--mode=unshare",
+                                   "--variant=custom",
+                                   "--architectures=amd64",
+                                   "--include=" + joined(packages),
+                                   "--setup-hook=tar-in \"" + base_tar.string() + "\" /",
+                                   "--setup-hook=" + ids + kExtendHook};
+  leave_out_manuals(argv);
+  for (const std::string& option : apt_options) argv.push_back("--aptopt=" + option);
+  argv.insert(argv.end(), {recipe.suite, destination.string(), sources.string()});
   return argv;
 }
 
@@ -169,9 +205,15 @@ bool has_subordinate_ids(std::string_view entries, std::string_view user, unsign
   return false;
 }
 
-Status make_debian_system(const DebianRecipe& recipe, const fs::path& destination, const Progress& progress) {
-  const bool as_root = ::geteuid() == 0;
-  ROOKERY_TRY(check_tools(as_root));
+namespace {
+
+// Gives mmdebstrap's words for apt's options, the file of sources and the tar to make.
+using CommandOf = std::function<std::vector<std::string>(const std::vector<std::string>&, const fs::path&,
+                                                         const fs::path&)>;
+
+Status run_mmdebstrap(const DebianRecipe& recipe, const fs::path& destination, const CommandOf& command_of,
+                      const Progress& progress) {
+  ROOKERY_TRY(check_tools(::geteuid() == 0));
   const auto targets = run_checked({{"apt-get", "indextargets", "--format", kIndexTargetsFormat}, {}});
   if (!targets) return tl::unexpected<Error>(targets.error());
   const auto sources = debian_sources(targets->output, recipe.suite);
@@ -182,10 +224,10 @@ Status make_debian_system(const DebianRecipe& recipe, const fs::path& destinatio
   if (!folder) return tl::unexpected<Error>(folder.error());
   std::string text;
   for (const std::string& line : *sources) text += line + "\n";
-  const fs::path sources_file = folder->path() / "sources", tar = folder->path() / "system.tar.zst";
+  const fs::path sources_file = folder->path() / "sources", tar = folder->path() / destination.filename();
   ROOKERY_TRY(write_file(sources_file, text));
 
-  Command command{mmdebstrap_command(recipe, as_root, *options, sources_file, tar), {}};
+  Command command{command_of(*options, sources_file, tar), {}};
   command.environment = {
       {"SOURCE_DATE_EPOCH", kSystemDate}, {"LC_ALL", "C.UTF-8"}, {"DEBIAN_FRONTEND", "noninteractive"}};
   command.on_line = [&](std::string_view line) {
@@ -200,6 +242,28 @@ Status make_debian_system(const DebianRecipe& recipe, const fs::path& destinatio
   fs::rename(tar, destination, error);
   if (error) return fail("cannot rename to " + destination.string() + ": " + error.message());
   return {};
+}
+
+}  // namespace
+
+Status make_debian_system(const DebianRecipe& recipe, const fs::path& destination, const Progress& progress) {
+  return run_mmdebstrap(
+      recipe, destination,
+      [&](const auto& options, const fs::path& sources, const fs::path& tar) {
+        return mmdebstrap_command(recipe, ::geteuid() == 0, options, sources, tar);
+      },
+      progress);
+}
+
+Status extend_debian_system(const DebianRecipe& recipe, std::string_view role,
+                            const std::vector<std::string>& packages, const fs::path& base_tar,
+                            const fs::path& destination, const Progress& progress) {
+  return run_mmdebstrap(
+      recipe, destination,
+      [&](const auto& options, const fs::path& sources, const fs::path& tar) {
+        return extend_command(recipe, role, packages, ::geteuid() == 0, options, base_tar, sources, tar);
+      },
+      progress);
 }
 
 }  // namespace rookery::images

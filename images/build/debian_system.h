@@ -19,15 +19,13 @@ struct DebianRecipe {
   std::string id = "debian";
   std::string version = "12";
   std::string suite = "bookworm";
+  // Of every machine. What only some need is in layers of their roles (layer.h).
   std::vector<std::string> packages = {
-      "busybox-static", "curl",      "dnsmasq-base",   "iproute2",       "ipxe",
-      "kmod",           "libaio1",   "libibverbs1",    "libisns0",       "libopeniscsiusr",
-      "librdmacm1",     "libtirpc3", "libwrap0",       "lighttpd",       "lighttpd-mod-openssl",
-      "media-types",    "nbdkit",    "openssh-client", "openssh-server", "openssl",
-      "procps",         "rpcbind"};
-  // Storage servers and an initiator: unpacked, not installed, for what they would draw in beside the
-  // libraries above (Python, Perl, udev) is for setting them up by hand.
-  std::vector<std::string> unpacked = {"nfs-kernel-server", "open-iscsi", "tgt", "vblade"};
+      "busybox-static",  "curl",           "iproute2",       "kmod",    "libisns0",
+      "libopeniscsiusr", "openssh-client", "openssh-server", "openssl", "procps"};
+  // An initiator: unpacked, not installed, for what it would draw in beside the libraries above (udev) is for
+  // setting it up by hand.
+  std::vector<std::string> unpacked = {"open-iscsi"};
   std::string kernel =
       "linux-image-amd64";  // unpacked, not installed: installed, it wants an initramfs generator
 };
@@ -42,6 +40,16 @@ std::vector<std::string> mmdebstrap_command(const DebianRecipe& recipe, bool as_
                                             const std::filesystem::path& sources,
                                             const std::filesystem::path& destination);
 
+// The same for the system of `base_tar` (not compressed) with the packages of a role installed. Users and
+// groups that these make have numbers that depend on the role's name, so that those of two roles can meet on
+// one machine.
+std::vector<std::string> extend_command(const DebianRecipe& recipe, std::string_view role,
+                                        const std::vector<std::string>& packages, bool as_root,
+                                        const std::vector<std::string>& apt_options,
+                                        const std::filesystem::path& base_tar,
+                                        const std::filesystem::path& sources,
+                                        const std::filesystem::path& destination);
+
 // Whether /etc/subuid or /etc/subgid (`entries`) gives that user, by name or number, enough ids for a whole
 // system.
 bool has_subordinate_ids(std::string_view entries, std::string_view user, unsigned uid);
@@ -49,5 +57,10 @@ bool has_subordinate_ids(std::string_view entries, std::string_view user, unsign
 // Makes it: takes about half a minute, and the network.
 Status make_debian_system(const DebianRecipe& recipe, const std::filesystem::path& destination,
                           const Progress& progress);
+
+// The system of `base_tar` with the packages of a role.
+Status extend_debian_system(const DebianRecipe& recipe, std::string_view role,
+                            const std::vector<std::string>& packages, const std::filesystem::path& base_tar,
+                            const std::filesystem::path& destination, const Progress& progress);
 
 }  // namespace rookery::images

@@ -1,18 +1,20 @@
 // How an image comes to be, each step from what is kept of the one before:
 //
 //   apt's mirrors --mmdebstrap--> system.tar.zst --make_root_tree--> root.tar --mksquashfs--> root.squashfs
-//                                                              \--> vmlinuz, modules.cpio, san.cpio, busybox
+//                                       |                      \--> vmlinuz, modules.cpio, san.cpio, busybox
+//                                       \--mmdebstrap, make_layer_tree, mksquashfs--> role-*.squashfs
 //   images/kernel/build --> linux-uml          rookery-guest, busybox --write_stage--> stage1.cpio,
 //   stage2.cpio GRUB's packages --make_boot_loader--> grub-mbr, grub-bios, grub-uefi all of them
 //   --write_medium--> the medium
 //
 // A step is known by the digest of its inputs. A new rookery-guest changes the stages and the medium only; a
-// new role file the squashfs and what follows.
+// new file for the root the squashfs and what follows; a role's new list of packages its layer.
 #include "images/build/image_builder.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <ctime>
 #include <map>
@@ -33,7 +35,9 @@ namespace fs = std::filesystem;
 namespace {
 
 // To be raised when the builder makes something else of the same inputs.
-constexpr std::string_view kBuilderVersion = "4";
+constexpr std::string_view kBuilderVersion = "5";
+constexpr const char* kBaseTarFile = "base.tar";  // the system that layers are laid over
+
 tl::unexpected<Error> up(const Error& error) {
   return tl::unexpected<Error>(error);
 }
@@ -60,6 +64,15 @@ Status keep(Parts& parts, std::string_view name, const fs::path& file, const Sto
   return {};
 }
 
+std::optional<Digest256> kept_digest(const fs::path& file) {
+  const auto text = read_file(file, Bytes{64});
+  const auto bytes = text ? from_hex(*text) : fail("");
+  Digest256 digest{};
+  if (!bytes || bytes->size() != digest.size()) return std::nullopt;
+  std::copy(bytes->begin(), bytes->end(), digest.begin());
+  return digest;
+}
+
 struct UmlKernel {
   fs::path program;
   std::string release;
@@ -80,6 +93,7 @@ class Builder {
       if (auto there = find_built()) return std::move(*there);
     }
     ROOKERY_TRY(make_root());
+    ROOKERY_TRY(make_layers());
     ROOKERY_TRY(make_stages());
     return make_medium();
   }
@@ -92,6 +106,10 @@ class Builder {
   Status digest_inputs();
   std::optional<BuiltImage> find_built() const;
   Status make_root();
+  Digest256 layer_inputs(const LayerRecipe& layer) const;
+  Status make_layers();
+  Status make_layer(const LayerRecipe& layer, const fs::path& folder);
+  Status make_squashfs(const fs::path& folder, const fs::path& tar, const fs::path& squashfs) const;
   Status make_stages();
   Result<BuiltImage> make_medium();
 
@@ -204,6 +222,7 @@ Status Builder::digest_inputs() {
   if (!grub) return up(grub.error());
   Inputs all;
   all.add(kManifestSchema).add(options_.name).add(root_inputs_);
+  for (const LayerRecipe& layer : options_.layers) all.add(layer.role).add(layer_inputs(layer));
   for (const auto& [name, kernel] : uml_kernels_) all.add(kernel.digest);
   inputs_ = all.add(*guest).add(*grub).finish();
   return {};
@@ -240,13 +259,7 @@ Status Builder::make_root() {
 
   progress_("root: packing the squashfs");
   const fs::path squashfs = work->path() / std::string(kRootSquashfs);
-  Command command{squashfs_command(::geteuid() == 0, kRootTarFile, squashfs), work->path()};
-  // No date is later than this one, that of the root folder and of the file system itself too.
-  command.environment["SOURCE_DATE_EPOCH"] = std::to_string(root_.tree.created);
-  if (auto done = run_checked(command); !done) {
-    return up(Error(done.error())
-                  .while_doing("packing the squashfs (mksquashfs of the Debian package squashfs-tools)"));
-  }
+  ROOKERY_TRY(make_squashfs(work->path(), kRootTarFile, squashfs));
   for (std::string_view name : {kRootSquashfs, kVmlinuz, kModulesCpio, kSanCpio}) {
     ROOKERY_TRY(keep(root_.parts, name, work->path() / std::string(name), store_));
   }
@@ -254,6 +267,76 @@ Status Builder::make_root() {
   fs::rename(work->path() / kBusyboxFile, busybox_, ignored);
   if (ignored) return fail("cannot keep " + busybox_.string() + ": " + ignored.message());
   return write_kept_root(kept, root_);
+}
+
+Status Builder::make_squashfs(const fs::path& folder, const fs::path& tar, const fs::path& squashfs) const {
+  Command command{squashfs_command(::geteuid() == 0, tar, squashfs), folder};
+  // No date is later than this one, that of the root folder and of the file system itself too.
+  command.environment["SOURCE_DATE_EPOCH"] = std::to_string(root_.tree.created);
+  if (auto done = run_checked(command); !done) {
+    return up(Error(done.error())
+                  .while_doing("packing the squashfs (mksquashfs of the Debian package squashfs-tools)"));
+  }
+  return {};
+}
+
+// Of what a layer is made. What the image has of its own it does not have: of that only the places count.
+Digest256 Builder::layer_inputs(const LayerRecipe& layer) const {
+  Inputs inputs;
+  inputs.add(kBuilderVersion).add(system_digest_);
+  for (const std::string& word :
+       extend_command(options_.debian, layer.role, layer.packages, true, {}, "base", "sources", "layer"))
+    inputs.add(word);
+  for (const std::string& word : squashfs_command(true, "tar", "squashfs")) inputs.add(word);
+  for (const ImageFile& file : files_) inputs.add(file.path);
+  return inputs.finish();
+}
+
+// A small file tells which object of the store a layer is.
+Status Builder::make_layers() {
+  std::optional<TemporaryFolder> work;
+  for (const LayerRecipe& layer : options_.layers) {
+    const fs::path kept = folder_ / ("layer-" + to_hex(layer_inputs(layer)).substr(0, 32));
+    const std::string name = layer_component(layer.role, layer.packages);
+    const auto there = kept_digest(kept);
+    if (there && store_.has(*there) && !options_.force && !options_.refresh) {
+      const auto object = store_.object(*there);
+      if (!object) return up(object.error());
+      root_.parts[name] = {*there, Bytes{fs::file_size(*object)}};
+      continue;
+    }
+    if (!work) {
+      auto made = TemporaryFolder::make(folder_, "work-");
+      if (!made) return up(made.error());
+      work = std::move(*made);
+      // Kernel modules are most of it, and no package has anything to do with them; devices an ordinary user
+      // cannot make, nor need they be.
+      Command unpack{
+          {"sh", "-c",
+           "zstd -dcq \"$1\" | tar --delete -f - --wildcards './dev/*' './usr/lib/modules/*' >\"$2\"", "sh",
+           system_.string(), (work->path() / kBaseTarFile).string()},
+          {}};
+      if (auto done = run_checked(unpack); !done) return up(done.error());
+    }
+    if (auto made = make_layer(layer, work->path()); !made)
+      return up(Error(made.error()).while_doing("the packages of the role '" + layer.role + "'"));
+    ROOKERY_TRY(write_file(kept, to_hex(root_.parts.find(name)->second.sha256)));
+  }
+  return {};
+}
+
+Status Builder::make_layer(const LayerRecipe& layer, const fs::path& folder) {
+  const std::string name = layer_component(layer.role, layer.packages);
+  progress_("layer " + name + ": installing the packages over the system");
+  const fs::path base = folder / kBaseTarFile, extended = folder / "extended.tar",
+                 difference = folder / "layer.tar", squashfs = folder / name;
+  ROOKERY_TRY(extend_debian_system(options_.debian, layer.role, layer.packages, base, extended, progress_));
+  progress_("layer " + name + ": packing what they add");
+  ROOKERY_TRY(make_layer_tree(name, base, extended, files_, root_.tree.created, difference));
+  ROOKERY_TRY(make_squashfs(folder, difference, squashfs));
+  ROOKERY_TRY(keep(root_.parts, name, squashfs, store_));
+  for (const fs::path& file : {extended, difference, squashfs}) fs::remove(file);
+  return {};
 }
 
 Status Builder::make_stages() {
@@ -288,14 +371,18 @@ Result<BuiltImage> Builder::make_medium() {
     manifest.kernels.push_back({std::string(name), kernel.release});
   manifest.kernels.push_back({std::string(kVmlinuz), root_.tree.kernel_version});
   std::map<std::string, fs::path> files;
+  std::vector<std::string> names;
   for (std::string_view name : {kRootSquashfs, kLinuxUml, kLinuxUmlStorage, kVmlinuz, kModulesCpio, kSanCpio,
-                                kStageOneCpio, kStageTwoCpio, kGrubMbr, kGrubBios, kGrubUefi}) {
+                                kStageOneCpio, kStageTwoCpio, kGrubMbr, kGrubBios, kGrubUefi})
+    names.emplace_back(name);
+  for (const LayerRecipe& layer : options_.layers)
+    names.push_back(layer_component(layer.role, layer.packages));
+  for (const std::string& name : names) {
     const Part& part = root_.parts.find(name)->second;
-    manifest.components.push_back(
-        {std::string(name), "rookery/" + std::string(name), part.sha256, part.size});
+    manifest.components.push_back({name, "rookery/" + name, part.sha256, part.size});
     auto object = store_.object(part.sha256);
     if (!object) return up(object.error());
-    files[std::string(name)] = std::move(*object);
+    files[name] = std::move(*object);
   }
   progress_("medium: writing it");
   auto work = TemporaryFolder::make(folder_, "work-");

@@ -1,6 +1,7 @@
-// Builds an image into the store: a distribution's system as one squashfs, the kernels, the early modules,
-// the two initramfs stages, and the medium that holds them all. Each step is kept and done again only when
-// what it is made of has changed; build_image() with nothing changed returns at once.
+// Builds an image into the store: a distribution's system as one squashfs, one more for the packages of each
+// role that has some, the kernels, the early modules, the two initramfs stages, and the medium that holds
+// them all. Each step is kept and done again only when what it is made of has changed; build_image() with
+// nothing changed returns at once.
 #pragma once
 
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include "base/result.h"
 #include "images/build/debian_system.h"
 #include "images/build/image_file.h"
+#include "images/build/layer.h"
 #include "images/manifest.h"
 #include "images/store.h"
 
@@ -23,8 +25,9 @@ struct BuildOptions {
   std::filesystem::path guest;  // the static program rookery-guest: both stages and the agent
   std::vector<ImageFile> extra_files;  // laid into the root, over what is there
   DebianRecipe debian;
-  bool force = false;    // do every step again, but take the system that is already there
-  bool refresh = false;  // make the system afresh, too, from today's packages
+  std::vector<LayerRecipe> layers;  // of the roles that have packages
+  bool force = false;               // do every step again, but take the system that is already there
+  bool refresh = false;             // make the system afresh, too, from today's packages
   std::filesystem::path cache = cache_folder();
 };
 

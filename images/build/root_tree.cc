@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "images/build/archive_writer.h"
 #include "images/build/module_set.h"
+#include "images/build/tar_reader.h"
 #include "images/manifest.h"
 
 namespace rookery::images {
@@ -21,61 +22,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kFilesLimit = 1u << 20;
 constexpr std::size_t kTextFileLimit = 64u << 20;
 constexpr std::string_view kModules = "usr/lib/modules/";
-
-struct CloseReader {
-  void operator()(archive* reader) const { archive_read_free(reader); }
-};
-using Reader = std::unique_ptr<archive, CloseReader>;
-
-Status read_blocks(archive* reader, const std::function<Status(ByteView)>& take) {
-  for (;;) {
-    const void* block = nullptr;
-    std::size_t size = 0;
-    la_int64_t offset = 0;
-    const int result = archive_read_data_block(reader, &block, &size, &offset);
-    if (result == ARCHIVE_EOF) return {};
-    if (result != ARCHIVE_OK)
-      return fail(std::string("cannot read the system: ") + archive_error_string(reader));
-    ROOKERY_TRY(take({static_cast<const std::uint8_t*>(block), size}));
-  }
-}
-
-Result<std::string> read_text(archive* reader) {
-  std::string text;
-  ROOKERY_TRY(read_blocks(reader, [&](ByteView bytes) -> Status {
-    text += as_text(bytes);
-    if (text.size() > kTextFileLimit) return fail("a file of the system is unexpectedly large");
-    return {};
-  }));
-  return text;
-}
-
-// Calls `use` with each entry of the tar, its path without "./" in front.
-Status for_each_entry(const fs::path& tar,
-                      const std::function<Status(archive*, archive_entry*, const std::string&)>& use) {
-  const Reader reader(archive_read_new());
-  archive_read_support_filter_all(reader.get());
-  archive_read_support_format_tar(reader.get());
-  if (archive_read_open_filename(reader.get(), tar.c_str(), 1 << 20) != ARCHIVE_OK) {
-    return fail("cannot read " + tar.string() + ": " + archive_error_string(reader.get()));
-  }
-  archive_entry* entry = nullptr;
-  for (std::size_t count = 0;; ++count) {
-    const int result = archive_read_next_header(reader.get(), &entry);
-    if (result == ARCHIVE_EOF) return {};
-    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
-      return fail("cannot read " + tar.string() + ": " + archive_error_string(reader.get()));
-    }
-    if (count == kFilesLimit) return fail(tar.string() + " has more files than a system of ours");
-    std::string path = archive_entry_pathname(entry);
-    if (path.starts_with("./")) path.erase(0, 2);
-    while (path.ends_with('/')) path.pop_back();
-    if (!path.empty() && path != ".") ROOKERY_TRY(use(reader.get(), entry, path));
-  }
-}
 
 // What has to be known before the tree can be written.
 struct Facts {
@@ -103,7 +51,7 @@ Result<Facts> learn_facts(const fs::path& system_tar) {
             facts.kernel_version = path.substr(kModules.size(), path.rfind('/') - kModules.size());
         }
         if (wanted == nullptr) return Status{};
-        auto text = read_text(reader);
+        auto text = read_text(reader, kTextFileLimit);
         if (!text) return Status(tl::unexpected<Error>(text.error()));
         *wanted = std::move(*text);
         return Status{};
@@ -288,7 +236,7 @@ Result<RootTree> make_root_tree(const fs::path& system_tar, const std::vector<Im
   const auto take = [&](archive* reader, archive_entry* entry, const std::string& path) -> Status {
     if (path.starts_with("boot/vmlinuz-")) return copy_out(reader, folder / std::string(kVmlinuz), 0644);
     if (path.starts_with(kSanFolder) && archive_entry_filetype(entry) == AE_IFREG) {
-      auto content = read_text(reader);
+      auto content = read_text(reader, kTextFileLimit);
       if (!content) return tl::unexpected<Error>(content.error());
       initiator[path.substr(std::string_view(kSanFolder).size() + 1)] = std::move(*content);
       return {};

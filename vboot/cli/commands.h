@@ -141,6 +141,7 @@ Result<int> run_doctor(bool json, const std::vector<HostTrial>& hypervisors);
 
 struct ImageBuildOptions {
   std::string name = "debian-12";
+  std::vector<std::string> roles;  // folders of roles whose packages it has beside those of the shipped ones
   bool force = false;
   bool json = false;
 };

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <map>
 
 #include "base/digest.h"
 #include "images/build/image_builder.h"
@@ -9,6 +10,7 @@
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
 #include "vboot/control/json.h"
+#include "vboot/lab/role.h"
 
 namespace rookery::vboot {
 namespace {
@@ -40,8 +42,38 @@ void print(const images::Manifest& manifest, const Digest256& digest) {
   for (const auto& kernel : manifest.kernels)
     fmt::print("  kernel {:<12} {}\n", kernel.component, kernel.version);
   for (const auto& component : manifest.components) {
-    fmt::print("  {:<16} {:>12} bytes  {}\n", component.name, component.size.count, to_hex(component.sha256));
+    fmt::print("  {:<34} {:>12} bytes  {}\n", component.name, component.size.count, to_hex(component.sha256));
   }
+}
+
+// Of the shipped roles and those in the folders; one of the user's own stands for the shipped one of its
+// name.
+Result<std::vector<images::LayerRecipe>> layers_of(const std::vector<std::string>& folders) {
+  std::map<std::string, Role> roles;
+  for (const std::string_view name : shipped_role_names()) {
+    auto role = shipped_role("", std::string(name));
+    if (!role) return tl::unexpected<Error>(role.error());
+    if (*role) roles.insert_or_assign(std::string(name), std::move(**role));
+  }
+  for (const std::string& folder : folders) {
+    auto role = read_role_folder(folder);
+    if (!role) return tl::unexpected<Error>(role.error());
+    if (role->name == kBootServer)
+      return fail(ErrorKind::usage, fmt::format("{}: the role '{}' is Rookery's own", folder, kBootServer));
+    if (role->packages.empty()) {
+      return fail(
+          ErrorKind::usage,
+          fmt::format("{}: the role '{}' has no packages, and needs nothing of an image; its machines get "
+                      "its files as they start",
+                      folder, role->name));
+    }
+    roles.insert_or_assign(role->name, std::move(*role));
+  }
+  std::vector<images::LayerRecipe> layers;
+  for (const auto& [name, role] : roles) {
+    if (!role.packages.empty()) layers.push_back({name, role.packages});
+  }
+  return layers;
 }
 
 }  // namespace
@@ -68,6 +100,9 @@ Result<int> run_image_build(const ImageBuildOptions& options) {
   build.recipes = std::filesystem::path(data.sources) / "images";
   build.guest = data.guest_program;
   build.force = options.force;
+  auto layers = layers_of(options.roles);
+  if (!layers) return tl::unexpected<Error>(layers.error());
+  build.layers = std::move(*layers);
   Progress progress(options.json ? Progress::How::quiet : Progress::How::plain);
   const auto built = images::build_image(build, *store, [&](std::string_view line) { progress.line(line); });
   if (!built) return tl::unexpected<Error>(built.error());

@@ -276,6 +276,8 @@ void add_images(CLI::App& app, Deed& deed) {
   auto options = std::make_shared<ImageBuildOptions>();
   CLI::App* build = image->add_subcommand("build", "Build an image of Debian 12 into the store");
   build->add_option("--name", options->name, "Its name")->capture_default_str();
+  build->add_option("--role", options->roles,
+                    "The folder of a role whose packages it is to have, too (may be given again)");
   build->add_flag("--force", options->force, "Even if nothing changed since the last build");
   build->add_flag("--json", options->json, "JSON on standard output");
   build->callback([=, &deed] { deed = [options] { return run_image_build(*options); }; });

@@ -4,24 +4,19 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <optional>
 
 #include "base/unique_fd.h"
 #include "images/initramfs/guest/medium.h"
 #include "images/initramfs/guest/share.h"
 #include "images/initramfs/guest/system.h"
+#include "images/initramfs/shared_lists.h"
 
 namespace rookery::guest {
 namespace {
-
-Result<std::string> device_of(const agent::RoleLayer& layer) {
-  const std::string on_medium = std::string(kMediumFolder) + "/rookery/" + layer.component;
-  if (access(on_medium.c_str(), R_OK) == 0) return loop_device(on_medium);
-  const Result<ipxe::BootUrl> url = ipxe::parse_url(layer.url);
-  if (!url) return tl::unexpected<Error>(url.error());
-  if (url->scheme != "nbd") return fail("a layer by '" + url->scheme + "' is not understood");
-  return attach_nbd(*url);
-}
 
 // The system's own busybox reads it, once, from beginning to end; what it read is not kept in memory.
 Status check_digest(const std::string& device, const std::string& sha256) {
@@ -37,6 +32,27 @@ Status check_digest(const std::string& device, const std::string& sha256) {
   return {};
 }
 
+Result<std::string> device_of(const agent::RoleLayer& layer) {
+  const std::string on_medium = std::string(kMediumFolder) + "/rookery/" + layer.component;
+  if (access(on_medium.c_str(), R_OK) == 0) return loop_device(on_medium);
+  const Result<ipxe::BootUrl> url = ipxe::parse_url(layer.url);
+  if (!url) return tl::unexpected<Error>(url.error());
+  if (url->scheme != "nbd") return fail("a layer by '" + url->scheme + "' is not understood");
+  Result<std::string> device = attach_nbd(*url);
+  if (device) ROOKERY_TRY(check_digest(*device, layer.sha256));
+  return device;
+}
+
+// With its owner and its mode.
+Status replace_list(const std::string& path, std::string_view content) {
+  struct stat before {};
+  if (stat(path.c_str(), &before) != 0) before.st_mode = 0644;  // and root's
+  ROOKERY_TRY(make_folders(path.substr(0, path.rfind('/'))));
+  ROOKERY_TRY(write_text(path, content, before.st_mode & 07777));
+  if (chown(path.c_str(), before.st_uid, before.st_gid) != 0) return fail_errno(path);
+  return {};
+}
+
 }  // namespace
 
 Result<std::string> mount_layers(const std::vector<agent::RoleLayer>& layers) {
@@ -48,13 +64,33 @@ Result<std::string> mount_layers(const std::vector<agent::RoleLayer>& layers) {
     if (const Status good = agent::check_role_layer(layer); !good) return doing(good.error());
     const Result<std::string> device = device_of(layer);
     if (!device) return doing(device.error());
-    if (const Status good = check_digest(*device, layer.sha256); !good) return doing(good.error());
     const std::string folder = "/run/rookery/layers/" + layer.component;
     if (const Status mounted = mount_at(device->c_str(), folder, "squashfs", MS_RDONLY); !mounted)
       return doing(mounted.error());
     folders = folder + ":" + folders;
   }
   return folders;
+}
+
+Status put_records_in(const std::vector<agent::RoleLayer>& layers) {
+  for (const SharedList& list : shared_lists()) {
+    const std::string path = "/" + std::string(list.path);
+    std::optional<std::string> text;
+    for (const agent::RoleLayer& layer : layers) {
+      const Result<std::string> added =
+          read_text("/" + std::string(kAddedRecords) + "/" + layer.component + path, kSharedListLimit);
+      if (!added) continue;  // it adds none
+      if (!text) text = read_text(path, kSharedListLimit).value_or("");
+      Result<std::string> whole = with_records(list.kind, *text, *added);
+      if (!whole) {
+        return fail("layer " + layer.component + " cannot be laid over the others: in " + path + ", " +
+                    whole.error().message);
+      }
+      text = std::move(*whole);
+    }
+    if (text) ROOKERY_TRY(replace_list(path, *text));
+  }
+  return {};
 }
 
 }  // namespace rookery::guest

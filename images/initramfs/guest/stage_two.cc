@@ -172,9 +172,10 @@ void stage_two() {
   if (report.management() != nullptr) role = wait_for_role(report);
   const auto disk = disk_for_changes(devices, command_line, interfaces.data.value_or(Interface{}),
                                      lease ? lease->value("ip") : "", report);
-  done = disk ? lay_changes_over(*disk, role ? role->layers : std::vector<agent::RoleLayer>())
-              : tl::unexpected(disk.error());
+  const auto layers = role ? role->layers : std::vector<agent::RoleLayer>();
+  done = disk ? lay_changes_over(*disk, layers) : tl::unexpected(disk.error());
   if (done) done = switch_root(kNewRoot);
+  if (done) done = put_records_in(layers);
   if (done) {
     done = from_network ? name_from_lease(*lease, interfaces.data)
                         : set_hostname(fallback_name(interfaces.data), "");
