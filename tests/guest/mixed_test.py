@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
 from lab_test import GuestTest, main, wait_until  # noqa: E402
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples/mixed.yaml"
-FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/var/lib/dpkg/status", "/usr/bin/perl"]
+FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "/usr/bin/perl"]
 
 
 def qemus_of(lab):

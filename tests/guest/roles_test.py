@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Roles of machines that start from one image: a shared home, and a role of one's own beside the lab file."""
+"""Roles of machines that start from one image: a shared home, a role of one's own beside the lab file, and packages
+that only machines of a role have: a layer of the image over the system."""
 import pathlib
 import sys
 
@@ -40,6 +41,76 @@ class Roles(GuestTest):
         # A machine without the role has nothing of it.
         self.assertNotIn(" /home ", self.lab.run("n1", "cat", "/proc/mounts"))
         self.lab.run("n1", "test", "!", "-e", "/run/rookery/role")
+
+
+# Machines that have the packages of one role and of two, and n1, which has none.
+LAYERED = """  files: {role: nfs-server, memory: 128 MiB}
+  both: {roles: [nfs-server, distcc], memory: 128 MiB}
+"""
+NBD = 0x2A39  # port 10809, as /proc/net/tcp writes it
+MEDIUM = "/run/rookery/medium/rookery"
+
+
+class Layers(GuestTest):
+    def setUp(self):
+        self.lab = self.session.lab("layers", 1, LAYERED)
+        self.assertEqual(self.lab.up()["failed"], [])
+
+    def tearDown(self):
+        self.lab.give_up()
+
+    def layers(self, machine):
+        """Those that lie over the machine's system, the uppermost first, by role."""
+        root = self.lab.shell(machine, "grep '^overlay / ' /proc/mounts")
+        folders = root.split("lowerdir=")[1].split(",")[0].split(":")
+        self.assertEqual(folders.pop(), "/run/rookery/lower")
+        return [folder.split("/role-")[1].split(".")[0] for folder in folders]
+
+    def installed(self, machine):
+        return set(self.lab.run(machine, "dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n").splitlines())
+
+    def test_machines_have_the_packages_of_their_roles_and_fetch_no_others(self):
+        self.assertEqual(self.layers("files"), ["nfs-server"])
+        self.assertEqual(self.layers("both"), ["distcc", "nfs-server"])
+        self.assertEqual(self.layers("server"), ["boot-server"])
+        self.assertEqual(self.layers("n1"), [])
+
+        # dpkg knows of them, and of the system's own, where two layers brought some as well.
+        system, files, both = self.installed("n1"), self.installed("files"), self.installed("both")
+        self.assertIn("nfs-kernel-server installed", files - system)
+        self.assertEqual({"nfs-kernel-server installed", "distcc installed", "gcc installed"} - (both - system), set())
+        self.assertEqual(system - both, set())
+        self.assertNotIn("gcc installed", files)
+        self.assertIn("dnsmasq-base installed", self.installed("server") - system)
+        self.assertEqual(self.lab.run("both", "dpkg", "--audit"), "")
+        # So it is with their users, each with a number of its own, and root's secrets stay root's.
+        users = self.lab.shell("both", "id -u sshd; id -u statd; id -u distccd").split()
+        self.assertEqual(len(set(users)), 3, users)
+        self.assertEqual(self.lab.run("both", "stat", "-c", "%a %U %G", "/etc/shadow"), "640 root shadow\n")
+        self.lab.run("n1", "id", "statd", code=1)
+        self.assertIn("gcc", self.lab.run("both", "gcc", "--version"))
+
+        # What the boot server has open says who reads what: a connection for the system, and one for each layer.
+        table = self.lab.shell("server", "grep -v sl /proc/net/tcp")
+        readers = {}
+        for line in table.splitlines():
+            _, local, remote, state = line.split()[:4]
+            if state == "01" and int(local.split(":")[1], 16) == NBD:
+                address = ".".join(str(byte) for byte in reversed(bytes.fromhex(remote.split(":")[0])))
+                readers[address] = readers.get(address, 0) + 1
+        machines = self.lab.machines()
+        self.assertEqual(readers, {machines[name]["address"]: count
+                                   for name, count in (("n1", 1), ("files", 2), ("both", 3))})
+
+    def test_a_layer_that_is_not_what_the_manifest_says_is_refused_by_name(self):
+        name = self.lab.shell("server", f"cd {MEDIUM} && echo role-nfs-server.*").strip()
+        # One byte of it is another one.
+        self.lab.shell("server", f"cp {MEDIUM}/{name} /run/other && printf x | "
+                                 f"dd of=/run/other bs=1 seek=5000000 conv=notrunc && mount --bind /run/other {MEDIUM}/{name}")
+        self.lab.reset("files")
+        failed = self.lab.wait_for("files", "failed")
+        self.assertEqual(failed["failed_in"], "root")
+        self.assert_has(failed["reason"], f"layer {name}: its digest is not ")
 
 
 if __name__ == "__main__":

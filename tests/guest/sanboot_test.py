@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
 from lab_test import GuestTest, main  # noqa: E402
 
-FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/var/lib/dpkg/status", "/usr/bin/perl"]
+FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "/usr/bin/perl"]
 DISKS = {"iscsi": "/dev/sda", "aoe": "/dev/etherd/e0.2"}
 
 

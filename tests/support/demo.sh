@@ -10,7 +10,7 @@ readonly rookery=build/rookery lab=classroom
 if [[ -n ${XDG_RUNTIME_DIR:-} ]]; then runtime=$XDG_RUNTIME_DIR/rookery; else runtime=/tmp/rookery-$(id -u); fi
 readonly runtime
 # Files of the shared image that every machine reads over the network, and digests.
-readonly shared_files=(/bin/bash /usr/bin/dpkg /usr/lib/x86_64-linux-gnu/libc.so.6 /var/lib/dpkg/status)
+readonly shared_files=(/bin/bash /usr/bin/dpkg /usr/lib/x86_64-linux-gnu/libc.so.6 /usr/bin/perl)
 
 supervisor='' work=''
 say() { printf '==> %s\n' "$*"; }

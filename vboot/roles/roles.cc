@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "images/manifest.h"
 #include "vboot/roles/boot_server.h"
 
 namespace rookery::vboot {
@@ -48,12 +49,13 @@ std::string providers(const LabPlan& plan, const MachinePlan& asks, std::string_
 Status add_layer(const LabPlan& plan, const MachinePlan& machine, const Role& role, const ImageFacts& image,
                  RoleBundle& bundle) {
   if (role.packages.empty()) return {};
-  const std::string component = layer_component(role.name);
+  const std::string component = images::layer_component(role.name, role.packages);
   const ImageComponent* found = image.find(component);
   if (found == nullptr) {
     return fail(fmt::format(
-        "the image {} has no packages of the role '{}' ({}), and 'rookery image build' does not make such "
-        "layers yet; leave out its 'packages' and bring what it needs as 'files'",
+        "the image {0} has no packages of the role '{1}' as its manifest has them ({2}); build one that has: "
+        "'rookery image build', for a role of your own with '--name NAME --role FOLDER', and 'image: NAME' "
+        "in the lab",
         plan.image, role.name, component));
   }
   bundle.layers.push_back(
@@ -75,10 +77,6 @@ const RoleFile* RoleBundle::find(std::string_view path) const {
   return found == files.end() ? nullptr : &*found;
 }
 
-std::string layer_component(std::string_view role) {
-  return fmt::format("role-{}.squashfs", role);
-}
-
 Result<RoleBundle> role_files(const LabPlan& plan, const MachinePlan& machine, const ImageFacts& image) {
   RoleBundle bundle{roles_in_words(machine.roles), {}, {}};
   Files files;
@@ -86,7 +84,6 @@ Result<RoleBundle> role_files(const LabPlan& plan, const MachinePlan& machine, c
   const std::string folder = std::string(kRoleFolder).substr(1);
   for (const std::string& name : machine.roles) {
     const Role& role = plan.role(name);
-    ROOKERY_TRY(add_layer(plan, machine, role, image, bundle));
     if (name == kBootServer) {  // its files are computed
       auto made = boot_server_files(plan, machine, image);
       if (!made) return tl::unexpected<Error>(std::move(made.error()).while_doing("role boot-server"));
@@ -98,6 +95,7 @@ Result<RoleBundle> role_files(const LabPlan& plan, const MachinePlan& machine, c
         }
       }
     }
+    ROOKERY_TRY(add_layer(plan, machine, role, image, bundle));
     for (const Role::File& file : role.files)
       ROOKERY_TRY(put(files, {file.path, mode_of(file.content), file.content}));
     for (const std::string& service : role.needs) {

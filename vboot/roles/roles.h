@@ -34,11 +34,10 @@ struct RoleFile {
 
 // The packages of a role: a squashfs over that of the image.
 struct RoleLayer {
-  std::string component;  // role-nfs-client.squashfs
+  std::string component;  // as images::layer_component() names it
   std::string sha256;
   std::string url;  // where the boot server has it
 };
-std::string layer_component(std::string_view role);
 
 // All that one machine's roles bring. If there is a file run/rookery/role/start, the machine runs it once,
 // when its system is mounted and before it reports ready; its exit code other than 0 means failed, and what

@@ -1,7 +1,7 @@
 // The lab files in lab_files/: good/ ones make a plan; bad/ and bad_for_the_parser/ ones make the errors that
 // their lines "# expect: …" say, in that order. lab_schema_test.py reads the same files with
 // docs/schema/lab.schema.json: what is in bad/ the schema refuses too, what is in bad_for_the_parser/ is
-// beyond it.
+// beyond it. So it is with the manifests in role_files/ and role_schema_test.py.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
@@ -90,6 +90,24 @@ BOOST_AUTO_TEST_CASE(bad_files_make_the_errors_that_they_expect) {
       const auto plan = plan_of(file);
       BOOST_TEST(!plan, file);
       if (!plan) BOOST_TEST(plan.error().message == expected_in(file));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(manifests_of_roles_are_read_or_make_the_errors_that_they_expect) {
+  const auto role_of = [](const std::filesystem::path& file) {
+    return parse_role(read_file(file).value(), file.filename().string());
+  };
+  const std::filesystem::path folder = "tests/unit/vboot/role_files";
+  for (const auto& file : files_in(folder / "good")) {
+    const auto role = role_of(file);
+    BOOST_TEST(role.has_value(), (role ? "" : role.error().message));
+  }
+  for (const char* bad : {"bad", "bad_for_the_parser"}) {
+    for (const auto& file : files_in(folder / bad)) {
+      const auto role = role_of(file);
+      BOOST_TEST(!role, file);
+      if (!role) BOOST_TEST(role.error().message == expected_in(file));
     }
   }
 }

@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_role_and_backend) {
       problems(with_clients("backend: vmware")) ==
       "lab.yaml:4:30: expected a backend, found 'vmware'; backends are: uml, qemu, libvirt, xen, fake");
   BOOST_TEST(problems(with("  n: {role: [client]}")) ==
-             "lab.yaml:4:13: expected a role, found a list; roles are: boot-server, client, "
+             "lab.yaml:4:13: expected a role, found a list; roles are: boot-server, client, distcc, "
              "nfs-client, nfs-server");
 }
 
@@ -159,7 +159,7 @@ machines:
        "did you mean '10.77.0.0/16'?\n"
        "lab.yaml:3:41: expected a domain in lower case like 'classroom.internal', found '-bad-'\n"
        "lab.yaml:5:39: expected a size with its unit, like '64 MiB', found '64' (the unit is missing)\n"
-       "lab.yaml:6:3: machine group 'n' needs a role: boot-server, client, nfs-client, nfs-server\n"
+       "lab.yaml:6:3: machine group 'n' needs a role: boot-server, client, distcc, nfs-client, nfs-server\n"
        "lab.yaml:6:14: expected a count of 1 to 4096, found '0'\n"
        "lab.yaml:6:25: expected a size with its unit, like '64 MiB', found '1 TB'; units are: B, KiB, MiB, "
        "GiB");

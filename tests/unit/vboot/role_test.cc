@@ -10,13 +10,6 @@ using namespace rookery::vboot;
 
 namespace {
 
-std::string problems(std::string_view text) {
-  const auto role = parse_role(text, "role.yaml");
-  BOOST_REQUIRE(!role);
-  BOOST_TEST((role.error().kind == ErrorKind::usage));
-  return role.error().message;
-}
-
 Result<std::optional<Role>> in_a_circle(const std::string&, const std::string& name) {
   Role role;
   role.name = name;
@@ -43,23 +36,6 @@ BOOST_AUTO_TEST_CASE(reads_every_key_of_a_manifest) {
   BOOST_REQUIRE(role->files.size() == 1u);
   BOOST_TEST(role->files[0].path == "etc/web.conf");
   BOOST_TEST(role->start->from == "start");
-}
-
-BOOST_AUTO_TEST_CASE(says_what_is_wrong_with_a_manifest_and_where) {
-  BOOST_TEST(problems("needs: [home]\n") ==
-             "role.yaml:1:1: a role needs its name, that of its folder: 'role: nfs-client'");
-  BOOST_TEST(problems("role: a\nneed: [home]\n") ==
-             "role.yaml:2:1: unknown key 'need' in the role's manifest; did you mean 'needs'?");
-  BOOST_TEST(problems("role: a\nneeds: [home, home]\n") == "role.yaml:2:15: 'home' is there twice");
-  BOOST_TEST(
-      problems("role: a\npackages: ['x; rm']\n").starts_with("role.yaml:2:12: expected one of Debian"));
-  BOOST_TEST(problems("role: a\nfiles: {../etc/passwd: x}\n").starts_with("role.yaml:2:9: expected where"));
-  BOOST_TEST(
-      problems("role: a\nfiles: {etc/x: /etc/shadow}\n").starts_with("role.yaml:2:16: expected the name"));
-  BOOST_TEST(
-      problems("role: a\nstart: a/../../b\n").starts_with("role.yaml:2:8: expected the name of a file"));
-  BOOST_TEST(problems("role: a\nkernel: big\n") ==
-             "role.yaml:2:9: expected a kernel, found 'big'; kernels are: storage");
 }
 
 BOOST_AUTO_TEST_CASE(a_start_must_be_a_script_and_all_files_must_be_small) {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "images/manifest.h"
 #include "vboot/lab/uplink.h"
 #include "vboot/roles/boot_server.h"
 
@@ -19,15 +20,21 @@ namespace {
 
 const fs::path kGolden = "tests/golden/roles";
 
+// An image with these components and the packages of the shipped roles.
+ImageFacts image_with(std::vector<ImageComponent> components) {
+  ImageFacts image{std::move(components)};
+  for (const std::string_view name : shipped_role_names()) {
+    const Role role = **shipped_role("", std::string(name));
+    if (!role.packages.empty())
+      image.components.push_back({images::layer_component(name, role.packages), std::string(64, 'd')});
+  }
+  return image;
+}
 ImageFacts facts() {
-  return {{{"vmlinuz", std::string(64, 'a')},
-           {"stage2.cpio", std::string(64, 'b')},
-           {"modules.cpio", std::string(64, 'c')},
-           {"san.cpio", std::string(64, '5')},
-
-           {"role-boot-server.squashfs", std::string(64, 'd')},
-           {"role-nfs-client.squashfs", std::string(64, 'f')},
-           {"role-nfs-server.squashfs", std::string(64, '0')}}};
+  return image_with({{"vmlinuz", std::string(64, 'a')},
+                     {"stage2.cpio", std::string(64, 'b')},
+                     {"modules.cpio", std::string(64, 'c')},
+                     {"san.cpio", std::string(64, '5')}});
 }
 
 LabPlan plan_of(std::string_view text, PlanOptions options = {}) {
@@ -170,6 +177,33 @@ BOOST_AUTO_TEST_CASE(a_root_by_iscsi_needs_an_image_that_has_an_initiator) {
   BOOST_TEST(bundle.error().message == "role boot-server: the image has no san.cpio");
 }
 
+BOOST_AUTO_TEST_CASE(machines_get_the_layers_of_their_roles_and_no_others) {
+  const LabPlan plan = plan_of(
+      "lab: x\nmachines:\n  s: {role: boot-server}\n  f: {roles: [nfs-server, distcc]}\n  n: {role: "
+      "client}\n");
+  const auto layers = bundle_of(plan, "f").layers;
+  BOOST_REQUIRE(layers.size() == 2u);
+  BOOST_TEST(layers[0].component.starts_with("role-nfs-server."));
+  BOOST_TEST(layers[1].component.starts_with("role-distcc."));
+  BOOST_TEST(layers[1].sha256 == std::string(64, 'd'));
+  BOOST_TEST(layers[1].url == "nbd://10.77.0.1:10809/" + layers[1].component);
+  BOOST_TEST(bundle_of(plan, "s").layers.size() == 1u);
+  BOOST_TEST(bundle_of(plan, "n").layers.empty());
+}
+
+BOOST_AUTO_TEST_CASE(an_image_without_the_packages_of_a_role_or_with_older_ones_is_an_error) {
+  const LabPlan plan = plan_of("lab: x\nmachines:\n  s: {role: boot-server}\n  f: {role: distcc}\n");
+  ImageFacts image = facts();
+  const auto layer = std::find_if(image.components.begin(), image.components.end(),
+                                  [](const auto& each) { return each.name.starts_with("role-distcc."); });
+  layer->name = images::layer_component("distcc", {"distcc"});
+  const auto bundle = role_files(plan, *plan.find("f"), image);
+  BOOST_REQUIRE(!bundle);
+  BOOST_TEST(bundle.error().message.starts_with(
+      "the image debian-12 has no packages of the role 'distcc' as its manifest has them (role-distcc."));
+  BOOST_TEST(has(bundle.error().message, "'rookery image build'"));
+}
+
 BOOST_AUTO_TEST_CASE(the_same_plan_gives_the_same_files) {
   const RoleBundle one = bundle_of(classroom(), "server"), two = bundle_of(classroom(), "server");
   BOOST_REQUIRE(one.files.size() == two.files.size());
@@ -218,7 +252,7 @@ BOOST_AUTO_TEST_CASE(the_script_names_no_machine_address_or_server) {
 }
 
 BOOST_AUTO_TEST_CASE(an_image_without_a_kernel_for_firmware_still_boots_user_mode_linux) {
-  const ImageFacts image{{{"stage2.cpio", std::string(64, 'b')}}};
+  const ImageFacts image = image_with({{"stage2.cpio", std::string(64, 'b')}});
   const std::string script = content(bundle_of(classroom(), "server", image), "public/boot.ipxe");
   BOOST_TEST(!has(script, "\nkernel "));
   BOOST_TEST(has(script, "echo Rookery: this image has no kernel for ${platform}\ngoto failed\n:uml\n"));

@@ -7,6 +7,7 @@
 #include "backends/fake/fake_backend.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "images/manifest.h"
 #include "vboot/scenario/run_report.h"
 #include "vboot/trace/compare.h"
 
@@ -54,10 +55,12 @@ struct FakeRun {
     BOOST_REQUIRE(write_file(setup.medium, std::string(512, 'm')).has_value());
     setup.boot_server.kernel = "server";
     setup.client.kernel = "client";
-    setup.image.components = {{"stage2.cpio", std::string(64, 'a')},
-                              {"vmlinuz", std::string(64, 'b')},
-                              {"modules.cpio", std::string(64, 'c')},
-                              {"root.squashfs", std::string(64, 'd')}};
+    setup.image.components = {
+        {"stage2.cpio", std::string(64, 'a')},
+        {"vmlinuz", std::string(64, 'b')},
+        {"modules.cpio", std::string(64, 'c')},
+        {"root.squashfs", std::string(64, 'd')},
+        {images::layer_component(kBootServer, setup.plan.role(kBootServer).packages), std::string(64, 'e')}};
     trace = Trace::create(loop, Json::object().set("machines", Json::array().add(Json::string("server"))),
                           {.file = trace_file(), .keep_frames = Bytes{512}})
                 .value();

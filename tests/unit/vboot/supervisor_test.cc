@@ -2,6 +2,7 @@
 
 #include "backends/fake/fake_backend.h"
 #include "base/file.h"
+#include "images/manifest.h"
 #include "vboot/supervisor/agent_client.h"
 #include "vboot/supervisor/console_log.h"
 #include "vboot/supervisor/report.h"
@@ -35,10 +36,12 @@ struct FakeLab final : LabEvents {
     BOOST_REQUIRE(write_file(setup.medium, std::string(512, 'm')).has_value());
     setup.boot_server.kernel = "server";
     setup.client.kernel = "client";
-    setup.image.components = {{"stage2.cpio", std::string(64, 'a')},
-                              {"vmlinuz", std::string(64, 'b')},
-                              {"modules.cpio", std::string(64, 'c')},
-                              {"root.squashfs", std::string(64, 'd')}};
+    setup.image.components = {
+        {"stage2.cpio", std::string(64, 'a')},
+        {"vmlinuz", std::string(64, 'b')},
+        {"modules.cpio", std::string(64, 'c')},
+        {"root.squashfs", std::string(64, 'd')},
+        {images::layer_component(kBootServer, setup.plan.role(kBootServer).packages), std::string(64, 'e')}};
     auto made = RunningLab::make(
         loop, std::move(setup), [this](const MachinePlan&) { return &backend; }, *this, nullptr);
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
