@@ -14,4 +14,11 @@ std::string_view to_string(MachineState state) {
   return "unknown";
 }
 
+std::string_view Capabilities::why_not(std::string_view what) const {
+  for (const Lack& lack : lacks) {
+    if (lack.what == what) return lack.why;
+  }
+  return "";
+}
+
 }  // namespace rookery::backends

@@ -46,6 +46,13 @@ struct Capabilities {
   NicWire management_wire = NicWire::vhost_user;
   DiskWire disk_wire = DiskWire::vhost_user;
   std::string slowness{};  // why its machines are slower here than they could be, for a person; or empty
+  // What of the first five they have not, by its name here, and why: for a person, who is told what else to
+  // do.
+  struct Lack {
+    std::string_view what, why;
+  };
+  std::vector<Lack> lacks{};
+  std::string_view why_not(std::string_view what) const;  // empty: nobody says
 };
 
 enum class PowerAction {

@@ -150,6 +150,8 @@ Result<Capabilities> FakeBackend::probe(const Hardware&) {
   capabilities.press = true;
   capabilities.snapshot = true;
   capabilities.nics_max = 8;
+  capabilities.lacks = {{"pause", "a script has no processor that could be stopped"},
+                        {"firmware", "a script is no PC; use backend: qemu"}};
   return capabilities;
 }
 

@@ -28,6 +28,8 @@ Result<Capabilities> LibvirtBackend::probe(const Hardware&) {
   capabilities.firmware = true;
   capabilities.press = true;
   capabilities.nics_max = 8;
+  capabilities.lacks = {{"virtual_time", "libvirt's machines go by the host's clock; use backend: uml"},
+                        {"snapshot", "only libvirt's QEMU driver has such; use qemu:///embed"}};
   capabilities.wire = capabilities.management_wire = NicWire::stream;
   return capabilities;
 }

@@ -1,9 +1,15 @@
 #include "backends/libvirt/records.h"
 
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <sstream>
 
 #include "base/digest.h"
+#include "base/unique_fd.h"
 
 namespace rookery::backends {
 namespace {
@@ -15,6 +21,37 @@ constexpr const char* kRecords = ".lv";
 constexpr const char* kRecord = "record";
 constexpr const char* kRoot = "r";
 constexpr std::size_t kRecordsMost = 4096;
+
+// In a process of its own: within one, libvirt's embedded driver has one root, and no other QEMU of the host.
+Result<std::vector<std::string>> destroy_apart(const LibvirtSetup& setup) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe");
+  UniqueFd answer(ends[0]), to_say(ends[1]);
+  const pid_t child = ::fork();
+  if (child < 0) return fail_errno("cannot start a process");
+  if (child == 0) {
+    const auto destroyed = destroy_domains_of(setup);
+    std::string said;
+    for (const std::string& name : destroyed.value_or(std::vector<std::string>{})) said += name + "\n";
+    if (!destroyed) said = destroyed.error().message;
+    for (ssize_t put = 1; put > 0 && !said.empty(); said.erase(0, static_cast<std::size_t>(put)))
+      put = ::write(to_say.get(), said.data(), said.size());
+    ::_exit(destroyed ? 0 : 1);
+  }
+  to_say.reset();
+  std::string said;
+  std::array<char, 4096> block;
+  for (ssize_t got; (got = ::read(answer.get(), block.data(), block.size())) > 0;)
+    said.append(block.data(), static_cast<std::size_t>(got));
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    return fail(said.empty() ? "libvirt ended the process that was to destroy domains" : said);
+  std::vector<std::string> names;
+  std::istringstream lines(said);
+  for (std::string name; std::getline(lines, name);) names.push_back(name);
+  return names;
+}
 
 }  // namespace
 
@@ -53,7 +90,7 @@ Result<std::vector<std::string>> destroy_left_domains(const fs::path& runtime) {
     std::getline(lines, owner.place);
     std::getline(lines, uri_text);
     if (const auto uri = parse_libvirt_uri(uri_text)) {
-      const auto destroyed = destroy_domains_of({*uri, owner, folder / kRoot, nullptr});
+      const auto destroyed = destroy_apart({*uri, owner, folder / kRoot, nullptr});
       if (!destroyed) {
         problem = destroyed.error();
         continue;

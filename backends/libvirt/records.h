@@ -18,7 +18,8 @@ Result<LibvirtSetup> begin_record(const std::filesystem::path& runtime, const Li
                                   const DomainOwner& owner);
 
 // Destroys the domains of all records that nobody has, and removes these; gives back the domains' names. A
-// libvirt that does not answer is an Error, after all others had their turn; its record stays.
+// libvirt that does not answer is an Error, after all others had their turn; its record stays. It forks: to
+// be called where there are no other threads.
 Result<std::vector<std::string>> destroy_left_domains(const std::filesystem::path& runtime);
 
 }  // namespace rookery::backends

@@ -43,6 +43,7 @@ Result<Capabilities> QemuBackend::probe(const Hardware& hardware) {
   capabilities.management_wire = NicWire::stream;
   capabilities.disk_wire = DiskWire::file;
   capabilities.slowness = slowness_;
+  capabilities.lacks = {{"virtual_time", "QEMU's machines go by the host's clock; use backend: uml"}};
   return capabilities;
 }
 

@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Names within a machine's folder; the kernel's arguments hold only these.
+constexpr const char* kNoButton = "a User-Mode Linux machine has no power button; its agent is asked instead";
 constexpr const char* kKernelName = "linux";
 constexpr const char* kInitramfsName = "initramfs";
 constexpr const char* kTimeTravelName = "time";
@@ -160,8 +161,7 @@ Status UmlMachine::start() {
 
 Status UmlMachine::power(PowerAction action) {
   if (action == PowerAction::press) {
-    return fail(ErrorKind::usage,
-                "a User-Mode Linux machine has no power button; its agent is asked instead");
+    return fail(ErrorKind::usage, kNoButton);
   }
   if (state_ != MachineState::running) {
     if (action == PowerAction::reset) return start();
@@ -284,6 +284,10 @@ Result<Capabilities> UmlBackend::probe(const Hardware&) {
   capabilities.virtual_time = true;
   capabilities.pause = true;
   capabilities.nics_max = 8;
+  capabilities.lacks = {
+      {"snapshot", "a guest is many host processes, which nothing writes down together; use backend: qemu"},
+      {"firmware", "it is a kernel and no PC: it is given the virtual boot ROM; use backend: qemu"},
+      {"press", kNoButton}};
   return capabilities;
 }
 

@@ -1,6 +1,7 @@
 // What becomes of machines when the libvirt that has them goes: a daemon that is restarted, and a connection
-// that ends in the middle and does not come back. Over a libvirtd of this test's own, as an ordinary user: if
-// root runs it, as nobody.
+// that ends in the middle, comes back, and then does not. What is said of a socket that one may not use, and
+// of a QEMU that dies in its own start. Over a libvirtd of this test's own, as an ordinary user: if root runs
+// it, as nobody.
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 
 #include "backends/libvirt/libvirt_backend.h"
 #include "base/file.h"
+#include "base/unix_socket.h"
 #include "tests/contract/firmware_guest.h"
 
 namespace rookery::backends {
@@ -96,7 +98,7 @@ struct Bench {
   LibvirtBackend backend;
   std::unique_ptr<Machine> machine;
 
-  explicit Bench(const std::string& uri)
+  explicit Bench(const std::string& uri, const std::vector<std::string>& more_arguments = {})
       : backend(loop, {*parse_libvirt_uri(uri), owner, {}}, [] { return false; }) {
     MachineSpec spec;
     spec.name = "m1";
@@ -105,16 +107,27 @@ struct Bench {
     fs::create_directories(spec.folder);
     contract::assemble_firmware(spec.folder, Guest::echoes);
     spec.hardware.more_arguments = {"-bios", (spec.folder / "firmware").string()};
+    for (const std::string& more : more_arguments) spec.hardware.more_arguments.push_back(more);
     auto made = backend.create(std::move(spec), record);
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
     machine = std::move(*made);
     BOOST_REQUIRE(machine->start().has_value());
+    if (!more_arguments.empty()) return;
     wait_for([&] { return said("listening"); });
     // What is asked of libvirt is done by now as well: it answers in order.
     machine->console_input("made\n");
     wait_for([&] { return said("made"); });
   }
   bool said(const std::string& text) const { return record.console.find(text) != std::string::npos; }
+  // For what no event of the loop tells.
+  void look_until(const std::function<bool()>& what,
+                  std::source_location from = std::source_location::current()) {
+    EventId look;
+    std::function<void()> look_again = [&] { look = loop.after(std::chrono::milliseconds(20), look_again); };
+    look_again();
+    wait_for(what, from);
+    loop.cancel(look);
+  }
   void wait_for(const std::function<bool()>& what,
                 std::source_location from = std::source_location::current()) {
     const std::string last = record.changes.empty() ? "nothing" : record.changes.back().second;
@@ -134,14 +147,8 @@ BOOST_AUTO_TEST_CASE(machines_go_on_while_libvirtd_is_restarted) {
   const pid_t before = session().daemon();
   BOOST_REQUIRE(before > 0);
   BOOST_REQUIRE(::kill(before, SIGTERM) == 0);
-  EventId look;
-  std::function<void()> look_again = [&] {
-    look = bench.loop.after(std::chrono::milliseconds(20), look_again);
-  };
-  look_again();
-  bench.wait_for(
-      [&] { return session().daemon() > 0 && session().daemon() != before; });  // by our connecting again
-  bench.loop.cancel(look);
+  // By our connecting again.
+  bench.look_until([&] { return session().daemon() > 0 && session().daemon() != before; });
   BOOST_TEST(bench.record.changes.empty());
   bench.machine->console_input("still here\n");
   bench.wait_for([&] { return bench.said("still here"); });
@@ -167,6 +174,12 @@ BOOST_AUTO_TEST_CASE(
                     .has_value());
   {
     Bench bench("qemu+ext:///session?command=" + carrier.string());
+    const pid_t first = Session::number_in(pid);
+    BOOST_REQUIRE(::kill(first, SIGKILL) == 0);
+    bench.look_until([&] { return Session::number_in(pid) > 0 && Session::number_in(pid) != first; });
+    bench.machine->console_input("still here\n");
+    bench.wait_for([&] { return bench.said("still here"); });
+    BOOST_TEST(bench.record.changes.empty());
     BOOST_REQUIRE(write_file(gone, "").has_value());
     BOOST_REQUIRE(::kill(Session::number_in(pid), SIGKILL) == 0);
     bench.wait_for([&] { return !bench.record.changes.empty(); });
@@ -179,6 +192,34 @@ BOOST_AUTO_TEST_CASE(
       {*parse_libvirt_uri("qemu:///session"), {"away", session().folder.path().string()}, {}});
   BOOST_REQUIRE_MESSAGE(destroyed.has_value(), (destroyed ? "" : destroyed.error().message));
   BOOST_TEST(*destroyed == std::vector<std::string>{"rookery-away-m1"}, boost::test_tools::per_element());
+}
+
+// libvirt itself would wait half a minute for what is left of it.
+BOOST_AUTO_TEST_CASE(a_qemu_that_dies_in_its_own_start_is_told_of_at_once_in_its_own_words) {
+  if (unavailable()) return;
+  Bench bench("qemu:///session", {"-no-such-option"});
+  BOOST_REQUIRE(
+      bench.loop.run_until([&] { return !bench.record.changes.empty(); }, std::chrono::seconds(20)));
+  BOOST_TEST((bench.record.changes[0].first == MachineState::failed));
+  BOOST_TEST(bench.record.changes[0].second.find("-no-such-option: invalid option") != std::string::npos,
+             bench.record.changes[0].second);
+}
+
+BOOST_AUTO_TEST_CASE(a_socket_that_this_user_may_not_use_is_said_to_be_so) {
+  if (unavailable()) return;
+  const fs::path path = session().folder.path() / "locked";
+  const auto listener = listen_unix(path);
+  BOOST_REQUIRE(listener.has_value());
+  fs::permissions(path, fs::perms::none);
+  EventLoop loop(std::make_unique<WallPacer>());
+  LibvirtBackend backend(
+      loop, {*parse_libvirt_uri("qemu+unix:///session?socket=" + path.string()), {"away", "here"}, {}},
+      [] { return false; });
+  const auto able = backend.probe({});
+  BOOST_REQUIRE(!able.has_value());
+  BOOST_TEST(
+      able.error().message.find("Permission denied; this user lacks the right to it") != std::string::npos,
+      able.error().message);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """examples/mixed.yaml: clients in User-Mode Linux, of QEMU and of libvirt in one lab, booted from one boot server; what
-libvirt's machine does at the power switch; and what is left of it when its supervisor is killed."""
+libvirt's machine does at the power switch, and back at a snapshot; and what is left of it when its supervisor is
+killed. Then twenty of libvirt's at once."""
 import os
 import pathlib
 import pwd
@@ -57,12 +58,47 @@ class Mixed(GuestTest):
         self.lab.wait_for("v", "ready", seconds=300)
         self.assertNotEqual(self.lab.run("v", "cat", "/proc/sys/kernel/random/boot_id"), before)
 
-    def test_04_a_killed_supervisors_domains_are_destroyed_by_its_janitor(self):
+    def test_04_libvirts_machine_goes_back_to_a_snapshot(self):
+        boot = self.lab.run("v", "cat", "/proc/sys/kernel/random/boot_id")
+        self.lab.run("v", "touch", "/root/before")
+        self.lab.rookery("snapshot", "v", timeout=180)
+        self.lab.run("v", "touch", "/root/after")
+        self.lab.rookery("power", "cut", "v")
+        self.lab.wait_for("v", "off")
+        self.lab.rookery("restore", "v", timeout=180)
+        self.assertEqual(self.lab.shell("v", "ls /root/before /root/after", code=(1, 2)).strip(), "/root/before")
+        self.assertEqual(self.lab.run("v", "cat", "/proc/sys/kernel/random/boot_id"), boot)
+        self.lab.run("v", "sha256sum", *FILES, timeout=180)  # over its NIC, which is connected anew
+        said = self.lab.rookery("snapshot", "u", code=2).err
+        self.assertIn("which has no snapshots: a guest is many host processes", said)
+
+    def test_05_a_killed_supervisors_domains_are_destroyed_by_its_janitor(self):
         os.kill(self.lab.rookery("ps", "--json").json()["supervisor_pid"], signal.SIGKILL)
         records = self.session.runtime / "rookery/.lv"
         wait_until(lambda: not qemus_of(self.lab) and not list(records.glob("*")), 60, "no domain and no record is left",
                    lambda: f"{qemus_of(self.lab)} {list(records.glob('*'))}")
         self.assertEqual(self.session.rookery("clean", "--json").json(), {"removed": []})
+
+    def test_06_what_several_labs_left_is_looked_for_in_one_go(self):
+        records = self.session.runtime / "rookery/.lv"
+        for name in ("one", "two"):
+            (records / name).mkdir(parents=True)
+            (records / name / "record").write_text(f"{name}\nnowhere\nqemu:///embed\n")
+        self.assertEqual(self.session.rookery("clean", "--json").json(), {"removed": []})
+        self.assertEqual(list(records.glob("*")), [])
+
+
+class Twenty(GuestTest):
+    def test_twenty_machines_of_libvirt_run_at_once_in_one_lab_and_leave_nothing(self):
+        lab = self.session.lab("twenty", 0, "  v: {role: client, count: 20, memory: 512 MiB, backend: libvirt}\n")
+        lab.up("--until", "ready", timeout=1500)
+        qemus = qemus_of(lab)
+        self.assertEqual(len(qemus), 20)
+        answers = lab.each("sha256sum", *FILES, timeout=600)
+        self.assertEqual(len(answers), 21)
+        self.assertEqual(len({answer["stdout"] for answer in answers.values()}), 1, answers)
+        lab.down()
+        self.assertEqual(qemus_of(lab), [])
 
 
 if __name__ == "__main__":

@@ -503,6 +503,7 @@ Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename, const Bes
   if (find_roles(words, around.roles, problems)) check_boot_servers(words, tree.at, problems);
   check_memory(words, problems);
   check_hardware(words, problems);
+  check_uris(words, problems);
   check_roots(words, problems);
   check_topology(words, problems);
   if (!problems.empty()) return tl::unexpected(problems.to_error());

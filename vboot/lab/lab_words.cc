@@ -133,6 +133,28 @@ void check_hardware(const LabWords& words, Problems& problems) {
   }
 }
 
+// libvirt within our own process keeps all of this host's QEMU to itself, with one root.
+void check_uris(const LabWords& words, Problems& problems) {
+  constexpr std::string_view kEmbedded = "qemu:///embed";  // and what is taken for none
+  const GroupWords* first = nullptr;
+  std::string its;
+  for (const GroupWords& said : words.groups) {
+    if (said.backend.value_or(words.backend.value_or("")) != "libvirt") continue;
+    const std::string uri = said.uri.value_or(words.uri.value_or(std::string(kEmbedded)));
+    if (!uri.starts_with("qemu") || uri.find(":///") == std::string::npos) continue;  // elsewhere
+    if (first == nullptr) {
+      first = &said;
+      its = uri;
+    }
+    if (uri == its || !(uri.starts_with(kEmbedded) || its.starts_with(kEmbedded))) continue;
+    problems.add(
+        said.uri ? said.uri_at : first->uri_at,
+        fmt::format("machines of {} and of {} cannot be in one lab: within one process libvirt has one of "
+                    "them; give all of them one URI",
+                    its, uri));
+  }
+}
+
 void check_roots(const LabWords& words, Problems& problems) {
   for (const GroupWords& said : words.groups) {
     const MachineGroup& group = said.group;

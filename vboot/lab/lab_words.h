@@ -91,6 +91,7 @@ void check_memory(const LabWords& words, Problems& problems);
 
 // Adds a problem for each group that chooses hardware which its backend's machines do not have.
 void check_hardware(const LabWords& words, Problems& problems);
+void check_uris(const LabWords& words, Problems& problems);
 
 // Adds a problem for each group whose root, or whose firmware's disk, cannot be.
 void check_roots(const LabWords& words, Problems& problems);

@@ -87,6 +87,7 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   if (!able) return tl::unexpected<Error>(able.error());
   node->has_firmware_ = able->firmware;
   node->slowness_ = able->slowness;
+  node->no_snapshots_ = able->why_not("snapshot");
   ROOKERY_TRY(node->plug(able->wire, to));
   if (plan.management_mac) ROOKERY_TRY(node->plug_management(able->management_wire));
 
@@ -131,8 +132,9 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
 
 Result<backends::Snapshots*> Node::snapshots() {
   if (backends::Snapshots* able = machine_->snapshots()) return able;
-  return rookery::fail(ErrorKind::usage, plan_.name + " is a machine of the backend " + plan_.backend +
-                                             ", which has no snapshots");
+  return rookery::fail(ErrorKind::usage,
+                       fmt::format("{} is a machine of the backend {}, which has no snapshots: {}",
+                                   plan_.name, plan_.backend, no_snapshots_));
 }
 
 Status Node::take_snapshot(const std::string& name, backends::Snapshots::Done done) {

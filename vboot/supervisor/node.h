@@ -156,6 +156,7 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   NodeEvents& events_;
   bool has_firmware_ = false;
   std::string slowness_;
+  std::string_view no_snapshots_;  // why
   BootRecord boot_;
   BootWatch watch_;
   ConsoleLog console_;

@@ -298,7 +298,11 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_is_not_there_and_a_place_that_cannot_be_reach
   BOOST_TEST(
       why("qemu+unix:///session?socket=/nowhere/sock").find("'/nowhere/sock': No such file or directory") !=
       std::string::npos);
-  BOOST_TEST(why("esx://box/").find("use qemu:///embed or qemu:///session") != std::string::npos);
+  for (const char* uri : {"esx://box/", "lxc:///system", "xen:///system", "qemu:///system",
+                          "qemu+ssh://box/system", "qemu+tls://box/session"})
+    BOOST_TEST(why(uri) == std::string("machines of ") + uri +
+                               " run as somebody else or somewhere else, where this lab's network does not "
+                               "reach them; use qemu:///embed or qemu:///session");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -141,6 +141,25 @@ BOOST_AUTO_TEST_CASE(reads_where_libvirts_machines_run) {
                        "have a URI") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(two_libvirts_of_which_one_is_within_our_process_are_refused) {
+  const auto lab = [](const std::string& one, const std::string& other) {
+    return "lab: l\nbackend: libvirt\nmachines:\n  server: {role: boot-server, backend: uml}\n  a: {role: "
+           "client" +
+           one + "}\n  b: {role: client" + other + "}\n";
+  };
+  const std::string session = ", uri: 'qemu:///session'", mock = ", uri: 'test:///default'";
+  BOOST_TEST(problems(lab("", session)) ==
+             "lab.yaml:6:26: machines of qemu:///embed and of qemu:///session cannot be in one lab: within "
+             "one process "
+             "libvirt has one of them; give all of them one URI");
+  BOOST_TEST(problems(lab(session, "")).find("lab.yaml:5:26: ") == 0u);
+  BOOST_TEST(problems(lab("", ", uri: 'qemu:///embed?root=/a'")).find("cannot be in one lab") !=
+             std::string::npos);
+  BOOST_TEST(parse_lab(lab("", ""), "lab.yaml").has_value());
+  BOOST_TEST(parse_lab(lab("", mock), "lab.yaml").has_value());
+  BOOST_TEST(parse_lab(lab(session, ", uri: 'qemu+unix:///session?socket=/s'"), "lab.yaml").has_value());
+}
+
 BOOST_AUTO_TEST_CASE(reports_all_problems_of_a_file_in_its_order) {
   BOOST_TEST(problems(R"(lab: Big
 image: 7up
