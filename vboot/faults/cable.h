@@ -13,7 +13,7 @@
 namespace rookery::vboot {
 
 struct Cable {
-  std::string name;               // its machine's; of a trunk "east:core", its uplink last
+  std::string name;               // its machine's; of a trunk "east:core", its uplink last; "uplink:eth1"
   std::vector<std::size_t> ends;  // the switches that it ends at, by their place in the plan; two of a trunk
   netsim::FaultPoint* up = nullptr;
   netsim::FaultPoint* down = nullptr;

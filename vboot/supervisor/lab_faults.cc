@@ -59,13 +59,14 @@ Status NodeFaults::step_clock(std::string_view machine, Duration by) {
 }
 
 FaultReach reach_of(const LabPlan& plan, LabNetwork& network, const std::vector<std::unique_ptr<Node>>& nodes,
-                    MachineFaults& deeds) {
+                    Uplink* uplink, MachineFaults& deeds) {
   FaultReach reach;
   for (const auto& node : nodes) {
     reach.cables.push_back(node->cable());
     reach.machines.push_back(node->plan().name);
   }
   for (Cable& trunk : network.trunks()) reach.cables.push_back(std::move(trunk));
+  if (uplink != nullptr) reach.cables.push_back(uplink->cable());
   for (const SwitchSpec& spec : plan.switches) reach.switches.push_back(spec.name);
   reach.restart_switch = [&network](std::size_t index) { network.restart(index); };
   reach.address_of = [&plan](std::string_view name) -> std::optional<std::string> {

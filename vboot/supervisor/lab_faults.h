@@ -9,6 +9,7 @@
 #include "vboot/faults/board.h"
 #include "vboot/supervisor/lab_network.h"
 #include "vboot/supervisor/node.h"
+#include "vboot/supervisor/uplink.h"
 
 namespace rookery::vboot {
 
@@ -32,8 +33,9 @@ class NodeFaults final : public MachineFaults {
   const std::vector<std::unique_ptr<Node>>& nodes_;  // as in the plan
 };
 
+// `uplink` may be null.
 FaultReach reach_of(const LabPlan& plan, LabNetwork& network, const std::vector<std::unique_ptr<Node>>& nodes,
-                    MachineFaults& deeds);
+                    Uplink* uplink, MachineFaults& deeds);
 
 // Does what a command asks of the board; the result is what the command is told, at once or from the loop.
 void answer(FaultBoard& board, const FaultRequest& request, std::function<void(Result<Json>)> tell);

@@ -61,6 +61,7 @@ class Looker {
     if (!uplink.other_server().empty())
       add(Cause::other_server, fmt::format("another DHCP server answers on {}, at {}",
                                            uplink.plan().interface, uplink.other_server()));
+    on_trunk("uplink", uplink.plan().interface, "the uplink");
     const std::string& server = server_.plan().name;
     server_state(server);
     link(server_, Cause::server_link_down, fmt::format("the link of its boot server, {}, is down", server));
@@ -146,16 +147,19 @@ class Looker {
   void trunks() {
     for (const SwitchSpec& one : lab_.plan().switches) {
       for (const std::size_t upper : one.uplinks) {
-        const std::string trunk = one.name + ":" + lab_.plan().switches[upper].name;
-        for (const FaultState& fault : faults_) {
-          const auto& on = fault.spec->on;
-          if (!names(on, trunk) && !names(on, one.name)) continue;
-          const bool down = holds<Down>(*fault.spec) || holds<Flap>(*fault.spec);
-          if (down || fault.frames.hit > 0)
-            add(Cause::fault, fmt::format("the fault '{}' is on the trunk {}{}", words_of(*fault.spec), trunk,
-                                          since(fault.began)));
-        }
+        const std::string& above = lab_.plan().switches[upper].name;
+        on_trunk(one.name, above, "the trunk " + one.name + ":" + above);
       }
+    }
+  }
+  void on_trunk(const std::string& lower, const std::string& upper, const std::string& where) {
+    for (const FaultState& fault : faults_) {
+      const auto& on = fault.spec->on;
+      if (!names(on, lower + ":" + upper) && !names(on, lower)) continue;
+      const bool down = holds<Down>(*fault.spec) || holds<Flap>(*fault.spec);
+      if (down || fault.frames.hit > 0)
+        add(Cause::fault,
+            fmt::format("the fault '{}' is on {}{}", words_of(*fault.spec), where, since(fault.began)));
     }
   }
 

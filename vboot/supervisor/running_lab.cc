@@ -99,8 +99,8 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup s
         loop, plan, std::move(lab->setup_.uplink), lab->network_.switch_of(*plan.uplink),
         [raw = lab.get()](const WireMachine& machine) { raw->events_.wire_stage_changed(machine); });
   }
-  lab->faults_ = std::make_unique<FaultBoard>(loop, plan.seed,
-                                              reach_of(plan, lab->network_, lab->nodes_, lab->node_faults_));
+  lab->faults_ = std::make_unique<FaultBoard>(
+      loop, plan.seed, reach_of(plan, lab->network_, lab->nodes_, lab->uplink_.get(), lab->node_faults_));
   return lab;
 }
 

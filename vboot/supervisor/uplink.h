@@ -7,8 +7,11 @@
 #include <set>
 
 #include "netsim/capture.h"
+#include "netsim/faults/fault_point.h"
+#include "netsim/link.h"
 #include "netsim/switch.h"
 #include "netsim/tap.h"
+#include "vboot/faults/cable.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/watch/wire_machines.h"
 
@@ -35,6 +38,8 @@ class Uplink final : private netsim::FrameWatcher {
   // Frames that came in under an address of the lab's own machines, and were dropped.
   std::uint64_t impostors() const { return guard_.dropped; }
   const netsim::SwitchPort& port() const { return *switch_port_; }
+  // For faults, like a trunk that leads up to the wire: "uplink:eth1".
+  Cable cable();
   // Captures the wire from now on; null ends it.
   Status capture(const std::shared_ptr<netsim::CaptureFile>& file);
 
@@ -67,6 +72,8 @@ class Uplink final : private netsim::FrameWatcher {
   netsim::WatchTap tap_out_, tap_in_;  // to the wire, from the wire
   netsim::CaptureTap capture_out_, capture_in_;
   std::shared_ptr<netsim::CaptureFile> capture_;
+  netsim::FaultPoint faults_out_, faults_in_;
+  netsim::Link link_out_, link_in_;  // without rules of their own: the wire has its own
   netsim::SwitchPort* switch_port_ = nullptr;
 };
 

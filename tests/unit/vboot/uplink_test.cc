@@ -1,6 +1,9 @@
 #include "vboot/supervisor/uplink.h"
 
+#include <fmt/format.h>
+
 #include "tests/unit/netsim/packets.h"
+#include "vboot/faults/board.h"
 #include "vboot/lab/uplink.h"
 #include "vboot/supervisor/lab_network.h"
 
@@ -121,6 +124,31 @@ BOOST_AUTO_TEST_CASE(
     BOOST_TEST(frame.vlan_tag()->vlan() == *joined.plan.uplink->vlan);
   BOOST_TEST(joined.server.frames.size() == 3u);
   BOOST_TEST(joined.client.frames.empty());
+}
+
+BOOST_AUTO_TEST_CASE(faults_strike_what_goes_out_and_what_comes_in) {
+  Joined joined("dhcp");
+  FaultReach reach;
+  reach.cables.push_back(joined.uplink->cable());
+  FaultBoard board(joined.loop, 1, std::move(reach));
+  const auto heard = [&] {
+    joined.wire.clear();
+    joined.server.frames.clear();
+    joined.server_port->send(make_frame(MacAddress::broadcast(), machine(0)));
+    joined.end->comes(make_frame(machine(0), kStranger));
+    joined.loop.run_until([] { return false; }, std::chrono::seconds(1));
+    return fmt::format("{} {}", joined.wire.size(), joined.server.frames.size());
+  };
+  BOOST_TEST(heard() == "1 1");
+  BOOST_REQUIRE(board.set(parse_fault("uplink loss=100% direction=up").value()).has_value());
+  BOOST_TEST(heard() == "0 1");
+  BOOST_REQUIRE(board.set(parse_fault("uplink:eth1 loss=100% direction=down").value()).has_value());
+  BOOST_TEST(heard() == "0 0");
+  BOOST_TEST(board.clear("all").value() == 2u);
+  BOOST_REQUIRE(board.set(parse_fault("uplink down").value()).has_value());
+  BOOST_TEST(heard() == "0 0");
+  BOOST_TEST(board.clear("uplink").value() == 1u);
+  BOOST_TEST(heard() == "1 1");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
