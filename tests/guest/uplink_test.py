@@ -38,6 +38,18 @@ class Uplink(GuestTest):
         for name in ("vmlinuz", "stage2.cpio", "modules.cpio"):
             self.assertEqual(hashlib.sha256(files[name]).hexdigest(), wanted[name], name)
 
+    def check_shares(self, server, others):
+        """By NBD and HTTP there is the image, to be read, and nothing else of the boot server."""
+        size = next(one["size"] for one in self.session.rookery("image", "show", IMAGE, "--json").json()["components"]
+                    if one["name"] == "root.squashfs")
+        names = ["root.squashfs", "../../etc/shadow", "/etc/shadow", "..", ".", "/run/rookery/role/start"]
+        script = pathlib.Path(__file__).resolve().parent / "support/nbd_export.py"
+        given = self.wire.run(sys.executable, str(script), server, *names).split()
+        self.assertEqual(given, [str(size)] + [others or str(size)] * (len(names) - 1))
+        for path in ("/etc/shadow", "/../../etc/shadow", "/%2e%2e/%2e%2e/etc/shadow", "/"):
+            said = self.wire.run("sh", "-c", 'printf "GET %s HTTP/1.0\\r\\n\\r\\n" "$2" | busybox nc -w 5 "$1" 80', "-", server, path)
+            self.assertRegex(said, r"^HTTP/1\.\d 4\d\d ", path)
+
     def check_boot(self):
         why = self.lab.rookery("why", MAC, "--json").json()
         self.assertEqual(why["cause"], "ready")
@@ -107,6 +119,7 @@ class BesideAnotherDhcpServer(Uplink):
         self.wire.run("ip", "address", "add", "192.168.9.1/24", "dev", "br0")
         got = self.wire.run("busybox", "wget", "-q", "-O", "-", "http://192.168.9.2/boot.ipxe")
         self.assertIn("set base http://192.168.9.2", got)
+        self.check_shares("192.168.9.2", None)  # whatever it is called, it is the root
         lab.down()
 
 
@@ -145,6 +158,10 @@ class ComesAndGoes(Uplink):
         self.wire.run("ip", "address", "add", "10.77.200.1/16", "dev", "br0")
         wait_until(lambda: subprocess.run(self.wire.at("busybox", "ping", "-c1", "-W1", "10.77.0.1"), capture_output=True,
                                           check=False).returncode == 0, 30, "the boot server answers on the wire again")
+        self.check_shares("10.77.0.1", "refused")
+        lab.rookery("fault", "set", "uplink", "down")
+        self.assertNotEqual(subprocess.run(self.wire.at("busybox", "ping", "-c1", "-W1", "10.77.0.1"), capture_output=True,
+                                           check=False).returncode, 0)
         lab.down()
 
 
