@@ -10,7 +10,7 @@ from lab_test import main, wait_until  # noqa: E402
 from own_medium import OwnMedium  # noqa: E402
 
 
-class DamagedDisk(OwnMedium):
+class OwnDisk(OwnMedium):
     def why_after(self, name, firmware, damage, *causes, more=""):
         """The answer of `why` once it is none of those of a machine that is under way."""
         lab = self.session.lab(name, 0)
@@ -29,18 +29,22 @@ class DamagedDisk(OwnMedium):
         lab.down()
         return answer
 
+
+class DamagedDisk(OwnDisk):
     def test_a_disk_without_a_boot_sector(self):
         answer = self.why_after("sector", "bios", lambda: self.overwritten(0, bytes(512)), "no-disk")
         self.assert_has(answer["sentence"], "Boot failed: not a bootable disk")
 
+    def test_a_kernel_of_other_bytes(self):
+        answer = self.why_after("kernel", "bios", lambda: self.damaged("rookery/vmlinuz"), "bad-medium")
+        self.assert_has(answer["sentence"], "vmlinuz: HASH MISMATCH")
+
+
+class OtherDamage(OwnDisk):
     def test_a_disk_without_anything_for_uefi(self):
         offset, length = self.places["rookery/grub-uefi"]
         answer = self.why_after("esp", "uefi", lambda: self.overwritten(offset, bytes(length)), "no-disk")
         self.assert_has(answer["sentence"], "UEFI Interactive Shell")
-
-    def test_a_kernel_of_other_bytes(self):
-        answer = self.why_after("kernel", "bios", lambda: self.damaged("rookery/vmlinuz"), "bad-medium")
-        self.assert_has(answer["sentence"], "vmlinuz: HASH MISMATCH")
 
     def test_a_manifest_of_other_bytes(self):
         answer = self.why_after("manifest", "bios", lambda: self.damaged("rookery/manifest.json"), "bad-medium")

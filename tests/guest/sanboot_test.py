@@ -12,7 +12,7 @@ FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/usr/lib/x86_6
 DISKS = {"iscsi": "/dev/sda", "aoe": "/dev/etherd/e0.2"}
 
 
-class SanBoot(GuestTest):
+class Disks(GuestTest):
     def boots(self, root, more=""):
         lab = self.session.lab(f"san{root}", 0, f"  pc: {{role: client, backend: qemu, boot: san, root: {root}, "
                                                 f"boot_timeout: 20 min{more}}}\n")
@@ -27,11 +27,20 @@ class SanBoot(GuestTest):
         lab.down()
         self.assert_nothing_left(lab)
 
+
+class SanBoot(Disks):
     def test_the_medium_starts_from_an_iscsi_disk(self):
         self.boots("iscsi")
 
+
+class OtherSanBoots(Disks):
     def test_the_medium_starts_from_an_aoe_disk(self):
         self.boots("aoe")
+
+    def test_uefi_starts_it_too(self):
+        if not pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists():
+            self.skipTest("there is no UEFI firmware; install: ovmf")
+        self.boots("iscsi", ", firmware: uefi")
 
 
 class Roots(GuestTest):
