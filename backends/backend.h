@@ -25,6 +25,7 @@ namespace rookery::backends {
 enum class NicWire {
   vhost_user,  // the device side of virtio-net
   stream,      // a unix stream, each frame behind its length in four bytes, big-endian
+  datagram,    // unix datagrams, a frame in each; the machine's own socket is beside, with ".machine" behind
   interface  // a unix stream that says the name of an interface of the host, which is there while it is open
 };
 

@@ -14,6 +14,9 @@ enum class Firmware { bios, uefi };
 enum class NicModel { virtio, e1000e, e1000, rtl8139, vmxnet3, pcnet, ne2k };
 // What a disk hangs on: scsi is virtio's host adapter, lsi and pvscsi are others. A cdrom is an ATAPI drive.
 enum class DiskModel { virtio, sata, ide, nvme, scsi, lsi, pvscsi, usb, cdrom };
+// How the cable of its NIC reaches our process: by vhost-user if the NIC is virtio, otherwise by a stream;
+// unless one is named. Of QEMU's machines.
+enum class Wire { automatic, vhost_user, stream, datagram };
 enum class Graphics { none, standard, virtio, qxl, cirrus, vmware };
 
 // Machines that are given the distribution's kernel and the virtual boot ROM.
@@ -31,6 +34,7 @@ struct Hardware {
   std::vector<std::string> more_arguments{};  // for the hypervisor's program: an escape hatch
   DiskModel disk = DiskModel::virtio;         // of the disk that it boots from, if it has one
   Graphics graphics = Graphics::none;
+  Wire wire = Wire::automatic;
 
   friend bool operator==(const Hardware&, const Hardware&) = default;
 };

@@ -38,18 +38,16 @@ Result<Address> address_of(const std::filesystem::path& path) {
   return address;
 }
 
-Result<UniqueFd> make_socket(int flags) {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
+Result<UniqueFd> make_socket(int type) {
+  UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("cannot make a socket");
   return fd;
 }
 
-}  // namespace
-
-Result<UniqueFd> connect_unix(const std::filesystem::path& path) {
+Result<UniqueFd> connect(const std::filesystem::path& path, int type) {
   auto address = address_of(path);
   if (!address) return tl::unexpected(address.error());
-  auto fd = make_socket(0);
+  auto fd = make_socket(type);
   if (!fd) return fd;
   if (::connect(fd->get(), address->get(), sizeof address->name) == 0) return fd;
   auto error = fail_errno(fmt::format("cannot connect to {}", path.string()));
@@ -57,9 +55,26 @@ Result<UniqueFd> connect_unix(const std::filesystem::path& path) {
   return error;
 }
 
-Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog) {
+Result<UniqueFd> bind(const std::filesystem::path& path, int type) {
   auto address = address_of(path);
   if (!address) return tl::unexpected(address.error());
+  auto fd = make_socket(type);
+  if (!fd) return fd;
+  // Before bind, so that the file never has another mode (Linux gives it the socket's).
+  if (::fchmod(fd->get(), 0600) != 0) return fail_errno("cannot set a socket's mode");
+  if (::bind(fd->get(), address->get(), sizeof address->name) != 0) {
+    return fail_errno(fmt::format("cannot bind {}", path.string()));
+  }
+  return fd;
+}
+
+}  // namespace
+
+Result<UniqueFd> connect_unix(const std::filesystem::path& path) {
+  return connect(path, SOCK_STREAM);
+}
+
+Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog) {
   struct stat there {};
   if (::lstat(path.c_str(), &there) == 0) {
     if (!S_ISSOCK(there.st_mode)) return fail(fmt::format("{} is in the way: no socket", path.string()));
@@ -70,15 +85,21 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog) {
       return fail_errno(fmt::format("cannot remove {}", path.string()));
     }
   }
-  auto fd = make_socket(SOCK_NONBLOCK);
+  auto fd = bind(path, SOCK_STREAM | SOCK_NONBLOCK);
   if (!fd) return fd;
-  // Before bind, so that the file never has another mode (Linux gives it the socket's).
-  if (::fchmod(fd->get(), 0600) != 0) return fail_errno("cannot set a socket's mode");
-  if (::bind(fd->get(), address->get(), sizeof address->name) != 0) {
-    return fail_errno(fmt::format("cannot bind {}", path.string()));
-  }
   if (::listen(fd->get(), backlog) != 0) return fail_errno(fmt::format("cannot listen on {}", path.string()));
   return fd;
+}
+
+Result<UniqueFd> bind_unix_datagrams(const std::filesystem::path& path) {
+  struct stat there {};
+  if (::lstat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode) && !connect_unix_datagrams(path))
+    ::unlink(path.c_str());
+  return bind(path, SOCK_DGRAM | SOCK_NONBLOCK);
+}
+
+Result<UniqueFd> connect_unix_datagrams(const std::filesystem::path& path) {
+  return connect(path, SOCK_DGRAM | SOCK_NONBLOCK);
 }
 
 UniqueFd accept_unix(int listener) {

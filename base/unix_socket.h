@@ -1,4 +1,4 @@
-// Unix stream sockets by path, of any length (an address holds 107 bytes; longer paths go through
+// Unix sockets by path, of any length (an address holds 107 bytes; longer paths go through
 // /proc/self/fd).
 #pragma once
 
@@ -19,6 +19,11 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog = 12
 Result<UniqueFd> connect_unix(const std::filesystem::path& path);
 // The next peer, non-blocking; an empty descriptor if nobody waits.
 UniqueFd accept_unix(int listener);
+
+// Sockets of datagrams, non-blocking: one that takes what is sent to `path`, where at most the socket of a
+// process that is gone may be; and one that sends there. Nobody there is an Error of kind expectation.
+Result<UniqueFd> bind_unix_datagrams(const std::filesystem::path& path);
+Result<UniqueFd> connect_unix_datagrams(const std::filesystem::path& path);
 
 // Sends a message in one piece, with descriptors that the peer gets copies of (at most kFilesPerMessage).
 // False, with errno, if it could not be sent whole. `flags` as send(2)'s, beside MSG_NOSIGNAL.

@@ -159,6 +159,11 @@ void add_nics(Arguments& to, const MachineSpec& spec, Accelerator accelerator) {
     if (nic.wire == NicWire::vhost_user) {
       to.insert(to.end(), {"-chardev", fmt::format("socket,id=wire{},path={}", i, escaped(nic.socket)),
                            "-netdev", fmt::format("vhost-user,id=net{},chardev=wire{}", i, i)});
+    } else if (nic.wire == NicWire::datagram) {
+      const std::string theirs = escaped(nic.socket);
+      to.insert(to.end(), {"-netdev", fmt::format("dgram,id=net{},local.type=unix,local.path={}.machine,"
+                                                  "remote.type=unix,remote.path={}",
+                                                  i, theirs, theirs)});
     } else {
       to.insert(to.end(), {"-netdev", fmt::format("stream,id=net{},server=off,addr.type=unix,addr.path={}", i,
                                                   escaped(nic.socket))});

@@ -39,7 +39,21 @@ Result<Capabilities> QemuBackend::probe(const Hardware& hardware) {
   capabilities.press = true;
   capabilities.snapshot = true;
   capabilities.nics_max = 8;
-  capabilities.wire = hardware.nic == NicModel::virtio ? NicWire::vhost_user : NicWire::stream;
+  const bool is_virtio = hardware.nic == NicModel::virtio;
+  switch (hardware.wire) {
+    case Wire::automatic:
+      capabilities.wire = is_virtio ? NicWire::vhost_user : NicWire::stream;
+      break;
+    case Wire::vhost_user:
+      capabilities.wire = NicWire::vhost_user;
+      break;
+    case Wire::stream:
+      capabilities.wire = NicWire::stream;
+      break;
+    case Wire::datagram:
+      capabilities.wire = NicWire::datagram;
+      break;
+  }
   capabilities.management_wire = NicWire::stream;
   capabilities.disk_wire = DiskWire::file;
   capabilities.slowness = slowness_;

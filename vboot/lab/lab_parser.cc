@@ -338,6 +338,11 @@ class Reader final : NodeReader {
           [&](const YamlNode& v) {
             hardware(words, v, group.hardware.graphics, kGraphicsWords, "graphics");
           }},
+         {"wire",
+          [&](const YamlNode& v) {
+            words.wire_at = v.at;
+            hardware(words, v, group.hardware.wire, kWireWords, "a way for the NIC's cable");
+          }},
          {"root",
           [&](const YamlNode& v) {
             words.root_at = v.at;

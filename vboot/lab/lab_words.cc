@@ -124,6 +124,12 @@ void check_hardware(const LabWords& words, Problems& problems) {
       problems.add(
           *said.hardware_at,
           fmt::format("machines of the backend {} have neither firmware nor a choice of hardware", backend));
+    } else if (said.wire_at && backend != "qemu") {
+      problems.add(*said.wire_at,
+                   fmt::format("only QEMU's machines have a choice of 'wire', not those of {}", backend));
+    } else if (said.wire_at && said.group.hardware.wire == backends::Wire::vhost_user &&
+               said.group.hardware.nic != backends::NicModel::virtio) {
+      problems.add(*said.wire_at, "only a virtio NIC is reached by vhost-user");
     }
     if (said.uri && backend != "libvirt")
       problems.add(said.uri_at,

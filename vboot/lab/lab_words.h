@@ -59,7 +59,7 @@ struct GroupWords {
   LinkWords link;
   std::optional<Place> from_at;      // its machines are lines of a table
   std::optional<Place> hardware_at;  // where the first word about it is
-  std::optional<Place> disk_at;
+  std::optional<Place> disk_at, wire_at;
   std::optional<Place> root_at, boot_at, changes_at;
   std::optional<std::string> uri;
   Place uri_at;

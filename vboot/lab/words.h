@@ -23,6 +23,9 @@ inline constexpr std::array<std::string_view, 9> kDiskWords{"virtio", "sata",   
 inline constexpr std::array<std::string_view, 6> kGraphicsWords{"none", "std",    "virtio",
                                                                 "qxl",  "cirrus", "vmware"};
 
+// Of QEMU's machines, in the order of backends::Wire.
+inline constexpr std::array<std::string_view, 4> kWireWords{"auto", "vhost-user", "stream", "datagram"};
+
 // How a client reaches the system that it shares with the others, in the order of the words.
 enum class RootKind { nbd, iscsi, aoe, nfs };
 inline constexpr std::array<std::string_view, 4> kRootWords{"nbd", "iscsi", "aoe", "nfs"};

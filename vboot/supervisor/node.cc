@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "netsim/ports/announced.h"
+#include "netsim/ports/datagram.h"
 #include "netsim/ports/stream.h"
 #include "netsim/ports/vhost_net.h"
 #include "vboot/supervisor/lab_network.h"
@@ -42,6 +43,7 @@ Result<std::unique_ptr<netsim::WrappingPort>> listen_for_nic(EventLoop& loop, ba
                                                              const MacBytes& mac,
                                                              const netsim::VhostNetRules& rules, Lane* lane) {
   if (wire == backends::NicWire::interface) return netsim::AnnouncedPort::listen(loop, socket);
+  if (wire == backends::NicWire::datagram) return netsim::DatagramPort::bind(loop, socket);
   if (wire == backends::NicWire::stream) return netsim::StreamPort::listen(loop, socket);
   return netsim::VhostNetPort::listen(loop, socket, *netsim::MacAddress::from_bytes(mac), rules, lane);
 }

@@ -36,6 +36,7 @@ const std::vector<Example> kExamples{
      Accelerator::tcg,
      false,
      true},
+    {"pc-datagram", {.wire = Wire::datagram}},
     {"microvm", {Chipset::microvm, Firmware::bios, NicModel::virtio, {}}, Accelerator::tcg, true},
 };
 
@@ -46,9 +47,11 @@ MachineSpec spec_of(const Example& example) {
   spec.folder = "/run/user/1000/rookery/lab/m/n1";
   spec.hardware = example.hardware;
   const bool is_virtio = example.hardware.nic == NicModel::virtio;
-  spec.nics = {
-      {{0x52, 0x54, 0, 0, 0, 1}, "net0", nullptr, false, is_virtio ? NicWire::vhost_user : NicWire::stream},
-      {{0x0a, 0x52, 0x4b, 0, 0, 1}, "net1", nullptr, true, NicWire::stream}};
+  const NicWire wire = example.hardware.wire == Wire::datagram ? NicWire::datagram
+                       : is_virtio                             ? NicWire::vhost_user
+                                                               : NicWire::stream;
+  spec.nics = {{{0x52, 0x54, 0, 0, 0, 1}, "net0", nullptr, false, wire},
+               {{0x0a, 0x52, 0x4b, 0, 0, 1}, "net1", nullptr, true, NicWire::stream}};
   if (example.has_disk) spec.disks = {{.file = "/store/a,medium"}};
   if (!example.direct_kernel) return spec;
   spec.kernel = "/store/vmlinuz";

@@ -101,8 +101,8 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_key_of_a_misspelt_one) {
              "lab.yaml:4:21: unknown key 'colour' in machine group 'n'; known keys are: role, roles, count, "
              "from, inject, memory, "
              "backend, uri, "
-             "management, switch, vlan, link, boot_timeout, firmware, chipset, nic, disk, graphics, root, "
-             "changes, boot, "
+             "management, switch, vlan, link, boot_timeout, firmware, chipset, nic, disk, graphics, wire, "
+             "root, changes, boot, "
              "qemu_args");
 }
 
