@@ -40,7 +40,9 @@ class OtherSanBoots(Disks):
     def test_uefi_starts_it_too(self):
         if not pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists():
             self.skipTest("there is no UEFI firmware; install: ovmf")
-        self.boots("iscsi", ", firmware: uefi")
+        for root in DISKS:
+            with self.subTest(root):
+                self.boots(root, ", firmware: uefi")
 
 
 class Roots(GuestTest):
