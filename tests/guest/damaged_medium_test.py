@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The boot server starts from its medium and nothing else: damage on it is named before any machine starts."""
+import hashlib
 import pathlib
+import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
@@ -25,6 +27,18 @@ class DamagedMedium(OwnMedium):
     def test_the_digest_of_the_manifest(self):
         self.damaged("rookery/manifest.sha256", at=3)
         self.assert_refused("manifest.json is damaged")
+
+    def test_an_image_of_another_version(self):
+        """Whole, but its kernels or its guest program lack what this program needs."""
+        offset, length = self.places["rookery/manifest.json"]
+        with open(self.medium, "rb") as medium:
+            medium.seek(offset)
+            manifest = medium.read(length)
+        old = re.sub(rb"rookery\.image/\d", b"rookery.image/1", manifest)
+        self.assertNotEqual(old, manifest)
+        self.overwritten(offset, old)
+        self.overwritten(self.places["rookery/manifest.sha256"][0], hashlib.sha256(old).hexdigest().encode())
+        self.assert_refused('"rookery.image/1"', "make it anew with 'rookery image build'")
 
     def test_the_root_file_system(self):
         self.damaged("rookery/root.squashfs")
