@@ -112,7 +112,7 @@ Json show(const FaultBoard& board) {
 
 }  // namespace
 
-void answer(FaultBoard& board, const FaultRequest& request, std::function<void(Result<Json>)> tell) {
+void answer(FaultBoard& board, const FaultRequest& request, const std::function<void(Result<Json>)>& tell) {
   switch (request.action) {
     case FaultAction::set:
       return set(board, request, tell);

@@ -38,6 +38,6 @@ FaultReach reach_of(const LabPlan& plan, LabNetwork& network, const std::vector<
                     Uplink* uplink, MachineFaults& deeds);
 
 // Does what a command asks of the board; the result is what the command is told, at once or from the loop.
-void answer(FaultBoard& board, const FaultRequest& request, std::function<void(Result<Json>)> tell);
+void answer(FaultBoard& board, const FaultRequest& request, const std::function<void(Result<Json>)>& tell);
 
 }  // namespace rookery::vboot
