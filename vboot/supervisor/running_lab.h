@@ -104,7 +104,8 @@ class RunningLab final : private NodeEvents {
   std::unique_ptr<FaultBoard> faults_;  // goes before the nodes
   Node* boot_server_ = nullptr;
   std::vector<Node*> waiting_;       // clients, the next one last
-  std::set<const Node*> booting_;    // membership only
+  std::set<const Node*> booting_;    // membership only, and how many
+  unsigned emulated_counts_ = 1;     // as so many of those that may boot at once
   std::set<const Node*> unsettled_;  // clients that never were ready or failed; membership only
   EventId admission_;
   Time started_{};
