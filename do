@@ -312,11 +312,11 @@ run_tests() {
   return "$failed"
 }
 
-# One tier by ctest, its tests side by side; those that take whole hosts (nested) one at a time.
+# One tier by ctest, its tests side by side.
 run_tier() { # TIER FOLDER FULL REGEX REQUIRED
-  local tier=$1 folder=$2 full=$3 regex=$4 required=$5 status=0 log skips jobs=1 start=$SECONDS
+  local tier=$1 folder=$2 full=$3 regex=$4 required=$5 status=0 log skips jobs start=$SECONDS
   local select=(-L "^$tier\$")
-  [[ $tier == nested ]] || jobs=$(nproc)
+  jobs=$(nproc)
   [[ $full == yes ]] || select+=(-LE '^slow$')
   [[ -z $regex ]] || select+=(-R "$regex")
   [[ -t 1 ]] || export BOOST_TEST_COLOR_OUTPUT=no

@@ -103,6 +103,9 @@ void put_firmware(json_object* build, const MachineSpec& spec) {
   put(hvm, "usb", truth(false));
   put(hvm, "serial", text("pty"));
   put(hvm, "boot", text("n"));
+  // With this device Linux takes the emulated NICs away and waits for paravirtual ones, which there are none
+  // of (arch/x86/xen/platform-pci-unplug.c).
+  put(hvm, "xen_platform_pci", truth(false));
   put(build, "type.hvm", hvm);
 }
 
