@@ -28,6 +28,7 @@ Result<Capabilities> XenBackend::probe(const Hardware& hardware) {
   ROOKERY_TRY(look_for_xen());
   Capabilities capabilities;
   capabilities.pause = true;
+  capabilities.snapshot = true;
   capabilities.press = true;
   capabilities.nics_max = 8;
   capabilities.firmware = !is_paravirtual(hardware);

@@ -11,7 +11,7 @@ class XenThread;
 
 class XenBackend final : public Backend {
  public:
-  static constexpr Duration kPatience = std::chrono::seconds(60);
+  static constexpr Duration kPatience = std::chrono::seconds(120);
 
   explicit XenBackend(EventLoop& loop, Duration patience = kPatience) : loop_(loop), patience_(patience) {}
   std::string_view name() const override { return "xen"; }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backends/xen/xen_thread.h"
 #include "base/unique_fd.h"
@@ -30,10 +31,14 @@ class XenDomain : public std::enable_shared_from_this<XenDomain> {
 
   explicit XenDomain(XenDomainPlan plan) : plan_(std::move(plan)) {}
 
-  // A domain of the same name that a killed run of ours left is destroyed first; that of anybody else is not
-  // touched, and the making fails.
-  void make(XenContext& context, Made made, XenContext::Ended ended);
+  // Anew, or as a snapshot has it. A domain of the same name that a killed run of ours left is destroyed
+  // first; that of anybody else is not touched, and the making fails.
+  void make(XenContext& context, std::shared_ptr<UniqueFd> snapshot, Made made, XenContext::Ended ended);
+  // One that was made, or saved, or could not be saved.
   void let_run(XenContext& context, Done done);
+  // Writes all of it to a file and leaves it standing still. A guest with Xen's drivers has to do its part:
+  // one that is stopped runs for as long as that takes.
+  void save(XenContext& context, std::shared_ptr<UniqueFd> file, Done done);
   void stop(XenContext& context, bool stopped, Done done);  // pauses it, or lets it go on
   void press(XenContext& context, Done done);
   // Also of one whose making has not come to its end. Nothing of it is left when `done` is called.
@@ -42,16 +47,24 @@ class XenDomain : public std::enable_shared_from_this<XenDomain> {
  private:
   void make_now(XenContext& context);
   void was_made(XenContext& context, int code);
+  void destroy_now(XenContext& context);
+  void was_saved(XenContext& context, bool stopped, Done done);
+  int watch_end(XenContext& context);
+  void unwatch_end(XenContext& context);
+  void tell(XenContext& context, bool stop, std::function<void(int)> then);
   void clear(XenContext& context);
   Error error(XenContext& context, std::string_view doing, int code);
 
   XenDomainPlan plan_;
+  std::shared_ptr<UniqueFd> snapshot_;
   libxl_domain_config config_{};
   std::uint32_t id_ = 0;
-  bool configured_ = false, making_ = false, there_ = false, stopped_ = false, runs_ = false;
+  bool configured_ = false, making_ = false, there_ = false, runs_ = false, destroying_ = false;
+  bool stopped_ = false;  // is to be
+  bool saving_ = false;   // until it is let run again
   Made made_;
   XenContext::Ended ended_;
-  Done destroyed_;  // to be done when it was made
+  std::vector<Done> destroyed_;  // to be told of its end, which may have to wait for its making
   libxl_evgen_domain_death* death_ = nullptr;
 };
 

@@ -1,11 +1,6 @@
-// Everything that libxl does is asked of its thread and answered through the inbox, by the power-on that
-// asked (Answer below): what an earlier one still has to say is not heard. So the machine is one of
-//
-//   off -> making -> running -> ending -> off or failed
-//
-// and in "making" and "ending" a deadline runs: a dom0 that does not answer is told of, not waited for.
 #include "backends/xen/xen_machine.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -13,74 +8,15 @@
 #include <cerrno>
 #include <future>
 
-#include "backends/stop_and_go.h"
 #include "backends/xen/xen_config.h"
-#include "backends/xen/xen_domain.h"
 #include "base/file.h"
 #include "base/unix_socket.h"
 
 namespace rookery::backends {
-namespace {
-
-class XenMachine final : public Machine {
- public:
-  XenMachine(EventLoop& loop, MachineSpec spec, MachineEvents& events, std::shared_ptr<XenThread> thread,
-             XenDomainPlan plan, Duration patience)
-      : loop_(loop),
-        spec_(std::move(spec)),
-        events_(events),
-        thread_(std::move(thread)),
-        plan_(std::move(plan)),
-        patience_(patience) {}
-  ~XenMachine() override;
-
-  const std::string& name() const override { return spec_.name; }
-  Status start() override;
-  Status power(PowerAction action) override;
-  MachineState state() const override { return state_; }
-  void console_input(std::string_view bytes) override;
-  std::vector<pid_t> processes() const override { return {}; }  // a domain is none of dom0's
-  Pausing* pausing() override { return &pausing_; }
-
- private:
-  // From any thread: calls a member of ours in the loop, if this power-on is still the one.
-  template <typename... Values>
-  std::function<void(Values...)> answer(void (XenMachine::*member)(Values...));
-  void ask(std::function<void(XenContext&, XenDomain&)> what);
-
-  void made(Result<XenDomainUp> up);
-  void let_run(Status) {}
-  void shut_down(int reason);
-  void end(MachineState state, std::string reason);
-  void destroyed(Status how);
-  void ended(MachineState state, const std::string& reason);
-  Status announce_interfaces(std::uint32_t domain);
-  void expect(std::string_view what);
-  void read_console();
-  void tell(bool stop, Action done);
-
-  EventLoop& loop_;
-  MachineSpec spec_;
-  MachineEvents& events_;
-  std::shared_ptr<XenThread> thread_;
-  XenDomainPlan plan_;
-  Duration patience_;
-  StopAndGo pausing_{loop_, [this](bool stop, Action done) { tell(stop, std::move(done)); }};
-  std::shared_ptr<XenDomain> domain_;
-  std::shared_ptr<std::uint64_t> life_ = std::make_shared<std::uint64_t>(0);  // which power-on this is
-  std::shared_ptr<UniqueFd> console_;
-  Watch console_watch_;
-  std::vector<UniqueFd> interfaces_;  // the lines on which the network was told of them
-  MachineState state_ = MachineState::off;
-  bool ending_ = false, reset_ = false;
-  MachineState end_state_ = MachineState::off;
-  std::string end_reason_;
-  EventId deadline_, restart_;
-};
 
 XenMachine::~XenMachine() {
   loop_.cancel(deadline_);
-  loop_.cancel(restart_);
+  loop_.cancel(again_);
   if (!domain_) return;
   const auto gone = std::make_shared<std::promise<void>>();
   thread_->run([domain = domain_, gone](XenContext* context, const std::string&) {
@@ -110,30 +46,36 @@ void XenMachine::ask(std::function<void(XenContext&, XenDomain&)> what) {
 
 Status XenMachine::start() {
   if (state_ == MachineState::running) return fail(ErrorKind::usage, spec_.name + " is running already");
-  ++*life_;
-  domain_ = std::make_shared<XenDomain>(plan_);
-  state_ = MachineState::running;
-  ending_ = reset_ = false;
-  thread_->run([domain = domain_, made = answer(&XenMachine::made),
-                shut_down = answer(&XenMachine::shut_down)](XenContext* context, const std::string& why) {
-    if (context == nullptr) return made(fail(why));
-    domain->make(*context, made, shut_down);
-  });
-  expect("to make");
-  pausing_.started();
+  stay_off();
+  begin(nullptr);
   return {};
 }
 
-void XenMachine::expect(std::string_view what) {
+void XenMachine::begin(std::shared_ptr<UniqueFd> snapshot) {
+  ++*life_;
+  domain_ = std::make_shared<XenDomain>(plan_);
+  state_ = MachineState::running;
+  ending_ = false;
+  const bool anew = !snapshot;
+  thread_->run([domain = domain_, snapshot = std::move(snapshot), made = answer(&XenMachine::made),
+                shut_down = answer(&XenMachine::shut_down)](XenContext* context, const std::string& why) {
+    if (context == nullptr) return made(fail(why));
+    domain->make(*context, snapshot, made, shut_down);
+  });
+  expect(anew ? "to make" : "to restore", anew ? patience_ : patience_with_memory());
+  pausing_.started();
+}
+
+void XenMachine::expect(std::string_view what, Duration patience) {
   loop_.cancel(deadline_);
-  deadline_ = loop_.after(patience_, [this, what] {
+  deadline_ = loop_.after(patience, [this, what, patience] {
     // What was asked is still to be done, whenever dom0 comes to it, and this last.
     ask([](XenContext& context, XenDomain& domain) { domain.destroy(context, [](const Status&) {}); });
     ended(
         MachineState::failed,
         fmt::format("Xen's dom0 was asked {} the domain {} and has not answered for {:g} s; look whether its "
                     "xenstored runs (xenstore-ls), and at /var/log/xen",
-                    what, plan_.name, seconds(patience_)));
+                    what, plan_.name, seconds(patience)));
   });
 }
 
@@ -145,9 +87,24 @@ void XenMachine::made(Result<XenDomainUp> up) {
   console_watch_ = loop_.watch(console_->get(), EPOLLIN, [this](std::uint32_t) { read_console(); });
   if (const auto plugged = announce_interfaces(up->id); !plugged)
     return end(MachineState::failed, plugged.error().message);
-  ask([done = answer(&XenMachine::let_run)](XenContext& context, XenDomain& domain) {
+  finish_snapshot({});
+}
+
+// It stands still when that is told, and not any more afterwards, if it is still the one that it was about.
+void XenMachine::finish_snapshot(const Status& how) {
+  const auto go_on = answer(&XenMachine::go_on);
+  if (const Done done = std::exchange(snapshot_done_, nullptr)) done(how);
+  go_on();
+}
+
+void XenMachine::go_on() {
+  ask([done = answer(&XenMachine::went_on)](XenContext& context, XenDomain& domain) {
     domain.let_run(context, done);
   });
+}
+
+void XenMachine::went_on(Status how) {
+  if (!how && !ending_) end(MachineState::failed, how.error().message);
 }
 
 // The network opens what stands on its sockets (NicWire::interface): xen-netback's names.
@@ -164,6 +121,7 @@ Status XenMachine::announce_interfaces(std::uint32_t domain) {
 }
 
 Status XenMachine::power(PowerAction action) {
+  if (action != PowerAction::press) stay_off();
   if (state_ != MachineState::running) {
     if (action == PowerAction::reset) return start();
     if (action == PowerAction::press) return fail(ErrorKind::expectation, spec_.name + " is off");
@@ -173,9 +131,66 @@ Status XenMachine::power(PowerAction action) {
     ask([](XenContext& context, XenDomain& domain) { domain.press(context, [](const Status&) {}); });
     return {};
   }
-  reset_ = action == PowerAction::reset;
-  end(MachineState::off, reset_ ? "reset" : "power cut");
+  const bool reset = action == PowerAction::reset;
+  if (reset) coming_ = Again{"reset", nullptr, nullptr};
+  end(MachineState::off, reset ? "reset" : "power cut");
   return {};
+}
+
+Status XenMachine::take(const std::filesystem::path& file, Done done) {
+  if (state_ != MachineState::running) return fail(ErrorKind::expectation, spec_.name + " is off");
+  if (!console_ || ending_) return fail(ErrorKind::expectation, spec_.name + " is not up");
+  if (snapshot_done_)
+    return fail(ErrorKind::expectation, "a snapshot of this machine is being written or read");
+  const auto opened =
+      std::make_shared<UniqueFd>(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!*opened) return fail_errno("cannot make " + file.string());
+  writing_ = file;
+  snapshot_done_ = std::move(done);
+  ask([opened, saved = answer(&XenMachine::saved)](XenContext& context, XenDomain& domain) {
+    domain.save(context, opened, saved);
+  });
+  expect("to save", patience_with_memory());
+  return {};
+}
+
+void XenMachine::saved(Status how) {
+  if (ending_) return;  // whose end tells of it
+  loop_.cancel(deadline_);
+  if (!how) ::unlink(writing_.c_str());
+  writing_.clear();
+  finish_snapshot(how);
+}
+
+Status XenMachine::restore(const std::filesystem::path& file, Done done) {
+  if (coming_) return fail(ErrorKind::expectation, spec_.name + " is about to come back already");
+  const auto opened = std::make_shared<UniqueFd>(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!*opened) return fail_errno("cannot open " + file.string());
+  coming_ = Again{std::string(kRestored), opened, std::move(done)};
+  if (state_ == MachineState::running) {
+    end(MachineState::off, std::string(kRestored));
+  } else {
+    again_ = loop_.soon([this] { start_again(); });
+  }
+  return {};
+}
+
+void XenMachine::stay_off() {
+  loop_.cancel(again_);
+  if (!coming_) return;
+  if (coming_->done) {
+    again_ = loop_.soon([done = std::move(coming_->done), name = spec_.name] {
+      done(fail(ErrorKind::expectation, name + " was switched off or reset before it was restored"));
+    });
+  }
+  coming_.reset();
+}
+
+void XenMachine::start_again() {
+  Again again = std::move(*std::exchange(coming_, std::nullopt));
+  begin(std::move(again.snapshot));
+  snapshot_done_ = std::move(again.done);
+  events_.state_changed(*this, state_, again.reason);
 }
 
 // The guest's own end; its domain stands until it is destroyed.
@@ -203,7 +218,7 @@ void XenMachine::end(MachineState state, std::string reason) {
   ask([done = answer(&XenMachine::destroyed)](XenContext& context, XenDomain& domain) {
     domain.destroy(context, done);
   });
-  expect("to destroy");
+  expect("to destroy", patience_);
 }
 
 void XenMachine::destroyed(Status how) {
@@ -220,13 +235,16 @@ void XenMachine::ended(MachineState state, const std::string& reason) {
   interfaces_.clear();
   domain_.reset();
   state_ = state;
-  if (reset_ && state == MachineState::off) {
-    restart_ = loop_.soon([this] {
-      (void)start();
-      events_.state_changed(*this, state_, "reset");
-    });
+  if (!writing_.empty()) ::unlink(writing_.c_str());
+  writing_.clear();
+  Done done = std::exchange(snapshot_done_, nullptr);
+  if (coming_ && state == MachineState::off) {
+    again_ = loop_.soon([this] { start_again(); });
+  } else if (coming_) {
+    done = std::exchange(coming_, std::nullopt)->done;
   }
   events_.state_changed(*this, state_, reason);
+  if (done) done(fail(ErrorKind::expectation, "the machine went off: " + reason));
 }
 
 void XenMachine::read_console() {
@@ -257,8 +275,6 @@ void XenMachine::tell(bool stop, Action done) {
     });
   });
 }
-
-}  // namespace
 
 Result<std::unique_ptr<Machine>> make_xen_machine(EventLoop& loop, MachineSpec spec, MachineEvents& events,
                                                   std::shared_ptr<XenThread> thread, Duration patience) {

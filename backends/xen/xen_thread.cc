@@ -41,7 +41,11 @@ void end_operation(libxl_ctx*, int code, void* operation) {
 
 void XenContext::operate(const std::function<int(const libxl_asyncop_how*)>& begin,
                          std::function<void(int)> then) {
-  auto operation = std::make_unique<std::function<void(int)>>(std::move(then));
+  ++operations_;
+  auto operation = std::make_unique<std::function<void(int)>>([this, then = std::move(then)](int code) {
+    --operations_;
+    then(code);
+  });
   libxl_asyncop_how how{};
   how.callback = end_operation;
   how.u.for_callback = operation.get();
@@ -124,7 +128,7 @@ bool XenThreadState::do_jobs() {
     XenThread::Job job;
     {
       const std::lock_guard lock(mutex);
-      if (jobs.empty()) return !stop;
+      if (jobs.empty()) return !stop || !context.idle();
       job = std::move(jobs.front());
       jobs.pop_front();
     }

@@ -31,6 +31,7 @@ class XenContext {
   void operate(const std::function<int(const libxl_asyncop_how*)>& begin, std::function<void(int)> then);
   // One value in xenstore; nothing if it is not there.
   std::optional<std::string> read(const std::string& path);
+  bool idle() const { return operations_ == 0; }
 
   std::map<std::uint32_t, Ended> ended;  // by domain
 
@@ -49,6 +50,7 @@ class XenContext {
   libxl_event_hooks hooks_{};
   Logger logger_{};
   std::string complaint_;
+  unsigned operations_ = 0;  // that were begun, and have not ended
 };
 
 struct XenThreadState;
