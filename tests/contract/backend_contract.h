@@ -38,7 +38,8 @@ std::unique_ptr<Subject> make_fake_subject();
 std::unique_ptr<Subject> make_uml_subject();
 std::unique_ptr<Subject> make_qemu_subject(bool kvm);
 std::unique_ptr<Subject> make_libvirt_subject();
-std::unique_ptr<Subject> make_xen_subject(backends::Chipset chipset);
+std::unique_ptr<Subject> make_xen_subject(backends::Chipset chipset,
+                                          Duration patience = std::chrono::minutes(4));
 bool host_has_kvm();  // or nobody asks for KVM here
 
 }  // namespace rookery::contract

@@ -68,6 +68,7 @@ Tried subject_named(const std::string& name) {
                  : name == "libvirt" ? make_libvirt_subject()
                  : name == "xen-pv"  ? make_xen_subject(backends::Chipset::pv)
                  : name == "xen-pvh" ? make_xen_subject(backends::Chipset::pvh)
+                 : name == "xen-hvm" ? make_xen_subject(backends::Chipset::pc)
                                      : make_qemu_subject(name == "qemu-kvm");
   if (const auto why = subject->unavailable()) {
     fmt::print("skipped: backend {}: {}\n", name, *why);

@@ -8,23 +8,33 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The first instruction is 16 bytes before the end. COM1 is spoken to directly. The ACPI registers are at
-// 0x600 once PIIX4's power management function (00:01.3) is told so: PM1 status 0x600, enable 0x602, control
-// 0x604 (ACPI 6.3 §4.8.3); 0x2000 there is SLP_EN with sleep type 0, which on QEMU's pc is S5.
+// COM1 is spoken to directly. The ACPI registers are at ACPI: PM1 status there, enable 2 behind it, control 4
+// (ACPI 6.3 §4.8.3); 0x2000 there is SLP_EN with sleep type 0, which on QEMU's pc is S5.
+//
+// As firmware: the first instruction is 16 bytes before the end; PIIX4's power management function (00:01.3)
+// is told where ACPI is. As a boot sector: below Xen, whose hvmloader puts the registers at 0xb000
+// (xen/include/public/hvm/ioreq.h, ACPI_PM1A_EVT_BLK_ADDRESS_V1).
 constexpr const char* kFirmware = R"(
 .code16
 .globl _start
+.ifdef SECTOR
+.set ACPI, 0xb000
+.else
+.set ACPI, 0x600
+.endif
 _start:
   cli
   movw %cs, %ax
   movw %ax, %ds
+.ifndef SECTOR
   movl $0x80000b40, %eax   # PMBA
   movl $0x601, %ebx
   call configure
   movl $0x80000b80, %eax   # PMREGMISC: on
   movl $1, %ebx
   call configure
-  movw $0x602, %dx         # the power button is to be seen
+.endif
+  movw $ACPI+2, %dx        # the power button is to be seen
   movw $0x100, %ax
   outw %ax, %dx
   movw $text, %si
@@ -37,7 +47,7 @@ next:
 said:
 GUEST
 echo:
-  movw $0x600, %dx
+  movw $ACPI, %dx
   inw %dx, %ax
   testb $1, %ah         # PWRBTN_STS
   jnz off
@@ -50,7 +60,7 @@ echo:
   call put
   jmp echo
 off:
-  movw $0x604, %dx
+  movw $ACPI+4, %dx
   movw $0x2000, %ax
   outw %ax, %dx
 stay:
@@ -76,13 +86,29 @@ wait:
   ret
 text:
   .asciz "TEXT\r\n"
+.ifdef SECTOR
+reason:
+  .long 3               # SHUTDOWN_crash
+  .org 510
+  .word 0xaa55
+.else
   .org 0xfff0
   jmp _start
   .org 0xffff
   .byte 0
+.endif
 )";
 
-std::string firmware_of(Guest guest) {
+// SCHEDOP_shutdown (xen/include/public/sched.h) by the call of AMD's processors, as which TCG poses.
+constexpr const char* kCrashOfXen = R"(
+  movl $29, %eax        # __HYPERVISOR_sched_op
+  movl $2, %ebx
+  movl $reason, %ecx
+  vmmcall
+  jmp stay
+)";
+
+std::string firmware_of(Guest guest, bool sector) {
   std::string deed, text;
   switch (guest) {
     case Guest::prints_and_powers_off:
@@ -90,7 +116,7 @@ std::string firmware_of(Guest guest) {
       text = "hello from the guest";
       break;
     case Guest::crashes:
-      deed = "movb $3, %al\n outb %al, $0xf4";  // isa-debug-exit
+      deed = sector ? kCrashOfXen : "movb $3, %al\n outb %al, $0xf4";  // isa-debug-exit
       text = "about to crash";
       break;
     case Guest::echoes:
@@ -112,13 +138,15 @@ std::optional<std::string> firmware_unavailable() {
   return std::nullopt;
 }
 
-void assemble_firmware(const fs::path& folder, Guest guest) {
-  auto made = write_file(folder / "firmware.s", firmware_of(guest));
+void assemble_firmware(const fs::path& folder, Guest guest, bool sector) {
+  auto made = write_file(folder / "firmware.s", firmware_of(guest, sector));
   if (made) {
-    const auto object = run_checked({{"as", "--32", "-o", "firmware.o", "firmware.s"}, folder});
-    const auto linked = run_checked(
-        {{"ld", "-m", "elf_i386", "--oformat", "binary", "-Ttext", "0", "-o", "firmware", "firmware.o"},
+    const auto object = run_checked(
+        {{"as", "--32", "--defsym", sector ? "SECTOR=1" : "FIRMWARE=1", "-o", "firmware.o", "firmware.s"},
          folder});
+    const auto linked = run_checked({{"ld", "-m", "elf_i386", "--oformat", "binary", "-Ttext",
+                                      sector ? "0x7c00" : "0", "-o", "firmware", "firmware.o"},
+                                     folder});
     if (!object) made = tl::unexpected<Error>(object.error());
     if (!linked) made = tl::unexpected<Error>(linked.error());
   }

@@ -12,8 +12,9 @@ namespace rookery::contract {
 
 // Why it cannot be made here, or nothing.
 std::optional<std::string> firmware_unavailable();
-// Writes `firmware` into a folder; throws if that does not work.
-void assemble_firmware(const std::filesystem::path& folder, Guest guest);
+// Writes `firmware` into a folder; throws if that does not work. As a `sector`, one that Xen's own firmware
+// boots from a disk.
+void assemble_firmware(const std::filesystem::path& folder, Guest guest, bool sector = false);
 // The processes, but for the dead, of which some word begins with that; for a message.
 std::string processes_with_word(const std::string& prefix);
 

@@ -1,5 +1,6 @@
-// Xen, where this test runs in dom0 (tests/nested): the kernel that ROOKERY_XEN_KERNEL names and an initramfs
-// of the contract's own, busybox and a few lines.
+// Xen, where this test runs in dom0 (tests/nested). Paravirtual guests: the kernel that ROOKERY_XEN_KERNEL
+// names and an initramfs of the contract's own, busybox and a few lines. Fully virtual ones: a boot sector on
+// a disk.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -7,7 +8,7 @@
 #include "backends/xen/xen_backend.h"
 #include "base/command.h"
 #include "base/file.h"
-#include "tests/contract/backend_contract.h"
+#include "tests/contract/firmware_guest.h"
 
 namespace rookery::contract {
 namespace {
@@ -28,11 +29,16 @@ const char* script_of(Guest guest) {
 
 class XenSubject final : public Subject {
  public:
-  explicit XenSubject(backends::Chipset chipset) : chipset_(chipset) {}
-  std::string name() const override { return chipset_ == backends::Chipset::pv ? "xen-pv" : "xen-pvh"; }
+  XenSubject(backends::Chipset chipset, Duration patience)
+      : backend_(loop_, patience), chipset_(chipset), paravirtual_(chipset != backends::Chipset::pc) {}
+  std::string name() const override {
+    if (!paravirtual_) return "xen-hvm";
+    return chipset_ == backends::Chipset::pv ? "xen-pv" : "xen-pvh";
+  }
 
   std::optional<std::string> unavailable() override {
     if (const auto able = backend_.probe(hardware()); !able) return able.error().message;
+    if (!paravirtual_) return firmware_unavailable();
     const char* kernel = std::getenv("ROOKERY_XEN_KERNEL");
     if (kernel == nullptr) return "ROOKERY_XEN_KERNEL is to name a Linux kernel for Xen guests";
     kernel_ = kernel;
@@ -57,10 +63,17 @@ class XenSubject final : public Subject {
     spec.memory = mebibytes(96);
     spec.folder = folder_.path() / machine;
     fs::create_directories(spec.folder);
-    spec.kernel = kernel_;
-    spec.initramfs = initramfs(machine, guest);
-    spec.command_line = "quiet panic=-1";
     spec.hardware = hardware();
+    if (paravirtual_) {
+      spec.kernel = kernel_;
+      spec.initramfs = initramfs(machine, guest);
+      spec.command_line = "quiet panic=-1";
+      return spec;
+    }
+    assemble_firmware(spec.folder, guest, true);
+    const std::string disk = (spec.folder / "firmware").string();
+    spec.hardware.more_arguments = {"-drive", "if=none,id=disk,format=raw,file=" + disk,
+                                    "-device", "ide-hd,drive=disk,bootindex=0"};
     return spec;
   }
 
@@ -95,15 +108,16 @@ class XenSubject final : public Subject {
 
   TemporaryFolder folder_ = TemporaryFolder::make(fs::temp_directory_path(), "rookery-contract-").value();
   EventLoop loop_{std::make_unique<WallPacer>()};
-  backends::XenBackend backend_{loop_};
+  backends::XenBackend backend_;
   backends::Chipset chipset_;
+  bool paravirtual_;
   fs::path kernel_, busybox_;
 };
 
 }  // namespace
 
-std::unique_ptr<Subject> make_xen_subject(backends::Chipset chipset) {
-  return std::make_unique<XenSubject>(chipset);
+std::unique_ptr<Subject> make_xen_subject(backends::Chipset chipset, Duration patience) {
+  return std::make_unique<XenSubject>(chipset, patience);
 }
 
 }  // namespace rookery::contract

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The contract suite of backends, the same program as on this host, over Xen's domains in a nested Xen host.
 
-    contract_test.py SUBJECT    xen-pv or xen-pvh
+    contract_test.py SUBJECT    xen-pv, xen-pvh or xen-hvm
 """
 import os
+import shutil
 import sys
 
 import xen_lab
@@ -22,7 +23,10 @@ def main():
     subject = sys.argv[1]
     try:
         host = xen_lab.build()
-        outcome = xen_lab.run(SCRIPT.format(subject=subject), programs=[os.environ["TEST_CONTRACT"]],
+        tools = [shutil.which(name) for name in ("as", "ld")]
+        if not all(tools):
+            raise xen_lab.Missing("there is no as or ld; install: binutils")
+        outcome = xen_lab.run(SCRIPT.format(subject=subject), programs=[os.environ["TEST_CONTRACT"], *tools],
                               files=[("payload/vmlinux", host / "vmlinux")], memory=1600, timeout=1700)
     except xen_lab.Missing as missing:
         print(f"skipped: {missing}")
