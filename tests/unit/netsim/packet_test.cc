@@ -1,5 +1,5 @@
 // Two ports at the ends of one cable of the kernel's (a veth pair), in network namespaces of our own; those
-// of an ordinary user do.
+// of an ordinary user do. And a port that is told which of them it has (netsim/ports/announced.h).
 #include "netsim/ports/packet.h"
 
 #include <linux/capability.h>
@@ -14,6 +14,9 @@
 #include <string>
 
 #include "base/command.h"
+#include "base/file.h"
+#include "base/unix_socket.h"
+#include "netsim/ports/announced.h"
 #include "netsim/segment.h"
 #include "netsim_test.h"
 #include "packets.h"
@@ -99,6 +102,31 @@ std::string refusal(const std::string& interface, ErrorKind kind) {
   BOOST_TEST((port.error().kind == kind));
   return port.error().message;
 }
+
+// A port that is told of interfaces, in the place of the cable's near end.
+struct Announced : Cable {
+  TemporaryFolder folder =
+      TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-ap-").value();
+  std::filesystem::path socket = folder.path() / "nic";
+  std::unique_ptr<AnnouncedPort> port = AnnouncedPort::listen(loop, socket).value();
+  Recorder heard;
+
+  Announced() {
+    near.reset();
+    port->connect(heard);
+  }
+  UniqueFd say(const std::string& name) {
+    UniqueFd line = connect_unix(socket).value();
+    BOOST_REQUIRE(send_with_files(line.get(), as_bytes(name), {}));
+    return line;
+  }
+  bool becomes(bool connected) {
+    return loop.run_until([&] { return port->connected() == connected; }, kLimit);
+  }
+  bool becomes_faulty() {
+    return loop.run_until([&] { return !port->fault().empty(); }, kLimit);
+  }
+};
 
 }  // namespace
 
@@ -190,6 +218,56 @@ BOOST_AUTO_TEST_CASE(says_which_capability_is_missing_and_how_to_give_it) {
   int status = -1;
   BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
   BOOST_TEST(status == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_announced_interface_is_the_ports_while_the_line_stands, Announced) {
+  port->send(make_frame(machine(2), machine(1)));
+  BOOST_TEST(port->dropped_absent() == 1u);
+  UniqueFd line = say("near");
+  BOOST_REQUIRE(becomes(true));
+  port->send(make_frame(machine(2), machine(1)));
+  BOOST_TEST(arrive(at_far, 1));
+  far->send(make_frame(machine(1), machine(2)));
+  BOOST_TEST(arrive(heard, 1));
+  line.reset();
+  BOOST_TEST(becomes(false));
+  BOOST_TEST(port->fault() == "");
+  port->send(make_frame(machine(2), machine(1)));
+  BOOST_TEST(port->dropped_absent() == 2u);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_last_interface_that_was_announced_is_the_one, Announced) {
+  const UniqueFd first = say("near");
+  BOOST_REQUIRE(becomes(true));
+  const UniqueFd second = say("eth9");
+  BOOST_REQUIRE(becomes_faulty());
+  BOOST_TEST(port->fault().starts_with("there is no network interface 'eth9'"));
+  BOOST_TEST(!port->connected());
+  const UniqueFd third = say("near");
+  BOOST_TEST(becomes(true));
+  BOOST_TEST(port->fault() == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_more_than_a_name_is_refused, Announced) {
+  const UniqueFd line = say("near");
+  BOOST_REQUIRE(becomes(true));
+  BOOST_REQUIRE(send_with_files(line.get(), as_bytes(std::string_view("far")), {}));
+  BOOST_REQUIRE(becomes_faulty());
+  BOOST_TEST(port->fault() == "more than the name of an interface was said");
+  BOOST_TEST(!port->connected());
+  const UniqueFd longer = say(std::string(64, 'x'));
+  BOOST_REQUIRE(loop.run_until([&] { return port->fault().starts_with("there is no"); }, kLimit));
+}
+
+BOOST_AUTO_TEST_CASE(the_socket_of_announcements_goes_with_its_port) {
+  EventLoop loop(std::make_unique<WallPacer>());
+  const auto folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-ap-").value();
+  {
+    const auto port = AnnouncedPort::listen(loop, folder.path() / "nic");
+    BOOST_REQUIRE(port.has_value());
+    BOOST_TEST(!AnnouncedPort::listen(loop, folder.path() / "nic").has_value());
+  }
+  BOOST_TEST(!std::filesystem::exists(folder.path() / "nic"));
 }
 
 }  // namespace rookery::netsim
