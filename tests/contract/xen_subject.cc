@@ -72,8 +72,8 @@ class XenSubject final : public Subject {
     }
     assemble_firmware(spec.folder, guest, true);
     const std::string disk = (spec.folder / "firmware").string();
-    spec.hardware.more_arguments = {"-drive", "if=none,id=disk,format=raw,file=" + disk,
-                                    "-device", "ide-hd,drive=disk,bootindex=0"};
+    spec.hardware.more_arguments = {"-drive", "if=none,id=disk,format=raw,file=" + disk, "-device",
+                                    "ide-hd,drive=disk,bootindex=0"};
     return spec;
   }
 
