@@ -1,9 +1,10 @@
 // Takes leave of QEMUs that libvirt starts on this host, when they end: our process adopts what its children
-// leave behind (base/process.h), and libvirt waits until nothing of a QEMU is left, also of one that dies in
-// its own start. Owned by whoever has the connection; works in libvirt's own thread.
+// leave behind (as in base/process.h), and libvirt waits until nothing of a QEMU is left, also of one that
+// dies in its own start. Owned by whoever has the connection; works in libvirt's own thread.
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "base/result.h"
 
@@ -16,8 +17,9 @@ class Burials {
   Burials(const Burials&) = delete;
   Burials& operator=(const Burials&) = delete;
 
-  // Of those whose process number will be written into that folder, which is there.
-  Status watch(const std::filesystem::path& folder);
+  // Of those whose process numbers will be written into these folders, as far as these are there, or into one
+  // that libvirt makes below to ask a QEMU what it can do. libvirt's loop must be registered.
+  Status watch(const std::vector<std::filesystem::path>& folders);
 
  private:
   void stop();

@@ -221,7 +221,13 @@ DomainEvents* LibvirtHost::find(const std::string& uuid) const {
 
 Status LibvirtHost::open() {
   if (connection_) return {};
-  if (setup_.uri.embedded() && !setup_.embed_root.empty()) ROOKERY_TRY(prepare_root(setup_.embed_root));
+  if (setup_.uri.embedded()) {
+    run_libvirts_loop();
+    if (!setup_.embed_root.empty()) ROOKERY_TRY(prepare_root(setup_.embed_root));
+    std::error_code ignored;
+    for (const fs::path& folder : process_folders()) fs::create_directories(folder, ignored);
+    ROOKERY_TRY(burials_.watch(process_folders()));
+  }
   auto opened = std::make_shared<std::promise<Result<ConnectionHandle>>>();
   auto answer = opened->get_future();
   const bool begun =
@@ -240,8 +246,9 @@ Status LibvirtHost::open() {
   }
   auto connection = answer.get();
   if (!connection) return tl::unexpected<Error>(connection.error());
-  // A daemon that is reached by a carrier of the user's (qemu+ext) may have its folders elsewhere.
-  if (std::error_code none; fs::is_directory(run_folder(), none)) ROOKERY_TRY(burials_.watch(run_folder()));
+  // A daemon makes its folders when it starts; one that is reached by a carrier of the user's (qemu+ext) may
+  // have them elsewhere.
+  if (!setup_.uri.embedded()) ROOKERY_TRY(burials_.watch(process_folders()));
   connection_ = std::move(*connection);
   return {};
 }
@@ -285,17 +292,26 @@ void LibvirtHost::opened_again(const Result<ConnectionHandle>& connection) {
   }
 }
 
-// Where libvirt's QEMU driver writes process numbers, if it runs as we do.
-fs::path LibvirtHost::run_folder() const {
+// Where libvirt's QEMU driver writes process numbers, if it runs as we do: of domains, and below the second
+// of QEMUs that it asks what they can do.
+std::vector<fs::path> LibvirtHost::process_folders() const {
   if (!setup_.uri.runs_as_us()) return {};
-  if (setup_.uri.embedded()) return fs::path(setup_.uri.embed_root()) / "run/qemu";
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  return runtime != nullptr ? fs::path(runtime) / "libvirt/qemu/run" : fs::path();
+  if (setup_.uri.embedded()) {
+    const fs::path root = setup_.uri.embed_root();
+    return {root / "run/qemu", root / "lib/qemu"};
+  }
+  const auto of_user = [](const char* variable, const fs::path& otherwise) {
+    const char* folder = std::getenv(variable);
+    return folder != nullptr ? fs::path(folder) : otherwise;
+  };
+  const char* home = std::getenv("HOME");
+  return {of_user("XDG_RUNTIME_DIR", "") / "libvirt/qemu/run",
+          of_user("XDG_CONFIG_HOME", fs::path(home != nullptr ? home : "") / ".config") / "libvirt/qemu/lib"};
 }
 
 fs::path LibvirtHost::pid_file(const std::string& domain) const {
-  const fs::path folder = run_folder();
-  return folder.empty() ? folder : folder / (domain + ".pid");
+  const auto folders = process_folders();
+  return folders.empty() ? fs::path() : folders[0] / (domain + ".pid");
 }
 
 std::string LibvirtHost::log_of(const std::string& domain) const {

@@ -78,7 +78,7 @@ class LibvirtHost : public std::enable_shared_from_this<LibvirtHost> {
   void try_again_later();
   void try_again();
   void opened_again(const Result<ConnectionHandle>& connection);
-  std::filesystem::path run_folder() const;
+  std::vector<std::filesystem::path> process_folders() const;
 
   EventLoop& loop_;
   LibvirtSetup setup_;

@@ -59,7 +59,7 @@ class LibvirtMachine final : public Machine, private DomainEvents, private Snaps
   };
   // Runs in a worker; what it gives back is looked at on the loop, if the machine is still there.
   using Call = std::function<CallStatus(DomainCalls&)>;
-  void run(Call call, std::function<void(const CallStatus&)> done);
+  void run(Call call, const std::function<void(const CallStatus&)>& done);
 
   void started() override;
   void stopped(int detail) override;
@@ -104,7 +104,7 @@ class LibvirtMachine final : public Machine, private DomainEvents, private Snaps
   EventId again_, last_words_;
 };
 
-void LibvirtMachine::run(Call call, std::function<void(const CallStatus&)> done) {
+void LibvirtMachine::run(Call call, const std::function<void(const CallStatus&)>& done) {
   const bool taken = strand_->run([call = std::move(call), done, domain = domain_, inbox = host_->inbox(),
                                    alive = std::weak_ptr<bool>(alive_)] {
     auto status = call(*domain);

@@ -1,7 +1,7 @@
 // What becomes of machines when the libvirt that has them goes: a daemon that is restarted, and a connection
-// that ends in the middle, comes back, and then does not. What is said of a socket that one may not use, and
-// of a QEMU that dies in its own start. Over a libvirtd of this test's own, as an ordinary user: if root runs
-// it, as nobody.
+// that ends in the middle, comes back, and then does not. What is said of a socket that one may not use, of a
+// QEMU that dies in its own start, and of another machine's snapshot. Over a libvirtd of this test's own, as
+// an ordinary user: if root runs it, as nobody.
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -100,23 +100,27 @@ struct Bench {
 
   explicit Bench(const std::string& uri, const std::vector<std::string>& more_arguments = {})
       : backend(loop, {*parse_libvirt_uri(uri), owner, {}}, [] { return false; }) {
-    MachineSpec spec;
-    spec.name = "m1";
-    spec.memory = mebibytes(16);
-    spec.folder = session().folder.path() / "m1";
-    fs::create_directories(spec.folder);
-    contract::assemble_firmware(spec.folder, Guest::echoes);
-    spec.hardware.more_arguments = {"-bios", (spec.folder / "firmware").string()};
-    for (const std::string& more : more_arguments) spec.hardware.more_arguments.push_back(more);
-    auto made = backend.create(std::move(spec), record);
-    BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
-    machine = std::move(*made);
+    machine = make("m1", more_arguments);
     BOOST_REQUIRE(machine->start().has_value());
     if (!more_arguments.empty()) return;
     wait_for([&] { return said("listening"); });
     // What is asked of libvirt is done by now as well: it answers in order.
     machine->console_input("made\n");
     wait_for([&] { return said("made"); });
+  }
+  std::unique_ptr<Machine> make(const std::string& name,
+                                const std::vector<std::string>& more_arguments = {}) {
+    MachineSpec spec;
+    spec.name = name;
+    spec.memory = mebibytes(16);
+    spec.folder = session().folder.path() / name;
+    fs::create_directories(spec.folder);
+    contract::assemble_firmware(spec.folder, Guest::echoes);
+    spec.hardware.more_arguments = {"-bios", (spec.folder / "firmware").string()};
+    for (const std::string& more : more_arguments) spec.hardware.more_arguments.push_back(more);
+    auto made = backend.create(std::move(spec), record);
+    BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
+    return std::move(*made);
   }
   bool said(const std::string& text) const { return record.console.find(text) != std::string::npos; }
   // For what no event of the loop tells.
@@ -203,6 +207,26 @@ BOOST_AUTO_TEST_CASE(a_qemu_that_dies_in_its_own_start_is_told_of_at_once_in_its
   BOOST_TEST((bench.record.changes[0].first == MachineState::failed));
   BOOST_TEST(bench.record.changes[0].second.find("-no-such-option: invalid option") != std::string::npos,
              bench.record.changes[0].second);
+}
+
+BOOST_AUTO_TEST_CASE(a_snapshot_of_another_machine_is_refused_and_that_one_goes_on) {
+  if (unavailable()) return;
+  Bench bench("qemu:///session");
+  const auto other = bench.make("m2");
+  const fs::path file = session().folder.path() / "snapshot";
+  std::optional<Status> done;
+  const auto keep = [&](const Status& status) { done = status; };
+  BOOST_REQUIRE(bench.machine->snapshots()->take(file, keep).has_value());
+  bench.wait_for([&] { return done.has_value(); });
+  BOOST_REQUIRE_MESSAGE(done->has_value(), done->error().message);
+  done.reset();
+  BOOST_REQUIRE(other->snapshots()->restore(file, keep).has_value());
+  bench.wait_for([&] { return done.has_value(); });
+  BOOST_REQUIRE(!done->has_value());
+  BOOST_TEST(done->error().message.find("does not match source") != std::string::npos, done->error().message);
+  BOOST_TEST((other->state() == MachineState::failed));
+  bench.machine->console_input("still here\n");
+  bench.wait_for([&] { return bench.said("still here"); });
 }
 
 BOOST_AUTO_TEST_CASE(a_socket_that_this_user_may_not_use_is_said_to_be_so) {

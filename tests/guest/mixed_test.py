@@ -90,8 +90,9 @@ class Mixed(GuestTest):
 
 class Twenty(GuestTest):
     def test_twenty_machines_of_libvirt_run_at_once_in_one_lab_and_leave_nothing(self):
-        lab = self.session.lab("twenty", 0, "  v: {role: client, count: 20, memory: 512 MiB, backend: libvirt}\n")
-        lab.up("--until", "ready", timeout=1500)
+        lab = self.session.lab("twenty", 0, "  v: {role: client, count: 20, memory: 512 MiB, backend: libvirt,"
+                               " boot_timeout: 20 min}\n")
+        lab.up(timeout=1500)
         qemus = qemus_of(lab)
         self.assertEqual(len(qemus), 20)
         answers = lab.each("sha256sum", *FILES, timeout=600)
