@@ -108,7 +108,8 @@ class Access(GuestTest):
         self.assertEqual(os.readlink(self.work / "tree2/link"), "inner/program")
 
     def test_what_does_not_arrive_whole_leaves_nothing(self):
-        self.assert_has(self.lab.rookery("cp", "n2:/nothing", str(self.work / "x"), code=1).err, "there is no /nothing")
+        said = self.lab.rookery("cp", "n2:/nothing", str(self.work / "x"), code=1).err
+        self.assertEqual(said, "rookery cp: there is no /nothing\nrookery: 'n2:/nothing' was not copied\n")
         self.assertFalse((self.work / "x").exists())
         self.assert_has(self.lab.rookery("cp", str(self.work), "n2:/no/where", code=1).err, "there is no folder /no")
         self.assert_has(self.lab.rookery("cp", str(self.work / "nothing"), "n2:/tmp", code=2).err, "there is no file")

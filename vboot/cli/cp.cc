@@ -27,24 +27,23 @@ case $to in */) [ -d "$to" ] || fail "there is no folder $to" ;; esac
 if [ -d "$to" ]; then final=${to%/}/$name; else final=$to; fi
 parent=$(dirname -- "$final")
 [ -d "$parent" ] || fail "there is no folder $parent"
-work=$(mktemp -d -- "$parent/.rookery-cp.XXXXXX") || fail "cannot write to $parent"
-mkdir -- "$work/in"
-mkfifo -- "$work/line"
-# Whoever is killed, however: what sees the end of this line tidies up. It is in a session of its own.
-setsid sh -c 'cat "$1/line"; rm -rf -- "$1"' sh "$work" </dev/null >/dev/null 2>&1 &
-exec 9>"$work/line"
-trap 'rm -rf -- "$work"' EXIT
+work=
+trap '[ -z "$work" ] || rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-tar -C "$work/in" --no-same-owner -xpf - || fail "it did not arrive whole"
+# Whoever kills this script, however: what sees its end, from a session of its own, tidies up.
+work=$(setsid sh -c 'work=$(mktemp -d -- "$1/.rookery-cp.XXXXXX") || exit 1
+{ tail -s 0.1 --pid="$2" -f /dev/null; rm -rf -- "$work"; } >/dev/null 2>&1 &
+echo "$work"' sh "$parent" $$) || fail "cannot write to $parent"
+tar -C "$work" --no-same-owner -xpf - || fail "it did not arrive whole"
 cat >/dev/null # tar need not have read the padding behind the archive's end
-[ -e "$work/in/$name" ] || [ -L "$work/in/$name" ] || fail "$name did not arrive"
-if [ -d "$final" ] && [ ! -L "$final" ] && [ -d "$work/in/$name" ]; then
-  cd "$work/in/$name"
+[ -e "$work/$name" ] || [ -L "$work/$name" ] || fail "$name did not arrive"
+if [ -d "$final" ] && [ ! -L "$final" ] && [ -d "$work/$name" ]; then
+  cd "$work/$name"
   find . -type d -exec sh -c 'final=$1; shift; for one; do mkdir -p -- "$final/$one"; done' sh "$final" {} +
   find . ! -type d -exec sh -c 'final=$1; shift; for one; do mv -fT -- "$one" "$final/$one"; done' sh "$final" {} +
   cd /
 else
-  mv -fT -- "$work/in/$name" "$final"
+  mv -fT -- "$work/$name" "$final"
 fi
 )sh";
 
@@ -88,12 +87,14 @@ class Piped {
   Piped& operator=(Piped&&) = delete;
   ~Piped() {
     if (pid_ < 0) return;
-    // It and what it runs; it tidies up behind itself. A shell has nothing to say of this signal.
+    // It and what it runs; it tidies up behind itself. A shell has nothing to say of this signal, and heeds
+    // it when what it runs has ended: a program that it starts meanwhile hears of it by the end of its input.
     if (::kill(-pid_, SIGINT) != 0) ::kill(pid_, SIGINT);
+    close();
     (void)wait();
   }
   int line() const { return line_.get(); }
-  UniqueFd take_line() { return std::move(line_); }
+  void close() { line_.reset(); }
   int wait() {
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
@@ -163,18 +164,16 @@ Result<int> copy_from(const LabChoice& lab, const Remote& from, const std::strin
       lab, StreamRequest{from.machine, 0,
                          script(kSend, {(normal.has_filename() ? normal : normal.parent_path()).string()})});
   if (!stream) return tl::unexpected<Error>(stream.error());
-  UniqueFd
-      keeps_open;  // until all is known to be well: otherwise a signal ends the script, and no end of file
   auto tar = Piped::start(script(kReceive, {to, *name}), 0);
   if (!tar) return tl::unexpected<Error>(tar.error());
-  keeps_open = tar->take_line();
   const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  ::fcntl(keeps_open.get(), F_SETFL, O_NONBLOCK);
-  const int line = ::fcntl(keeps_open.get(), F_DUPFD_CLOEXEC, 0);
+  ::fcntl(tar->line(), F_SETFL, O_NONBLOCK);
+  // Ours stays open until all is known to be well: otherwise a signal comes before the end of the file.
+  const int line = ::fcntl(tar->line(), F_DUPFD_CLOEXEC, 0);
   const auto code = pump(std::move(*stream), PumpEnds{nothing.get(), line, {}});
   if (!code) return code;
   if (*code != 0) return failed(from.machine + ":" + from.path);
-  keeps_open.reset();
+  tar->close();
   if (tar->wait() != 0) return failed(from.machine + ":" + from.path);
   return 0;
 }
