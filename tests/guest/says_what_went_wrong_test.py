@@ -50,7 +50,12 @@ class LabFiles(GuestTest):
         self.assert_has(self.session.rookery("up", file, "--until", "ready", code=2).err, "debian-99", IMAGE)
 
     def test_wrong_words_on_the_command_line(self):
-        self.session.rookery("upp", code=2)
+        for words, said in ((["upp"], "there is no command 'upp'; did you mean 'up'?"),
+                            (["fault", "st"], "there is no command 'fault st'; did you mean 'set'?"),
+                            (["up", "--nods", "3", "x.yaml"], "up: there is no option '--nods'; did you mean '--nodes'?"),
+                            (["up", "a.yaml", "b.yaml"], "up: 'b.yaml' is not expected; see rookery up --help"),
+                            (["link", "n1"], "link: state is required; see rookery link --help")):
+            self.assertEqual(self.session.rookery(*words, code=2).err, f"rookery: {said}\n")
         self.session.rookery("up", code=2)
         self.session.rookery("up", "x.yaml", "--nodes", "many", code=2)
         self.session.rookery("up", "x.yaml", "--down", code=2)

@@ -6,6 +6,8 @@
 #include <functional>
 #include <vector>
 
+#include "vboot/lab/nearest_word.h"
+
 namespace rookery::vboot {
 namespace {
 
@@ -123,7 +125,37 @@ void describe(const CLI::App& app, const std::string& path, std::string& text) {
     describe(*one, path.empty() ? one->get_name() : path + " " + one->get_name(), text);
 }
 
+// The words of one kind that are near, or all of them.
+std::string suggested(const std::string& word, const std::vector<Choice>& choices, std::string_view what) {
+  std::vector<std::string_view> words;
+  for (const Choice& choice : choices) words.emplace_back(choice.word);
+  return suggestion(word, words, what);
+}
+
 }  // namespace
+
+std::string complaint(const CLI::App& app, const std::string& said) {
+  const CLI::App* at = &app;
+  std::string path;
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    path += " " + at->get_name();
+  }
+  std::vector<Command> commands;
+  collect(*at, path, commands);
+  const std::vector<std::string> extra = app.remaining(true);
+  const std::string help = fmt::format("; see rookery{} --help", path);
+  if (extra.empty()) return (path.empty() ? "" : path.substr(1) + ": ") + said + help;
+  if (extra.front().starts_with("-")) {
+    return fmt::format("{}there is no option '{}'{}", path.empty() ? "" : path.substr(1) + ": ",
+                       extra.front(), suggested(extra.front(), commands.front().options, "options"));
+  }
+  if (!commands.front().commands.empty()) {
+    return fmt::format("there is no command '{}{}'{}", path.empty() ? "" : path.substr(1) + " ",
+                       extra.front(), suggested(extra.front(), commands.front().commands, "commands"));
+  }
+  return fmt::format("{}: '{}' is not expected{}", path.substr(1), extra.front(), help);
+}
 
 // Options are offered to who begins one; where there is nothing to offer, files are.
 std::string bash_completion(const CLI::App& app) {

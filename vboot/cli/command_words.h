@@ -7,6 +7,8 @@
 
 namespace rookery::vboot {
 
+// Why the command line is not understood, with the nearest right word; `said` is the parser's own complaint.
+std::string complaint(const CLI::App& app, const std::string& said);
 std::string bash_completion(const CLI::App& app);
 std::string zsh_completion(const CLI::App& app);
 std::string man_page(const CLI::App& app, const std::string& version);

@@ -132,6 +132,7 @@ void look_at_programs(std::vector<Finding>& findings) {
                              Program{"mksquashfs", "squashfs-tools", "building an image"},
                              Program{"xorriso", "xorriso", "building an image"},
                              Program{"newuidmap", "uidmap", "building an image as an ordinary user"},
+                             Program{"ssh", "openssh-client", "rookery ssh"},
                              Program{"tshark", "tshark", "reading captures (or Wireshark)"}}) {
     const auto found = find_program(one.name, one.package);
     findings.push_back(
@@ -163,7 +164,13 @@ Result<int> run_doctor(bool json, const std::vector<HostTrial>& hypervisors) {
     if (!json) fmt::print("{:<5} {:<16} {}\n", word, one.what, one.text);
     list.add(Json::object().set("what", one.what).set("found", word).set("text", one.text));
   }
-  if (json) print_json(Json::object().set("findings", std::move(list)));
+  if (json) {
+    print_json(Json::object().set("findings", std::move(list)));
+  } else {
+    fmt::print("{}\n",
+               bad ? "No lab can run here yet: see the lines that say 'bad'."
+                   : "Labs run here. What is 'less' is wanted for some of them only, or makes them quicker.");
+  }
   return bad ? static_cast<int>(ErrorKind::infrastructure) : 0;
 }
 

@@ -301,9 +301,11 @@ void add_helpers(CLI::App& app, Deed& deed) {
   doctor->callback([=, &deed] {
     deed = [=] {
       return run_doctor(*json, {{"QEMU",
-                                 [] {
-                                   return backends::choose_accelerator({}).map(
-                                       [](const auto& choice) { return choice.why; });
+                                 []() -> Result<std::string> {
+                                   const auto made = backends::choose_accelerator({});
+                                   if (!made) return tl::unexpected<Error>(made.error());
+                                   if (made->accelerator == backends::Accelerator::kvm) return made->why;
+                                   return fail("machines run, emulated (TCG), which is slower: " + made->why);
                                  }},
                                 {"libvirt", [] { return can_run("libvirt"); }},
                                 {"Xen", [] { return can_run("xen"); }}});
@@ -364,8 +366,9 @@ int run(int argc, char** argv) {
   try {
     app.parse(static_cast<int>(dashes - words.begin()), argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : static_cast<int>(ErrorKind::usage);
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    fmt::print(stderr, "rookery: {}\n", complaint(app, error.what()));
+    return static_cast<int>(ErrorKind::usage);
   }
   if (!deed) {
     fmt::print(stderr, "{}", app.help());

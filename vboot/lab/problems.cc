@@ -13,6 +13,9 @@ std::string at_place(std::string_view filename, Place place, std::string_view me
 }
 
 void Problems::add(Place place, std::string message) {
+  // A word that counts for several machines is wrong once.
+  const auto is_it = [&](const Problem& one) { return one.place == place && one.message == message; };
+  if (std::any_of(found_.begin(), found_.end(), is_it)) return;
   if (found_.size() == kLimit) {
     ++not_kept_;
     return;

@@ -85,6 +85,12 @@ BOOST_AUTO_TEST_CASE(every_error_names_the_tables_line) {
   BOOST_REQUIRE(!strange);
   BOOST_TEST(strange.error().message ==
              "labs/hosts.csv:2:3: expected a role, found 'clint'; did you mean 'client'?");
+  // What is said of all rows at once is wrong once.
+  const auto all = parse_lab(
+      "lab: x\nmachines:\n  server: {role: boot-server}\n  desk: {from: hosts.csv, role: clint}\n",
+      "lab.yaml", {.read = [](const std::string&) -> Result<std::string> { return "name\na\nb\n"; }});
+  BOOST_REQUIRE(!all);
+  BOOST_TEST(all.error().message == "lab.yaml:4:33: expected a role, found 'clint'; did you mean 'client'?");
   BOOST_TEST(problems_of("name,address\na,10.77.1\n") ==
              "hosts.csv:2:3: expected an address like '10.77.1.1', found '10.77.1'");
   for (const char* mac : {"01:00:5e:00:00:01", "00:00:00:00:00:00", "0a:52:4b:00:00:01"})
