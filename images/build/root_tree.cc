@@ -151,6 +151,8 @@ bool belongs_in_image(std::string_view path, bool is_folder) {
     // Programs expect their folders in /var to be there; the others are mounted over.
     if (path.starts_with(folder)) return is_folder && folder.starts_with("var/") && folder != "var/tmp/";
   }
+  // What Python has compiled is not the same each time, and Python does without.
+  if (path.find("/__pycache__") != std::string_view::npos) return false;
   // A host key is a machine's own; /usr/lib/rookery/secure makes it.
   if (path.starts_with("etc/ssh/ssh_host_")) return false;
   return !(path.starts_with("var/lib/dpkg/") && path.ends_with("-old"));

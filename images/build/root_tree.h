@@ -37,8 +37,8 @@ struct RootTree {
 Result<RootTree> make_root_tree(const std::filesystem::path& system_tar, const std::vector<ImageFile>& files,
                                 const std::filesystem::path& folder);
 
-// False for what is not taken over: caches, logs, device nodes, the building machine's names and package
-// sources.
+// False for what is not taken over: caches (Python's, too), logs, device nodes, the building machine's names
+// and package sources.
 bool belongs_in_image(std::string_view path, bool is_folder);
 // "bin/x" is "usr/bin/x" in a merged /usr. An absolute path, an empty one or one with ".." is an error.
 Result<std::string> place_in_root(std::string_view path);
