@@ -67,7 +67,8 @@ std::string layer_component(std::string_view role, const std::vector<std::string
   std::set<std::string_view> names(packages.begin(), packages.end());
   Hasher hasher(Hasher::Kind::sha256);
   for (const std::string_view name : names) hasher.add(as_bytes(name)).add(as_bytes("\n"));
-  return "role-" + std::string(role) + "." + to_hex(hasher.finish()).substr(0, 8) + ".squashfs";
+  return std::string(kLayerPrefix) + std::string(role) + "." + to_hex(hasher.finish()).substr(0, 8) +
+         ".squashfs";
 }
 
 std::string to_json(const Manifest& manifest) {

@@ -82,6 +82,7 @@ bool is_name(std::string_view text);
 
 // The component with the packages of a role, "role-web.fb99078a.squashfs": in its name is the digest of what
 // they are called, so that the layer of an older manifest of the role is none of it.
+inline constexpr std::string_view kLayerPrefix = "role-";
 std::string layer_component(std::string_view role, const std::vector<std::string>& packages);
 
 std::string to_json(const Manifest& manifest);

@@ -134,12 +134,15 @@ Status Medium::verify() const {
 }
 
 Result<std::map<std::string, fs::path>> Medium::unpack(const std::vector<std::string>& components,
-                                                       const Store& store) const {
+                                                       const Store& store,
+                                                       const std::vector<std::string>& left_out) const {
   for (const std::string& name : components) {
     if (manifest_.find(name) == nullptr)
       return about(path_, Error{ErrorKind::infrastructure, "has no " + name});
   }
   const auto choose = [&](const Component& component) -> Result<std::optional<Handling>> {
+    if (std::find(left_out.begin(), left_out.end(), component.name) != left_out.end())
+      return std::optional<Handling>{};
     const bool wanted = std::find(components.begin(), components.end(), component.name) != components.end();
     // What the store has is read again as well: a file that a kernel will start from is worth its
     // milliseconds.

@@ -32,10 +32,12 @@ class Medium {
 
   // Reads the whole medium once and checks every component.
   Status verify() const;
-  // The same single pass, which also brings those components into the store that are named and not there yet.
-  // The paths are the store's: they are good as long as it is open.
-  Result<std::map<std::string, std::filesystem::path>> unpack(const std::vector<std::string>& components,
-                                                              const Store& store) const;
+  // The same single pass, which also brings those components into the store that are named and not there yet;
+  // what is `left_out` nobody is going to read, and it does neither. The paths are the store's: they are good
+  // as long as it is open.
+  Result<std::map<std::string, std::filesystem::path>> unpack(
+      const std::vector<std::string>& components, const Store& store,
+      const std::vector<std::string>& left_out = {}) const;
   // One component into a file of its own, verified while it is written; a damaged one leaves no file.
   Status extract(std::string_view component, const std::filesystem::path& destination) const;
 

@@ -125,7 +125,7 @@ Status Runner::read() {
   auto store = images::Store::open();
   if (!store) return tl::unexpected<Error>(store.error());
   store_ = std::move(*store);
-  auto image = open_booted_image(plan_->lab.image, *store_);
+  auto image = open_booted_image(plan_->lab.image, *store_, &plan_->lab);
   if (!image) return tl::unexpected<Error>(image.error());
   image_ = std::move(*image);
   return {};

@@ -357,7 +357,7 @@ Result<int> supervise(const UpOptions& options, const BackendFactory& factory, P
   const auto store = images::Store::open();
   if (!store) return tl::unexpected<Error>(store.error());
   progress.line(fmt::format("checking the medium of the image {}", plan->image));
-  auto booted = open_booted_image(plan->image, *store);
+  auto booted = open_booted_image(plan->image, *store, &*plan);
   if (!booted) return tl::unexpected<Error>(booted.error());
   progress.line(fmt::format("lab {}: {} machines, seed {}", plan->name, plan->machines.size(), plan->seed));
   ReportTexts texts;

@@ -1,8 +1,25 @@
 #include "vboot/supervisor/booted_image.h"
 
+#include <algorithm>
+
 #include "images/medium.h"
 
 namespace rookery::vboot {
+namespace {
+
+std::vector<std::string> layers_of_nobody(const images::Manifest& manifest, const LabPlan* plan) {
+  std::vector<std::string> names;
+  if (plan == nullptr) return names;
+  for (const auto& component : manifest.components) {
+    const bool has_one = std::any_of(plan->roles.begin(), plan->roles.end(), [&](const Role& role) {
+      return component.name == images::layer_component(role.name, role.packages);
+    });
+    if (component.name.starts_with(images::kLayerPrefix) && !has_one) names.push_back(component.name);
+  }
+  return names;
+}
+
+}  // namespace
 
 ImageFacts BootedImage::facts() const {
   ImageFacts facts;
@@ -12,7 +29,8 @@ ImageFacts BootedImage::facts() const {
   return facts;
 }
 
-Result<BootedImage> open_booted_image(const std::string& name, const images::Store& store) {
+Result<BootedImage> open_booted_image(const std::string& name, const images::Store& store,
+                                      const LabPlan* plan) {
   const auto stored = store.find(name);
   if (!stored) return tl::unexpected<Error>(stored.error());
   const auto path = store.object(stored->medium);
@@ -27,7 +45,7 @@ Result<BootedImage> open_booted_image(const std::string& name, const images::Sto
   std::vector<std::string> wanted{kernel, rom, second};
   if (manifest.find(storage) != nullptr) wanted.push_back(storage);
   if (for_pcs) wanted.insert(wanted.end(), {vmlinuz, modules});
-  const auto files = medium->unpack(wanted, store);
+  const auto files = medium->unpack(wanted, store, layers_of_nobody(manifest, plan));
   if (!files) return tl::unexpected<Error>(files.error());
   BootedImage image;
   image.manifest = manifest;

@@ -23,8 +23,10 @@ struct BootedImage {
   ImageFacts facts() const;
 };
 
-// The image of that name. Reads its whole medium once; an Error names what of it is damaged, or how to build
-// it. The paths are good as long as the store is open.
-Result<BootedImage> open_booted_image(const std::string& name, const images::Store& store);
+// The image of that name. Reads its whole medium once, for a plan without the packages of roles that it does
+// not have; an Error names what of it is damaged, or how to build it. The paths are good as long as the store
+// is open.
+Result<BootedImage> open_booted_image(const std::string& name, const images::Store& store,
+                                      const LabPlan* plan = nullptr);
 
 }  // namespace rookery::vboot
