@@ -34,7 +34,6 @@ Result<Capabilities> XenBackend::probe(const Hardware& hardware) {
   capabilities.firmware = !is_paravirtual(hardware);
   capabilities.lacks = {
       {"virtual_time", "Xen's machines go by the host's clock; use backend: uml"},
-      {"snapshot", "it is not written yet; use backend: qemu"},
       {"firmware", "a paravirtual machine is given the virtual boot ROM; without chipset: it has SeaBIOS"}};
   capabilities.wire = capabilities.management_wire =
       is_paravirtual(hardware) ? NicWire::interface : NicWire::stream;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The contract suite of backends, the same program as on this host, over Xen's domains in a nested Xen host.
+"""The contract suite of backends, the same program as on this host, over Xen's domains in a nested Xen host; and, for
+the quickest of them, what can go wrong there (xen_trouble_test.cc).
 
     contract_test.py SUBJECT    xen-pv, xen-pvh or xen-hvm
 """
@@ -15,7 +16,8 @@ import table  # noqa: E402  (what the suite saw, in docs/backends/README.md)
 SCRIPT = """
 cd /tmp
 export ROOKERY_XEN_KERNEL=/payload/vmlinux ROOKERY_CONTRACT={subject}
-test_contract --catch_system_errors=no --color_output=no --log_level=unit_scope
+test_contract --catch_system_errors=no --color_output=no --log_level=unit_scope || exit 1
+test {subject} != xen-pv || xen_trouble --catch_system_errors=no --color_output=no --log_level=unit_scope
 """
 
 
@@ -26,7 +28,8 @@ def main():
         tools = [shutil.which(name) for name in ("as", "ld")]
         if not all(tools):
             raise xen_lab.Missing("there is no as or ld; install: binutils")
-        outcome = xen_lab.run(SCRIPT.format(subject=subject), programs=[os.environ["TEST_CONTRACT"], *tools],
+        programs = [os.environ[name] for name in ("TEST_CONTRACT", "XEN_TROUBLE")]
+        outcome = xen_lab.run(SCRIPT.format(subject=subject), programs=programs + tools,
                               files=[("payload/vmlinux", host / "vmlinux")], memory=1600, timeout=1700)
     except xen_lab.Missing as missing:
         print(f"skipped: {missing}")
