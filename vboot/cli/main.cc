@@ -76,7 +76,7 @@ void add_up(CLI::App& app, Deed& deed) {
   up->add_option("--report", options->reports,
                  "Write what happened to FILE.html, or its picture to FILE.svg, when the lab is up");
   up->add_option("--booting-at-once", options->booting_at_once,
-                 "Clients between power-on and ready (default: 4 a processor)");
+                 "Clients between power-on and ready (default: 4 a processor, 2 of emulated ones)");
   up->add_option("--capture", options->capture, "Write every machine's frames to this pcapng file");
   CLI::Option* uplink = up->add_option("--uplink", options->uplink.interface,
                                        "Join the lab to this network interface of the host, so that physical "
