@@ -1,7 +1,10 @@
 // The commands that talk to a running lab: ps, exec, power, console, fault, down.
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -267,8 +270,16 @@ Result<int> run_fault(const LabChoice& choice, const std::string& action,
 Result<int> run_down(const LabChoice& choice) {
   auto client = connect(choice);
   if (!client) return tl::unexpected<Error>(client.error());
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  ::getsockopt(client->fd(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
+  const UniqueFd supervisor(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
   const auto result = client->call(DownRequest{});
   if (!result) return tl::unexpected<Error>(result.error());
+  // It answers when nothing is left but itself and its empty folder.
+  constexpr int kPatience = 10'000;  // milliseconds
+  pollfd ended{supervisor.get(), POLLIN, 0};
+  if (supervisor) (void)::poll(&ended, 1, kPatience);
   if (choice.json) print_json(*result);
   return 0;
 }

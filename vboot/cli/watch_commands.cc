@@ -43,8 +43,11 @@ void print_groups(JsonView summary) {
 }
 
 void print_machine(JsonView report) {
-  fmt::print("{} is {}{}\n", text_of(report, "name"), text_of(report, "stage"),
-             report.find("failed_in") ? " in the stage " + text_of(report, "failed_in") : "");
+  const std::string stage = text_of(report, "stage");
+  fmt::print("{} {}\n", text_of(report, "name"),
+             report.find("failed_in")             ? "failed in the stage " + text_of(report, "failed_in")
+             : stage == "ready" || stage == "off" ? "is " + stage
+                                                  : "is in the stage " + stage);
   const JsonView chain = *report.find("chain");
   for (std::size_t i = 0; i < chain.size(); ++i) {
     fmt::print("{:10.3f} s  {:<9} {}\n", number_of(chain.at(i), "at_s"), text_of(chain.at(i), "stage"),

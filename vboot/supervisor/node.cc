@@ -433,8 +433,8 @@ void Node::send_role(agent::Source source) {
 template <typename Asked>
 Result<std::uint32_t> Node::ask(Asked what, ExecEvents events) {
   if (!agent_ || boot_.stage != Stage::ready) {
-    return rookery::fail(ErrorKind::expectation,
-                         plan_.name + " is not ready (it is " + std::string(to_string(boot_.stage)) + ")");
+    return rookery::fail(ErrorKind::expectation, fmt::format("{} is not ready (its stage is {})", plan_.name,
+                                                             to_string(boot_.stage)));
   }
   return ask_now(std::move(what), std::move(events));
 }
