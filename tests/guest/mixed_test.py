@@ -60,13 +60,13 @@ class Mixed(GuestTest):
 
     def test_04_libvirts_machine_goes_back_to_a_snapshot(self):
         boot = self.lab.run("v", "cat", "/proc/sys/kernel/random/boot_id")
-        self.lab.run("v", "touch", "/root/before")
+        self.lab.run("v", "touch", "/var/tmp/before")
         self.lab.rookery("snapshot", "v", timeout=180)
-        self.lab.run("v", "touch", "/root/after")
+        self.lab.run("v", "touch", "/var/tmp/after")
         self.lab.rookery("power", "cut", "v")
         self.lab.wait_for("v", "off")
         self.lab.rookery("restore", "v", timeout=180)
-        self.assertEqual(self.lab.shell("v", "ls /root/before /root/after", code=(1, 2)).strip(), "/root/before")
+        self.assertEqual(self.lab.shell("v", "ls /var/tmp/before /var/tmp/after", code=(1, 2)).strip(), "/var/tmp/before")
         self.assertEqual(self.lab.run("v", "cat", "/proc/sys/kernel/random/boot_id"), boot)
         self.lab.run("v", "sha256sum", *FILES, timeout=180)  # over its NIC, which is connected anew
         said = self.lab.rookery("snapshot", "u", code=2).err
