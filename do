@@ -93,7 +93,8 @@ libvdeplug-dev        the cables of that switch
 squashfs-tools        reads the image, to compare what machines say of it
 python3               the benchmarks of labs
 libvirt-daemon-driver-qemu  the domains that are made and destroyed
-qemu-system-x86       what they are
+qemu-system-x86       what they are, and the nested Xen host
+ipxe-qemu             the boot ROMs in it
 END
     test) cat <<'END' ;;
 tshark                reads our captures, to compare
@@ -376,6 +377,8 @@ bench() {
   tests/bench/faces.py </dev/null || failed=1
   say "libvirt"
   tests/bench/libvirt.sh </dev/null || failed=1
+  say "Xen, in the nested host"
+  tests/bench/xen.py </dev/null || failed=1
   say "virtual time${1:+ ($1)}"
   tests/bench/virtual_time.sh "$@" </dev/null || failed=1
   return "$failed"
