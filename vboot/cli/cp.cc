@@ -149,7 +149,7 @@ Result<int> copy_to(const LabChoice& lab, const std::string& from, const Remote&
     if (tar->wait() != 0) return failed(from);
     return {};
   };
-  const auto code = pump(std::move(*stream), ends);
+  auto code = pump(std::move(*stream), ends);
   if (!code) return code;
   if (*code != 0) return failed(from);
   return 0;
@@ -170,7 +170,7 @@ Result<int> copy_from(const LabChoice& lab, const Remote& from, const std::strin
   ::fcntl(tar->line(), F_SETFL, O_NONBLOCK);
   // Ours stays open until all is known to be well: otherwise a signal comes before the end of the file.
   const int line = ::fcntl(tar->line(), F_DUPFD_CLOEXEC, 0);
-  const auto code = pump(std::move(*stream), PumpEnds{nothing.get(), line, {}});
+  auto code = pump(std::move(*stream), PumpEnds{nothing.get(), line, {}});
   if (!code) return code;
   if (*code != 0) return failed(from.machine + ":" + from.path);
   tar->close();

@@ -308,13 +308,13 @@ Screen compose(const LiveInput& input, ViewState& view, std::size_t columns, std
     longest = std::max(longest, machine.name.size());
   const std::size_t room = rows > kHead + kFoot + 1 ? rows - kHead - kFoot : 1;
   // Failures get their rows, unless a cell for each machine is then out of reach.
-  std::size_t below = room > 8 ? kFailuresLeast : 1;
+  const std::size_t below = room > 8 ? kFailuresLeast : 1;
   const auto grid_above = [&](std::size_t rows_below) {
     return grid_for(input.history.machines().size(), longest, columns,
                     room > rows_below + 1 ? room - rows_below - 1 : 1);
   };
   view.grid = grid_above(below);
-  if (view.grid.per_cell > 1) view.grid = grid_above(below = 1);
+  if (view.grid.per_cell > 1) view.grid = grid_above(1);
   if (view.inside && view.chosen) {
     inside_rows(input, view, columns, room, screen);
   } else {
