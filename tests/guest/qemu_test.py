@@ -13,9 +13,9 @@ from lab_test import GuestTest, main, status_of  # noqa: E402
 
 MACHINES = """
   u: {role: client, memory: 512 MiB}
-  q: {role: client, memory: 512 MiB, backend: qemu}
-  m: {role: client, backend: qemu, chipset: microvm}
-  files: {role: nfs-server, memory: 512 MiB, backend: qemu}
+  q: {role: client, memory: 512 MiB, backend: qemu, boot_timeout: 20 min}
+  m: {role: client, backend: qemu, chipset: microvm, boot_timeout: 20 min}
+  files: {role: nfs-server, memory: 512 MiB, backend: qemu, boot_timeout: 20 min}
 """
 # Large, and in every image: the C library, the shell.
 FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "/usr/bin/perl"]
@@ -23,9 +23,9 @@ NICS = ["e1000", "e1000e", "rtl8139"]
 # The NIC's own ROM is taken out, so that it is OVMF that boots: by PXE, or, where it may not, by HTTP.
 NO_ROM = "'-global', 'virtio-net-pci.romfile='"
 NO_PXE = "'-fw_cfg', 'name=opt/org.tianocore/IPv4PXESupport,string=no'"
-UEFI = f"""  rom: {{role: client, backend: qemu, firmware: uefi}}
-  pxe: {{role: client, backend: qemu, firmware: uefi, qemu_args: [{NO_ROM}]}}
-  http: {{role: client, backend: qemu, firmware: uefi, qemu_args: [{NO_ROM}, {NO_PXE}]}}
+UEFI = f"""  rom: {{role: client, backend: qemu, boot_timeout: 20 min, firmware: uefi}}
+  pxe: {{role: client, backend: qemu, boot_timeout: 20 min, firmware: uefi, qemu_args: [{NO_ROM}]}}
+  http: {{role: client, backend: qemu, boot_timeout: 20 min, firmware: uefi, qemu_args: [{NO_ROM}, {NO_PXE}]}}
 """
 HAS_UEFI = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists()
 
@@ -37,7 +37,7 @@ class Qemu(GuestTest):
         cls.lab = cls.session.lab("qemu", 0, MACHINES + (UEFI if HAS_UEFI else ""))
         cls.lab.start()
         for name in ("u", "q"):
-            cls.lab.wait_for_words(f" {name} ready", seconds=400)  # the others while these are tried
+            cls.lab.wait_for_words(f" {name} ready", seconds=900)  # the others while these are tried
 
     def test_01_both_are_ready_with_kernels_of_their_own(self):
         kernels = {name: self.lab.run(name, "uname", "-rv") for name in ("u", "q")}
@@ -69,7 +69,7 @@ class Qemu(GuestTest):
         self.assertNotEqual(self.lab.run("q", "cat", "/proc/sys/kernel/random/boot_id"), before)
 
     def test_06_a_microvm_boots_without_firmware_by_the_same_script(self):
-        self.lab.wait_for("m", "ready", seconds=400)
+        self.lab.wait_for("m", "ready", seconds=900)
         self.assertIn("Debian", self.lab.run("m", "uname", "-v"))
         self.assertIn("LNRO0005", self.lab.shell("m", "ls -l /sys/bus/virtio/devices"))
         words = self.lab.run("m", "cat", "/proc/cmdline").split()
@@ -79,12 +79,12 @@ class Qemu(GuestTest):
         if not HAS_UEFI:
             self.skipTest("there is no UEFI firmware; install: ovmf")
         for name in ("rom", "pxe", "http"):
-            self.lab.wait_for(name, "ready", seconds=400)
+            self.lab.wait_for(name, "ready", seconds=900)
             self.assertEqual(self.lab.shell(name, "ls -d /sys/firmware/efi").strip(), "/sys/firmware/efi")
         self.assertIn("HTTP Boot", self.lab.console("http"))
 
     def test_08_one_with_a_role_has_its_packages_by_nbd_as_the_system_is(self):
-        self.lab.wait_for("files", "ready", seconds=400)
+        self.lab.wait_for("files", "ready", seconds=900)
         self.assert_has(self.lab.run("files", "cat", "/proc/mounts"), "/dev/nbd1 /run/rookery/layers/role-nfs-server.")
         self.assertEqual(self.lab.run("files", "dpkg-query", "-W", "-f", "${Status}", "nfs-kernel-server"), "install ok installed")
         self.lab.run("q", "test", "!", "-e", "/usr/sbin/exportfs")
@@ -135,8 +135,8 @@ class Qemu(GuestTest):
 class Kexec(GuestTest):
     def test_a_microvm_that_is_not_told_which_kernel_it_runs_takes_the_scripts(self):
         told = "console=ttyS0 quiet panic=-1 no_timer_check"
-        lab = self.session.lab("kexec", 0, f"  k: {{role: client, backend: qemu, chipset: microvm, qemu_args: ['-append', '{told}']}}\n")
-        self.assertEqual(lab.up(timeout=400)["failed"], [])
+        lab = self.session.lab("kexec", 0, f"  k: {{role: client, backend: qemu, chipset: microvm, boot_timeout: 20 min, qemu_args: ['-append', '{told}']}}\n")
+        self.assertEqual(lab.up(timeout=900)["failed"], [])
         self.assertIn("rookery.share=", lab.run("k", "cat", "/proc/cmdline"))
         lab.rookery("power", "press", "k")
         lab.wait_for("k", "off", seconds=60)
@@ -147,7 +147,7 @@ class NicModels(GuestTest):
     def test_each_nic_model_boots(self):
         machines = "".join(f"  {nic}: {{role: client, backend: qemu, nic: {nic}}}\n" for nic in NICS)
         lab = self.session.lab("nics", 0, machines)
-        report = lab.up(timeout=400)
+        report = lab.up(timeout=900)
         self.assertEqual(report["failed"], [])
         self.assertEqual(report["ready"], len(NICS))
         for nic in NICS:
