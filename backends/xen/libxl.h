@@ -46,7 +46,7 @@
 namespace rookery::backends {
 
 struct Libxl {
-#define ROOKERY_LIBXL_MEMBER(name) decltype(&::name) name = nullptr;
+#define ROOKERY_LIBXL_MEMBER(name) decltype(&::name) name = nullptr;  // NOLINT(bugprone-macro-parentheses)
   ROOKERY_LIBXL_FUNCTIONS(ROOKERY_LIBXL_MEMBER)
 #undef ROOKERY_LIBXL_MEMBER
 

@@ -144,7 +144,7 @@ void XenDomain::stop(XenContext& context, bool stopped, Done done) {
   });
 }
 
-void XenDomain::save(XenContext& context, std::shared_ptr<UniqueFd> file, Done done) {
+void XenDomain::save(XenContext& context, std::shared_ptr<UniqueFd> file, const Done& done) {
   if (!there_ || !runs_ || saving_) return done(fail(ErrorKind::expectation, "it does not run"));
   saving_ = true;
   // Its suspension would be told of as an end, and its real end then not any more.

@@ -38,7 +38,7 @@ class XenDomain : public std::enable_shared_from_this<XenDomain> {
   void let_run(XenContext& context, Done done);
   // Writes all of it to a file and leaves it standing still. A guest with Xen's drivers has to do its part:
   // one that is stopped runs for as long as that takes.
-  void save(XenContext& context, std::shared_ptr<UniqueFd> file, Done done);
+  void save(XenContext& context, std::shared_ptr<UniqueFd> file, const Done& done);
   void stop(XenContext& context, bool stopped, Done done);  // pauses it, or lets it go on
   void press(XenContext& context, Done done);
   // Also of one whose making has not come to its end. Nothing of it is left when `done` is called.

@@ -52,7 +52,7 @@ class XenMachine final : public Machine, public Snapshots {
   void made(Result<XenDomainUp> up);
   void go_on();
   void went_on(Status how);
-  void saved(Status how);
+  void saved(const Status& how);
   void finish_snapshot(const Status& how);
   // Of what moves all of the guest's memory: at 16 MiB a second at least.
   Duration patience_with_memory() const { return patience_ + std::chrono::seconds(spec_.memory.count >> 24); }
