@@ -84,7 +84,7 @@ constexpr std::string_view kStartAoe = R"(
 aoe() {
   mkfifo "/run/rookery/vblade.$1.$2"
   vblade -r 0 "$1" "$2" "$3" > "/run/rookery/vblade.$1.$2" 2>&1 &
-  read -r said < "/run/rookery/vblade.$1.$2" || fail "vblade does not serve $3 on $2"
+  read -r _ < "/run/rookery/vblade.$1.$2" || fail "vblade does not serve $3 on $2"
 }
 )";
 

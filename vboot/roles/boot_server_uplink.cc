@@ -17,7 +17,7 @@ constexpr std::string_view kAddress = "@ADDRESS@";
 constexpr std::string_view kLeaseScript = R"(#!/bin/sh
 # Called by udhcpc. The services are bound to the first address; a renewal keeps it.
 [ "$1" != bound ] || [ -e {0}/address ] ||
-  {{ ip address add "$ip/$mask" broadcast + dev uplink && echo "$ip" > {0}/address; }}
+  {{ ip address add "${{ip:?}}/${{mask:?}}" broadcast + dev uplink && echo "$ip" > {0}/address; }}
 )";
 
 std::string take_address(const UplinkPlan::Proxy& proxy) {

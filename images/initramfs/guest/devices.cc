@@ -11,6 +11,12 @@
 #include "images/initramfs/guest/system.h"
 
 namespace rookery::guest {
+namespace {
+
+// A processor that is emulated, and shared with many, has taken over a minute for all drivers of a PC.
+constexpr Duration kPatience = std::chrono::minutes(10);
+
+}  // namespace
 
 Devices::Devices() {
   utsname kernel{};
@@ -39,7 +45,7 @@ void Devices::load_drivers() {
     std::vector<std::string> argv{"/bin/busybox", "modprobe", "-a", "-q"};
     argv.insert(argv.end(), new_.begin(), new_.end());
     new_.clear();
-    (void)run_program(argv, std::chrono::minutes(1));  // a device without a driver is no failure
+    (void)run_program(argv, kPatience);  // a device without a driver is no failure
   }
 }
 
@@ -53,7 +59,7 @@ bool Devices::wait_for_more(Time until) {
 }
 
 void Devices::load(const std::string& module) {
-  if (has_modules_) (void)run_program({"/bin/busybox", "modprobe", "-q", module}, std::chrono::minutes(1));
+  if (has_modules_) (void)run_program({"/bin/busybox", "modprobe", "-q", module}, kPatience);
 }
 
 void Devices::forget_news() {

@@ -14,10 +14,13 @@
 
 #include "base/unique_fd.h"
 #include "images/initramfs/agent_protocol.h"
+#include "images/initramfs/guest/devices.h"
 #include "images/initramfs/guest/system.h"
 
 namespace rookery::guest {
 namespace {
+
+constexpr Duration kNicPatience = std::chrono::seconds(10);
 
 ifreq request_for(const std::string& name) {
   ifreq request{};
@@ -70,6 +73,15 @@ Interfaces find_interfaces() {
     if (!place) place = interface;
   }
   return interfaces;
+}
+
+Interfaces wait_for_interfaces(Devices& devices) {
+  const Time end = now() + kNicPatience;
+  for (;;) {
+    Interfaces found = find_interfaces();
+    if (found.data || !devices.wait_for_more(end)) return found;
+    devices.load_drivers();
+  }
 }
 
 Status bring_up(const std::string& name) {

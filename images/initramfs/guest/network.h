@@ -10,6 +10,8 @@
 
 namespace rookery::guest {
 
+class Devices;
+
 struct Interface {
   std::string name;
   int index = 0;
@@ -22,6 +24,8 @@ struct Interfaces {
 };
 
 Interfaces find_interfaces();
+// The same, waiting for a data NIC that comes late, as those on USB do, for as long as firmware would.
+Interfaces wait_for_interfaces(Devices& devices);
 Status bring_up(const std::string& name);
 // Nothing but the agent's frames: no ARP, no IPv6.
 Status bring_up_unmanaged(const std::string& name);

@@ -162,8 +162,9 @@ ipxe::ScriptEnd run_boot_script(BootRom& rom, const ipxe::BootUrl& url, Report& 
 
 void stage_one() {
   mount_kernel_file_systems();
-  Devices().load_drivers();  // of a kernel with modules
-  const Interfaces interfaces = find_interfaces();
+  Devices devices;
+  devices.load_drivers();  // of a kernel with modules
+  const Interfaces interfaces = wait_for_interfaces(devices);
   (void)bring_up("lo");
   Report report(agent::Program::stage1, agent::Source::network, interfaces.management);
   if (!interfaces.data) report.failed(BootStage::dhcp, "the machine has no Ethernet interface to boot from");

@@ -155,7 +155,7 @@ void stage_two() {
   const std::string share = command_line_value(command_line, "rookery.share");
   const std::optional<san::Target> target = share.empty() ? boot_target() : std::nullopt;
   const bool from_network = !share.empty() || target;
-  const Interfaces interfaces = find_interfaces();
+  const Interfaces interfaces = wait_for_interfaces(devices);
   (void)bring_up("lo");
   Report report(agent::Program::stage2, from_network ? agent::Source::network : agent::Source::medium,
                 interfaces.management);
