@@ -42,6 +42,13 @@ say up; rookery up lab.yaml --until ready --plain -v 2>&1 || exit 1
 say sums; rookery exec --all -- sha256sum {FILES} || exit 1
 say kernels; rookery exec --all -- uname -v || exit 1
 say domains; xl list
+# A kernel that does not say which one it is, is another one.
+rookery exec server -- sed -i 's/rookery.kernel.sha256=[0-9a-f]*//' /run/rookery/role/public/boot.ipxe || exit 1
+rookery power reset pv1 pvh || exit 1
+for look in $(seq 150); do
+  rookery ps >ps; if grep -qE '^pv1 .*failed' ps && grep -qE '^pvh .*failed' ps; then break; fi; sleep 2
+done
+say other; rookery why pv1; rookery why pvh
 say down; rookery down || exit 1
 say left; xl list; ls /proc/sys/net/ipv4/conf | grep vif
 exit 0
@@ -90,6 +97,8 @@ def main():
         wrong.append("xl does not see four domains of ours")
     if len([line for line in said.get("kernels", []) if "Debian" in line]) != 4:
         wrong.append("not all of Xen's clients run the image's own kernel")
+    if len([line for line in said.get("other", []) if "run the image's own kernel and start no other" in line]) != 2:
+        wrong.append(f"another kernel is not refused plainly: {said.get('other')}")
     if any("rookery-" in line or "vif" in line for line in said.get("left", ["rookery-"])):
         wrong.append("something is left after 'down'")
     for one in wrong:

@@ -83,6 +83,10 @@ Status append_file(int to, const std::string& from) {
 // Starts the script's kernel, if this kernel can (kexec_file_load(2)): comes back only with the reason why
 // not.
 Status try_kexec(const ipxe::BootChoice& choice, const std::vector<ipxe::BootImage>& images, Report& report) {
+  // Documentation/ABI/stable/sysfs-hypervisor-xen: PV, PVH, HVM. A PV kernel cannot jump to another one; one
+  // of PVH asks for a soft reset first, which libxl gives to HVM only.
+  if (read_text("/sys/hypervisor/guest_type").value_or("").starts_with("PV"))
+    return fail("Xen's pv and pvh run the image's own kernel and start no other; without chipset: they do");
   const UniqueFd kernel(open(choice.kernel.handle.c_str(), O_RDONLY | O_CLOEXEC));
   if (!kernel) return fail_errno(choice.kernel.url.to_string());
   const std::string joined = "/run/rookery/fetch/initrd";
