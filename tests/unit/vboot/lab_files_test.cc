@@ -1,7 +1,7 @@
 // The lab files in lab_files/: good/ ones make a plan; bad/ and bad_for_the_parser/ ones make the errors that
-// their lines "# expect: …" say, in that order. lab_schema_test.py reads the same files with
+// their lines "# expect: …" say, in that order. schema_test.py reads the same files with
 // docs/schema/lab.schema.json: what is in bad/ the schema refuses too, what is in bad_for_the_parser/ is
-// beyond it. So it is with the manifests in role_files/ and role_schema_test.py.
+// beyond it. So it is with the manifests in role_files/.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <filesystem>

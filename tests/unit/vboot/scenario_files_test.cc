@@ -1,5 +1,5 @@
 // The scenario files in scenario_files/: good/ ones and the examples make a plan; bad/ and
-// bad_for_the_parser/ ones make the errors that their lines "# expect: …" say. scenario_schema_test.py reads
+// bad_for_the_parser/ ones make the errors that their lines "# expect: …" say. schema_test.py reads
 // the same files with the schema.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
