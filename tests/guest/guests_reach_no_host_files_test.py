@@ -29,8 +29,8 @@ class GuestsReachNoHostFiles(GuestTest):
             self.assertEqual(self.lab.run(name, "ls", "/tmp/host"), "")
 
     def test_there_is_no_device_of_the_host(self):
-        # The medium is a disk with partitions: what firmware would start from.
-        for name, disks in (("server", ["loop0", "vda", "vda1", "vda2", "vda3"]), ("n1", ["nbd0"])):
+        # The medium is a disk with partitions, what firmware would start from; the system and the role's layer lie on it.
+        for name, disks in (("server", ["loop0", "loop1", "vda", "vda1", "vda2", "vda3"]), ("n1", ["nbd0"])):
             devices = self.lab.run(name, "cat", "/proc/devices")
             for device in ("ubd", "hostaudio", "uml_ptrace"):
                 self.assertNotIn(device, devices, name)

@@ -195,13 +195,17 @@ class Lab:
         return self.rookery("ps", "--json").json()["supervisor_pid"]
 
     def guest_process(self, name):
-        """The process that is the machine's kernel: the first of those in the machine's folder."""
-        folder = str(self.folder / "m" / name)
-        found = [pid for pid in processes_of(folder) if link_of(pid, "cwd") == folder]
-        parents = {pid: parent_of(pid) for pid in found}
-        roots = [pid for pid in found if parents[pid] not in parents]
-        if len(roots) != 1:
-            raise AssertionError(f"{name} has these processes with no parent in its folder: {roots}")
+        """The process that is the machine's kernel: the first of those in the machine's folder. A machine is told to be
+        on when its process is made, which is a moment before that stands in its folder."""
+        folder, roots = str(self.folder / "m" / name), []
+
+        def is_there():
+            found = [pid for pid in processes_of(folder) if link_of(pid, "cwd") == folder]
+            parents = {pid: parent_of(pid) for pid in found}
+            roots[:] = [pid for pid in found if parents[pid] not in parents]
+            return len(roots) == 1
+
+        wait_until(is_there, 30, f"{name} has one process with no parent in its folder", lambda: f"There are: {roots}")
         return roots[0]
 
     # Taking it down.
