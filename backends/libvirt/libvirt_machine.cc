@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <charconv>
 
+#include "backends/coming_back.h"
 #include "backends/libvirt/console.h"
 #include "backends/libvirt/domain_calls.h"
 #include "backends/stop_and_go.h"
@@ -51,12 +52,7 @@ class LibvirtMachine final : public Machine, private DomainEvents, private Snaps
   Snapshots* snapshots() override { return host_->uri().driver == LibvirtDriver::qemu ? this : nullptr; }
 
  private:
-  // What a machine that is switched off comes back with: nothing, as after a reset, or a snapshot.
-  struct Again {
-    std::string reason;
-    fs::path snapshot;
-    Done done;
-  };
+  using Again = ComingBack<fs::path>::How;
   // Runs in a worker; what it gives back is looked at on the loop, if the machine is still there.
   using Call = std::function<CallStatus(DomainCalls&)>;
   void run(Call call, const std::function<void(const CallStatus&)>& done);
@@ -72,8 +68,7 @@ class LibvirtMachine final : public Machine, private DomainEvents, private Snaps
   Status begin(const Again& how);
   void begun(const CallStatus& status, const Done& done);
   void taken(const CallStatus& status, const Done& done);
-  void stay_off();
-  void start_again();
+  void start_again(const Again& again);
   void destroy();
   void stop_or_go(bool stop, Action done);
   void go_on(const Done& done);
@@ -97,11 +92,11 @@ class LibvirtMachine final : public Machine, private DomainEvents, private Snaps
   // An end that is told of is of this domain, and not of one before it, when its start was told of. One that
   // is saved ends and starts.
   bool heard_start_ = false, is_to_start_again_ = false;
-  std::optional<int> stopped_;   // why, if it is over and not yet told
-  std::string shutdown_;         // what QEMU said of it
-  std::optional<Again> coming_;  // when it is off
-  Action held_;                  // a stop or go that waits for a snapshot
-  EventId again_, last_words_;
+  std::optional<int> stopped_;  // why, if it is over and not yet told
+  std::string shutdown_;        // what QEMU said of it
+  ComingBack<fs::path> coming_{loop_, [this](const Again& again) { start_again(again); }};
+  Action held_;  // a stop or go that waits for a snapshot
+  EventId last_words_;
 };
 
 void LibvirtMachine::run(Call call, const std::function<void(const CallStatus&)>& done) {
@@ -123,7 +118,6 @@ void LibvirtMachine::run(Call call, const std::function<void(const CallStatus&)>
 }
 
 LibvirtMachine::~LibvirtMachine() {
-  loop_.cancel(again_);
   loop_.cancel(last_words_);
   alive_.reset();
   if (state_ == MachineState::running) destroy();
@@ -187,7 +181,7 @@ void LibvirtMachine::go_on(const Done& done) {
 }
 
 Status LibvirtMachine::power(PowerAction action) {
-  if (action != PowerAction::press) stay_off();
+  if (action != PowerAction::press) coming_.not_any_more(spec_.name);
   if (state_ != MachineState::running) {
     if (action == PowerAction::reset) return start();
     if (action == PowerAction::press) return fail(ErrorKind::expectation, spec_.name + " is off");
@@ -202,7 +196,7 @@ Status LibvirtMachine::power(PowerAction action) {
         nullptr);
     return {};
   }
-  if (action == PowerAction::reset) coming_ = Again{"reset", {}, {}};
+  if (action == PowerAction::reset) coming_.plan({.reason = "reset"});
   if (!std::exchange(cut_, true)) destroy();
   return {};
 }
@@ -253,28 +247,16 @@ void LibvirtMachine::taken(const CallStatus& status, const Done& done) {
 Status LibvirtMachine::restore(const fs::path& file, Done done) {
   if (coming_) return fail(ErrorKind::expectation, spec_.name + " is about to come back already");
   if (::access(file.c_str(), R_OK) != 0) return fail_errno("cannot open " + file.string());
-  coming_ = Again{std::string(kRestored), file, std::move(done)};
+  coming_.plan({std::string(kRestored), file, std::move(done)});
   if (state_ != MachineState::running) {
-    again_ = loop_.soon([this] { start_again(); });
+    coming_.now();
   } else if (!std::exchange(cut_, true)) {
     destroy();
   }
   return {};
 }
 
-void LibvirtMachine::stay_off() {
-  loop_.cancel(again_);
-  if (!coming_) return;
-  if (coming_->done) {
-    again_ = loop_.soon([done = std::move(coming_->done), name = spec_.name] {
-      done(fail(ErrorKind::expectation, name + " went off, for good, before it was restored"));
-    });
-  }
-  coming_.reset();
-}
-
-void LibvirtMachine::start_again() {
-  const Again again = std::move(*std::exchange(coming_, std::nullopt));
+void LibvirtMachine::start_again(const Again& again) {
   const Status started = begin(again);
   if (!started) state_ = MachineState::failed;
   events_.state_changed(*this, state_, started ? again.reason : started.error().message);
@@ -341,13 +323,13 @@ void LibvirtMachine::end(MachineState state, const std::string& reason) {
   pausing_.ended();
   stopped_.reset();
   state_ = state;
-  if (state != MachineState::off) stay_off();
-  if (coming_) again_ = loop_.soon([this] { start_again(); });
+  if (state != MachineState::off) coming_.not_any_more(spec_.name);
+  coming_.now();
   events_.state_changed(*this, state, reason);
 }
 
 std::string LibvirtMachine::reason_of(int detail, bool& expected) const {
-  if (coming_) return coming_->reason;
+  if (coming_) return coming_.reason();
   if (cut_) return "power cut";
   if (shutdown_ == "guest-panic" || detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED) {
     expected = false;

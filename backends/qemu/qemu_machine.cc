@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 
+#include "backends/coming_back.h"
 #include "backends/qemu/qemu_snapshots.h"
 #include "backends/stop_and_go.h"
 #include "base/file.h"
@@ -91,7 +92,6 @@ class QemuMachine final : public Machine, private Snapshots {
         events_(events),
         arguments_(std::move(arguments)),
         files_(files) {}
-  ~QemuMachine() override { loop_.cancel(again_); }
 
   Status prepare();
   const std::string& name() const override { return spec_.name; }
@@ -104,18 +104,12 @@ class QemuMachine final : public Machine, private Snapshots {
   Snapshots* snapshots() override { return this; }
 
  private:
-  // What a machine that is switched off comes back with: nothing, as after a reset, or a snapshot.
-  struct Again {
-    std::string reason;
-    UniqueFd snapshot;
-    Done done;
-  };
+  using Again = ComingBack<UniqueFd>::How;
   Status start(std::span<const char* const> more_arguments);
   Status take(const fs::path& file, Done done) override;
   Status restore(const fs::path& file, Done done) override;
   void go_on();  // unless it is frozen
-  void start_again();
-  void stay_off();
+  void start_again(Again again);
   void qmp_event(const qmp::Event& event);
   void exited(ExitStatus status);
   std::string reason_of(ExitStatus status, bool& expected) const;
@@ -137,8 +131,7 @@ class QemuMachine final : public Machine, private Snapshots {
   std::string shutdown_;  // why QEMU ends, in its own words
   MachineState state_ = MachineState::off;
   bool cut_ = false;
-  std::optional<Again> coming_;
-  EventId again_;
+  ComingBack<UniqueFd> coming_{loop_, [this](Again again) { start_again(std::move(again)); }};
 };
 
 Status QemuMachine::prepare() {
@@ -215,7 +208,7 @@ Status QemuMachine::start(std::span<const char* const> more_arguments) {
 }
 
 Status QemuMachine::power(PowerAction action) {
-  if (action != PowerAction::press) stay_off();
+  if (action != PowerAction::press) coming_.not_any_more(spec_.name);
   if (state_ != MachineState::running) {
     if (action == PowerAction::reset) return start();
     if (action == PowerAction::press) return fail(ErrorKind::expectation, spec_.name + " is off");
@@ -226,7 +219,7 @@ Status QemuMachine::power(PowerAction action) {
     return {};
   }
   cut_ = true;
-  if (action == PowerAction::reset) coming_ = Again{"reset", {}, {}};
+  if (action == PowerAction::reset) coming_.plan({.reason = "reset"});
   process_->kill();
   return {};
 }
@@ -244,29 +237,17 @@ Status QemuMachine::restore(const fs::path& file, Done done) {
   if (coming_) return fail(ErrorKind::expectation, spec_.name + " is about to come back already");
   UniqueFd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!opened) return fail_errno("cannot open " + file.string());
-  coming_ = Again{std::string(kRestored), std::move(opened), std::move(done)};
+  coming_.plan({std::string(kRestored), std::move(opened), std::move(done)});
   if (state_ == MachineState::running) {
     cut_ = true;
     process_->kill();
   } else {
-    again_ = loop_.soon([this] { start_again(); });
+    coming_.now();
   }
   return {};
 }
 
-void QemuMachine::stay_off() {
-  loop_.cancel(again_);
-  if (!coming_) return;
-  if (coming_->done) {
-    again_ = loop_.soon([done = std::move(coming_->done), name = spec_.name] {
-      done(fail(ErrorKind::expectation, name + " was switched off or reset before it was restored"));
-    });
-  }
-  coming_.reset();
-}
-
-void QemuMachine::start_again() {
-  Again again = std::move(*std::exchange(coming_, std::nullopt));
+void QemuMachine::start_again(Again again) {
   const bool restores = static_cast<bool>(again.snapshot);
   const Status started = restores ? start(kIncoming) : start();
   if (!started) state_ = MachineState::failed;
@@ -298,13 +279,13 @@ void QemuMachine::exited(ExitStatus status) {
   const std::string reason = reason_of(status, expected);
   state_ = expected ? MachineState::off : MachineState::failed;
   snapshots_->ended(reason);
-  if (coming_) again_ = loop_.soon([this] { start_again(); });
+  coming_.now();
   events_.state_changed(*this, state_, reason);
 }
 
 std::string QemuMachine::reason_of(ExitStatus status, bool& expected) const {
   expected = true;
-  if (coming_) return coming_->reason;
+  if (coming_) return coming_.reason();
   if (cut_) return "power cut";
   if (const Ending* told = ending_of(shutdown_); told != nullptr && (status.clean() || !told->expected)) {
     expected = told->expected;

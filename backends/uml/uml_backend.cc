@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Names within a machine's folder; the kernel's arguments hold only these.
 constexpr const char* kNoButton = "a User-Mode Linux machine has no power button; its agent is asked instead";
+// Names within a machine's folder; the kernel's arguments hold only these.
 constexpr const char* kKernelName = "linux";
 constexpr const char* kInitramfsName = "initramfs";
 constexpr const char* kTimeTravelName = "time";

@@ -16,7 +16,6 @@ namespace rookery::backends {
 
 XenMachine::~XenMachine() {
   loop_.cancel(deadline_);
-  loop_.cancel(again_);
   if (!domain_) return;
   const auto gone = std::make_shared<std::promise<void>>();
   thread_->run([domain = domain_, gone](XenContext* context, const std::string&) {
@@ -46,7 +45,7 @@ void XenMachine::ask(std::function<void(XenContext&, XenDomain&)> what) {
 
 Status XenMachine::start() {
   if (state_ == MachineState::running) return fail(ErrorKind::usage, spec_.name + " is running already");
-  stay_off();
+  coming_.not_any_more(spec_.name);
   begin(nullptr);
   return {};
 }
@@ -121,7 +120,7 @@ Status XenMachine::announce_interfaces(std::uint32_t domain) {
 }
 
 Status XenMachine::power(PowerAction action) {
-  if (action != PowerAction::press) stay_off();
+  if (action != PowerAction::press) coming_.not_any_more(spec_.name);
   if (state_ != MachineState::running) {
     if (action == PowerAction::reset) return start();
     if (action == PowerAction::press) return fail(ErrorKind::expectation, spec_.name + " is off");
@@ -132,7 +131,7 @@ Status XenMachine::power(PowerAction action) {
     return {};
   }
   const bool reset = action == PowerAction::reset;
-  if (reset) coming_ = Again{"reset", nullptr, nullptr};
+  if (reset) coming_.plan({.reason = "reset"});
   end(MachineState::off, reset ? "reset" : "power cut");
   return {};
 }
@@ -166,31 +165,19 @@ Status XenMachine::restore(const std::filesystem::path& file, Done done) {
   if (coming_) return fail(ErrorKind::expectation, spec_.name + " is about to come back already");
   const auto opened = std::make_shared<UniqueFd>(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!*opened) return fail_errno("cannot open " + file.string());
-  coming_ = Again{std::string(kRestored), opened, std::move(done)};
+  coming_.plan({std::string(kRestored), opened, std::move(done)});
   if (state_ == MachineState::running) {
     end(MachineState::off, std::string(kRestored));
   } else {
-    again_ = loop_.soon([this] { start_again(); });
+    coming_.now();
   }
   return {};
 }
 
-void XenMachine::stay_off() {
-  loop_.cancel(again_);
-  if (!coming_) return;
-  if (coming_->done) {
-    again_ = loop_.soon([done = std::move(coming_->done), name = spec_.name] {
-      done(fail(ErrorKind::expectation, name + " was switched off or reset before it was restored"));
-    });
-  }
-  coming_.reset();
-}
-
-void XenMachine::start_again() {
-  Again again = std::move(*std::exchange(coming_, std::nullopt));
-  begin(std::move(again.snapshot));
-  snapshot_done_ = std::move(again.done);
-  events_.state_changed(*this, state_, again.reason);
+void XenMachine::start_again(ComingBack<std::shared_ptr<UniqueFd>>::How how) {
+  begin(std::move(how.snapshot));
+  snapshot_done_ = std::move(how.done);
+  events_.state_changed(*this, state_, how.reason);
 }
 
 // The guest's own end; its domain stands until it is destroyed.
@@ -238,11 +225,8 @@ void XenMachine::ended(MachineState state, const std::string& reason) {
   if (!writing_.empty()) ::unlink(writing_.c_str());
   writing_.clear();
   Done done = std::exchange(snapshot_done_, nullptr);
-  if (coming_ && state == MachineState::off) {
-    again_ = loop_.soon([this] { start_again(); });
-  } else if (coming_) {
-    done = std::exchange(coming_, std::nullopt)->done;
-  }
+  if (state != MachineState::off) coming_.not_any_more(spec_.name);
+  coming_.now();
   events_.state_changed(*this, state_, reason);
   if (done) done(fail(ErrorKind::expectation, "the machine went off: " + reason));
 }

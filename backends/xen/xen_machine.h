@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "backends/backend.h"
+#include "backends/coming_back.h"
 #include "backends/stop_and_go.h"
 #include "backends/xen/xen_domain.h"
 #include "backends/xen/xen_thread.h"
@@ -47,8 +48,7 @@ class XenMachine final : public Machine, public Snapshots {
   void ask(std::function<void(XenContext&, XenDomain&)> what);
 
   void begin(std::shared_ptr<UniqueFd> snapshot);
-  void stay_off();
-  void start_again();
+  void start_again(ComingBack<std::shared_ptr<UniqueFd>>::How how);
   void made(Result<XenDomainUp> up);
   void go_on();
   void went_on(Status how);
@@ -81,16 +81,10 @@ class XenMachine final : public Machine, public Snapshots {
   bool ending_ = false;
   MachineState end_state_ = MachineState::off;
   std::string end_reason_;
-  // How it comes back, once it is off.
-  struct Again {
-    std::string reason;
-    std::shared_ptr<UniqueFd> snapshot;
-    Done done;
-  };
-  std::optional<Again> coming_;
+  ComingBack<std::shared_ptr<UniqueFd>> coming_{loop_, [this](auto how) { start_again(std::move(how)); }};
   Done snapshot_done_;             // none: no snapshot is being written or taken up
   std::filesystem::path writing_;  // the one that is
-  EventId deadline_, again_;
+  EventId deadline_;
 };
 
 // `patience`: how long dom0 may take for what it is asked before the machine is given up.
