@@ -2,11 +2,10 @@
 """A medium that was whole when the lab began, and is damaged when a machine with firmware starts from it: what stands on
 that machine's screen is what `rookery why` names."""
 import pathlib
-import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import main, wait_until  # noqa: E402
+from lab_test import QEMU, main, wait_until  # noqa: E402
 from own_medium import OwnMedium  # noqa: E402
 
 
@@ -50,7 +49,6 @@ class OtherDamage(OwnDisk):
         answer = self.why_after("manifest", "bios", lambda: self.damaged("rookery/manifest.json"), "bad-medium")
         self.assert_has(answer["sentence"], "manifest.json is damaged")
 
-
     def test_a_system_of_other_bytes_on_a_machine_that_nobody_watches(self):
         answer = self.why_after("system", "bios", lambda: self.damaged("rookery/root.squashfs"), "bad-medium",
                                 more=", management: false")
@@ -58,7 +56,4 @@ class OtherDamage(OwnDisk):
 
 
 if __name__ == "__main__":
-    if not shutil.which("qemu-system-x86_64"):
-        print("skipped: there is no qemu-system-x86_64; install: qemu-system-x86")
-        sys.exit(77)
-    main()
+    main(QEMU)

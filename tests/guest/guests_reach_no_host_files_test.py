@@ -5,7 +5,8 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import GuestTest, family_of, link_of, main, status_of  # noqa: E402
+from lab_test import GuestTest, main  # noqa: E402
+from processes import family_of, link_of, status_of  # noqa: E402
 
 
 class GuestsReachNoHostFiles(GuestTest):

@@ -7,7 +7,8 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import BAR_OF_DOWN, GuestTest, Watch, family_of, main, processes_of, wait_for_end  # noqa: E402
+from lab_test import BAR_OF_DOWN, GuestTest, main  # noqa: E402
+from processes import Watch, family_of, processes_of, wait_for_end  # noqa: E402
 
 CLIENTS = 10
 

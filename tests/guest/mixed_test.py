@@ -6,15 +6,13 @@ import os
 import pathlib
 import pwd
 import re
-import shutil
 import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import GuestTest, main, wait_until  # noqa: E402
+from lab_test import QEMU, SHARED_FILES, GuestTest, main, skip, wait_until  # noqa: E402
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples/mixed.yaml"
-FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "/usr/bin/perl"]
 
 
 def qemus_of(lab):
@@ -42,10 +40,7 @@ class Mixed(GuestTest):
     def test_01_only_the_backend_differs_and_all_have_the_same_image_to_the_byte(self):
         groups = [line for line in EXAMPLE.read_text().splitlines() if "role: client" in line]
         self.assertEqual(len({re.sub(r"^ +\w+:|backend: \w+", "", group) for group in groups}), 1)
-        answers = self.lab.each("sha256sum", *FILES, timeout=120)
-        self.assertEqual(set(answers), {"server", "u", "q", "v"})
-        self.assertEqual(len({answer["stdout"] for answer in answers.values()}), 1, answers)
-        self.assertEqual(answers["v"]["stdout"].count("\n"), len(FILES))
+        self.assert_same_image(self.lab, ["server", "u", "q", "v"])
 
     def test_02_libvirts_machine_was_booted_by_its_firmware_and_says_so_on_its_console(self):
         self.assert_has(self.lab.console("v"), "SeaBIOS", "iPXE", "boot.ipxe")
@@ -68,7 +63,7 @@ class Mixed(GuestTest):
         self.lab.rookery("restore", "v", timeout=180)
         self.assertEqual(self.lab.shell("v", "ls /var/tmp/before /var/tmp/after", code=(1, 2)).strip(), "/var/tmp/before")
         self.assertEqual(self.lab.run("v", "cat", "/proc/sys/kernel/random/boot_id"), boot)
-        self.lab.run("v", "sha256sum", *FILES, timeout=180)  # over its NIC, which is connected anew
+        self.lab.run("v", "sha256sum", *SHARED_FILES, timeout=180)  # over its NIC, which is connected anew
         said = self.lab.rookery("snapshot", "u", code=2).err
         self.assertIn("which has no snapshots: a guest is many host processes", said)
 
@@ -95,22 +90,14 @@ class Twenty(GuestTest):
         lab.up(timeout=1500)
         qemus = qemus_of(lab)
         self.assertEqual(len(qemus), 20)
-        answers = lab.each("sha256sum", *FILES, timeout=600)
-        self.assertEqual(len(answers), 21)
-        self.assertEqual(len({answer["stdout"] for answer in answers.values()}), 1, answers)
+        self.assert_same_image(lab, ["server"] + [f"v{number}" for number in range(1, 21)], timeout=600)
         lab.down()
         self.assertEqual(qemus_of(lab), [])
 
 
 if __name__ == "__main__":
-    if not shutil.which("qemu-system-x86_64"):
-        print("skipped: there is no qemu-system-x86_64; install: qemu-system-x86 ipxe-qemu")
-        sys.exit(77)
     if not list(pathlib.Path("/usr/lib").glob("*/libvirt/connection-driver/libvirt_driver_qemu.so")):
-        print("skipped: libvirt has no QEMU driver; install: libvirt-daemon-driver-qemu")
-        sys.exit(77)
+        skip("libvirt has no QEMU driver; install: libvirt-daemon-driver-qemu")
     if os.getuid() == 0 and "libvirt-qemu" not in {user.pw_name for user in pwd.getpwall()}:
-        print("skipped: root's libvirt wants a user libvirt-qemu: adduser --system --group libvirt-qemu, or run this as "
-              "an ordinary user")
-        sys.exit(77)
-    main()
+        skip("root's libvirt wants a user libvirt-qemu: adduser --system --group libvirt-qemu, or run this as an ordinary user")
+    main(QEMU)

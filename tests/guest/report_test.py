@@ -16,25 +16,7 @@ import pathlib
 import xml.etree.ElementTree as xml
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import GuestTest, IMAGE, main, program  # noqa: E402
-
-SCENARIO = f"""
-scenario: watched
-lab:
-  lab: watched
-  image: {IMAGE}
-  machines:
-    server: {{role: boot-server}}
-    n: {{role: client, count: 3, boot_timeout: 20 s}}
-timeline:
-  - at: 0 s
-    fault: n2 down
-    name: cut
-expect:
-  - eventually: all ready or failed
-    within: 1 min
-  - at_end: all ready
-"""
+from lab_test import GuestTest, main, program  # noqa: E402
 
 
 def data_of(page):
@@ -109,8 +91,7 @@ class Report(GuestTest):
         lab.down()
 
     def test_02_a_failure_stands_on_top_with_its_reason(self):
-        scenario = self.session.folder / "watched.yaml"
-        scenario.write_text(SCENARIO)
+        scenario = self.session.scenario_with_cut_cables("watched", 3, "n2")
         page = self.session.folder / "b.html"
         report = self.session.rookery("run", scenario, "--json", "--report", page, code=1).json()
         text = page.read_text()
@@ -120,7 +101,7 @@ class Report(GuestTest):
         self.assertEqual(data["machines"][2]["reason"], report["failed"][0]["reason"])
         self.assertEqual(data["machines"][2]["place"], 1)
         self.assertLess(text.index("1 failed</h2>"), text.index("What happened when"))
-        self.assertEqual([fault["name"] for fault in data["faults"]], ["cut"])
+        self.assertEqual([fault["name"] for fault in data["faults"]], ["n2.down"])
         self.assertIn(report["digest"], text)
         self.assertIn("scenario: watched", text)
         # Whoever watches, and whatever for, the run is the same.
@@ -155,9 +136,8 @@ class Report(GuestTest):
                 self.assert_nothing_left(lab)
 
     def test_04_ctrl_c_while_it_boots_is_told_from_a_lab_that_came_up(self):
+        scenario = self.session.scenario_with_cut_cables("late", 3, "n2")
         # (Nobody answers it for a while.)
-        scenario = self.session.folder / "late.yaml"
-        scenario.write_text(SCENARIO.replace("watched", "late"))
         lab = self.session.lab("ctrl-c", 1, "\n  far: {role: client, link: {delay: 50 s}, boot_timeout: 60 s}\n")
         for words, said in ((["up", lab.file], b"taken down before"), (["up", lab.file, "--until", "ready"], b"taken down before"),
                             (["up", lab.file, "--until", "ready", "--down"], b"taken down before"),

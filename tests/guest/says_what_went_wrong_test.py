@@ -7,7 +7,8 @@ import sys
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import GuestTest, IMAGE, main, wait_for_end, wait_until  # noqa: E402
+from lab_test import GuestTest, IMAGE, main, wait_until  # noqa: E402
+from processes import wait_for_end  # noqa: E402
 
 CLIENTS = 3
 PUBLIC = "/run/rookery/role/public"

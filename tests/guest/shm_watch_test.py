@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import GuestTest, main, wait_for_end  # noqa: E402
+from lab_test import GuestTest, main, skip  # noqa: E402
+from processes import wait_for_end  # noqa: E402
 
 INSIDE = "ROOKERY_TEST_IN_ITS_NAMESPACE"
 MEBIBYTE = 1 << 20
@@ -52,8 +53,7 @@ if __name__ == "__main__":
     if INSIDE not in os.environ:
         own = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--mount", "--map-root-user"]
         if not shutil.which("unshare") or subprocess.run([*own, "true"], check=False).returncode != 0:
-            print("skipped: no mount namespace can be made here")
-            sys.exit(77)
+            skip("no mount namespace can be made here")
         mounted = f"mount -t tmpfs -o size={FITS}m tmpfs /dev/shm && exec \"$@\""
         os.execvpe("unshare", [*own, "sh", "-c", mounted, "sh", sys.executable, *sys.argv], {**os.environ, INSIDE: "1"})
     main()

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
 from far_wire import BRIDGE, INTERFACE, MAC, FarWire, enter  # noqa: E402
-from lab_test import IMAGE, GuestTest, main, program, wait_until  # noqa: E402
+from lab_test import IMAGE, QEMU, GuestTest, main, program, wait_until  # noqa: E402
 
 READY = "rookery: ready"
 SERVER, CLIENT = "52:54:00:00:00:00", "52:54:00:00:00:01"
@@ -167,6 +167,6 @@ class ComesAndGoes(Uplink):
 
 if __name__ == "__main__":
     enter(("ip", "iproute2"), ("nsenter", "util-linux"), ("setpriv", "util-linux"), ("dnsmasq", "dnsmasq-base"),
-          ("qemu-system-x86_64", "qemu-system-x86 ipxe-qemu"), ("dumpcap", "wireshark-common"), ("tshark", "tshark"),
+          QEMU, ("dumpcap", "wireshark-common"), ("tshark", "tshark"),
           ("busybox", "busybox"))
     main()

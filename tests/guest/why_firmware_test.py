@@ -2,11 +2,10 @@
 """Machines with real firmware that cannot boot, each in its own way, and what `why` says of each: the cause, and the
 firmware's own words as evidence."""
 import pathlib
-import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import GuestTest, main, wait_until  # noqa: E402
+from lab_test import QEMU, GuestTest, main, wait_until  # noqa: E402
 
 NO_ROM = "'-global', 'virtio-net-pci.romfile='"
 PATIENCE = 300  # seconds; firmware under TCG on a busy host
@@ -62,8 +61,7 @@ class FirmwareReasons(GuestTest):
         self.lab.down()
 
     def test_a_uefi_for_which_nothing_is_served_is_told_from_one_that_nobody_answers(self):
-        if not pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists():
-            self.skipTest("there is no UEFI firmware; install: ovmf")
+        self.need_uefi()
         machine = f"{{role: client, backend: qemu, firmware: uefi, boot_timeout: 20 min, qemu_args: [{NO_ROM}]}}"
         self.lab = self.session.lab("uefi", 0, f"\n  e: {machine}\n")
         self.lab.start()
@@ -80,7 +78,4 @@ class FirmwareReasons(GuestTest):
 
 
 if __name__ == "__main__":
-    if not shutil.which("qemu-system-x86_64"):
-        print("skipped: there is no qemu-system-x86_64; install: qemu-system-x86 ipxe-qemu")
-        sys.exit(77)
-    main()
+    main(QEMU)

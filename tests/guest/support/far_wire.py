@@ -7,11 +7,10 @@ enter() puts the calling program into namespaces of its own first; an ordinary u
 import contextlib
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
-from lab_test import wait_until
+from lab_test import need, skip, wait_until
 
 MAC = "02:11:22:33:44:55"  # of the physical machine
 BRIDGE = "02:00:00:00:00:b0"  # of the network's own DHCP server
@@ -19,17 +18,11 @@ INTERFACE = "eth1"         # of "this host", where the cable to the far end is
 _INSIDE = "ROOKERY_TEST_INSIDE"
 
 
-def skip(reason):
-    print(f"skipped: {reason}")
-    sys.exit(77)
-
-
 def enter(*programs):
     """Starts the program anew in its own namespaces, or skips and says what is missing."""
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    for program, package in programs:
-        if not shutil.which(program):
-            skip(f"there is no {program}; install: {package}")
+    for program in programs:
+        need(*program)
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         skip("there is no /dev/net/tun that this user may open: the physical machine's NIC is a tap")
     if os.environ.get(_INSIDE):

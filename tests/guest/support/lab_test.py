@@ -21,9 +21,17 @@ import tempfile
 import time
 import unittest
 
+from processes import link_of, parent_of, processes_of, wait_for_end, words_of
+
 IMAGE = "debian-12"
 SEED = int(os.environ.get("ROOKERY_SEED", "1"))
 BAR_OF_DOWN = 3.0  # seconds: the bar for `down`, and for what a killed supervisor leaves
+# Large, and in every image: the C library, the shell.
+SHARED_FILES = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/bin/bash", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+                "/usr/bin/perl"]
+# What main() may be told that a test needs: a program, and the Debian packages that have it.
+QEMU = ("qemu-system-x86_64", "qemu-system-x86 ipxe-qemu")
+HAS_UEFI = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists()
 
 _sessions = []
 
@@ -84,6 +92,15 @@ class Session:
         lab = Lab(self, name, clients, rest)
         self.labs.append(lab)
         return lab
+
+    def scenario_with_cut_cables(self, name, clients, *cut):
+        """Writes a scenario of n1, n2, … that ends soon: whose cable is cut never boots, and so it fails."""
+        faults = "".join(f"  - at: 0 s\n    fault: {machine} down\n" for machine in cut)
+        file = self.folder / f"{name}.yaml"
+        file.write_text(f"scenario: {name}\nlab:\n  lab: {name}\n  image: {IMAGE}\n  machines:\n    server: {{role: boot-server}}\n"
+                        f"    n: {{role: client, count: {clients}, boot_timeout: 20 s}}\ntimeline:\n{faults}expect:\n"
+                        "  - eventually: all ready or failed\n    within: 1 min\n  - at_end: all ready\n")
+        return file
 
     def processes(self):
         """All processes of this session that are alive, by what they are in: their folder and their words."""
@@ -237,95 +254,6 @@ class Lab:
         return left
 
 
-# Processes, as /proc shows them. Those of other users cannot be looked at, and are none of ours.
-
-def link_of(pid, name):
-    with contextlib.suppress(OSError):
-        return os.readlink(f"/proc/{pid}/{name}").removesuffix(" (deleted)")
-    return ""
-
-
-def words_of(pid):
-    with contextlib.suppress(OSError):
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    return ""
-
-
-def status_of(pid):
-    """/proc/<pid>/status by key; empty if it is gone."""
-    with contextlib.suppress(OSError):
-        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    return {}
-
-
-def parent_of(pid):
-    return int(status_of(pid).get("PPid", 0))
-
-
-def is_alive(pid):
-    """Neither gone nor a zombie, which only waits for its parent to take note."""
-    return status_of(pid).get("State", "Z")[0] not in "ZX"
-
-
-def all_processes():
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def processes_of(mark):
-    """Live processes whose folder, program, words or open files have `mark` in them; not this one."""
-    found = []
-    for pid in all_processes():
-        if pid == os.getpid():
-            continue
-        places = [link_of(pid, "cwd"), link_of(pid, "exe"), words_of(pid)]
-        if not any(mark in place for place in places):
-            with contextlib.suppress(OSError):
-                places = [link_of(pid, f"fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
-        if any(mark in place for place in places) and is_alive(pid):
-            found.append(pid)
-    return found
-
-
-def family_of(root):
-    """A process and all that descend from it."""
-    parents = {pid: parent_of(pid) for pid in all_processes()}
-    family = [root]
-    for pid in family:
-        family += [child for child, parent in parents.items() if parent == pid]
-    return family
-
-
-class Watch:
-    """Processes held by pidfds, so that their end is seen and their ids cannot be another's."""
-
-    def __init__(self, pids):
-        self.fds = {}
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                self.fds[os.pidfd_open(pid)] = pid
-
-    def wait(self, seconds, what):
-        deadline = time.monotonic() + seconds
-        poll = select.poll()
-        for fd in self.fds:
-            poll.register(fd, select.POLLIN)
-        left = dict(self.fds)
-        while left:
-            ready = poll.poll(max(0, deadline - time.monotonic()) * 1000)
-            if not ready:
-                names = "\n".join(f"  {pid}: {words_of(pid)}" for pid in left.values() if is_alive(pid))
-                raise AssertionError(f"{what}: these processes are still there after {seconds} s:\n{names}")
-            for fd, _ in ready:
-                poll.unregister(fd)
-                del left[fd]
-
-    def close(self):
-        for fd in self.fds:
-            os.close(fd)
-        self.fds = {}
-
-
 def wait_until(condition, seconds, what, state=lambda: ""):
     """Looks again and again, at most for so long."""
     deadline = time.monotonic() + seconds
@@ -334,14 +262,6 @@ def wait_until(condition, seconds, what, state=lambda: ""):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s for this: {what}. {state()}")
         pause.poll(20)
-
-
-def wait_for_end(process, seconds):
-    """The exit code of a child of ours."""
-    try:
-        return process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise AssertionError(f"process {process.pid} did not end within {seconds} s: {words_of(process.pid)}") from None
 
 
 # The program.
@@ -400,19 +320,43 @@ class GuestTest(unittest.TestCase):
         for part in parts:
             self.assertIn(part, text)
 
+    def assert_same_image(self, lab, machines, timeout=180):
+        """The lab has these machines, and all read the same bytes of the shared image."""
+        answers = lab.each("sha256sum", *SHARED_FILES, timeout=timeout)
+        self.assertEqual(sorted(answers), sorted(machines))
+        said = {answer["stdout"] for answer in answers.values()}
+        self.assertEqual(len(said), 1, answers)
+        self.assertEqual(said.pop().count("\n"), len(SHARED_FILES))
 
-def main():
+    def need_uefi(self):
+        if not HAS_UEFI:
+            self.skipTest("there is no UEFI firmware; install: ovmf")
+
+
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(77)
+
+
+def need(program_name, packages):
+    if not shutil.which(program_name):
+        skip(f"there is no {program_name}; install: {packages}")
+
+
+def main(*needs):
+    """Runs the cases of the program; `needs` are pairs of a program and its packages, without which it skips."""
+    for pair in needs:
+        need(*pair)
     if not shutil.which(program()):
-        print(f"skipped: there is no program {program()}; build it with ./do build, or name it in ROOKERY")
-        sys.exit(77)
+        skip(f"there is no program {program()}; build it with ./do build, or name it in ROOKERY")
     session = Session()
     found = session.rookery("image", "show", IMAGE, code=None)
     session.close()
     _sessions.clear()
+    if found.code == 2:
+        skip(f"the image {IMAGE} is not in the store; make it with: ./do build && build/rookery image build")
     if found.code != 0:
-        print(f"skipped: the image {IMAGE} is not in the store; make it with: ./do build && build/rookery image build")
-        print(found)
-        sys.exit(77)
+        sys.exit(f"the image {IMAGE} cannot be looked at: {found}")
     sys.stdout.flush()
     runner = unittest.TextTestRunner(stream=sys.stdout, descriptions=False, verbosity=2, resultclass=Result)
     outcome = unittest.main(module="__main__", testRunner=runner, exit=False).result
