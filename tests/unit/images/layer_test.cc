@@ -2,9 +2,8 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include "base/command.h"
 #include "base/file.h"
-#include "images/build/archive_writer.h"
+#include "tests/unit/images/tar_tools.h"
 
 using namespace rookery;
 using namespace rookery::images;
@@ -13,7 +12,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t kDate = 1700000000;
 constexpr const char* kName = "role-web.squashfs";
 
 struct LayerFixture {
@@ -40,10 +38,7 @@ struct LayerFixture {
 
   fs::path write(const std::string& name, const std::vector<ImageFile>& files, std::int64_t date) const {
     const fs::path path = folder.path() / name;
-    auto writer = ArchiveWriter::create(path, ArchiveWriter::Format::tar, date);
-    BOOST_REQUIRE(writer);
-    for (const ImageFile& file : files) BOOST_REQUIRE(writer->add(file));
-    BOOST_REQUIRE(writer->finish());
+    write_tar(path, files, date);
     return path;
   }
   // The layer's tar; the extended system is dated later, as one that was made today is.
@@ -55,11 +50,7 @@ struct LayerFixture {
     if (!made) return tl::unexpected<Error>(made.error());
     return destination;
   }
-  std::string tool(std::vector<std::string> argv) const {
-    const auto done = run_checked({std::move(argv), folder.path()});
-    BOOST_REQUIRE_MESSAGE(done, done.error().message);
-    return done->output;
-  }
+  std::string shell(const std::string& script) const { return tool(folder.path(), {"sh", "-c", script}); }
 };
 
 }  // namespace
@@ -70,14 +61,13 @@ BOOST_AUTO_TEST_CASE(has_what_the_packages_changed_and_the_records_that_they_add
   const auto tar = layer();
   BOOST_REQUIRE_MESSAGE(tar, tar.error().message);
   // The whiteout of a folder covers what was in it.
-  BOOST_TEST(tool({"sh", "-c", "tar tf layer.tar | grep -v /$"}) ==
+  BOOST_TEST(shell("tar tf layer.tar | grep -v /$") ==
              "usr/bin/old\nusr/bin/web\nusr/share/gone\n"
              "var/lib/rookery/added/role-web.squashfs/etc/passwd\n"
              "var/lib/rookery/added/role-web.squashfs/var/lib/dpkg/status\n");
-  BOOST_TEST(tool({"sh", "-c", "tar tvf layer.tar usr/share/gone"}).starts_with("c---------"));
-  BOOST_TEST(tool({"sh", "-c", "tar xOf layer.tar --wildcards '*/passwd'"}) == "web:x:760:1::/:/bin/false\n");
-  BOOST_TEST(tool({"sh", "-c", "tar xOf layer.tar --wildcards '*/status'"}) ==
-             "Package: web\nVersion: 2\n\n");
+  BOOST_TEST(shell("tar tvf layer.tar usr/share/gone").starts_with("c---------"));
+  BOOST_TEST(shell("tar xOf layer.tar --wildcards '*/passwd'") == "web:x:760:1::/:/bin/false\n");
+  BOOST_TEST(shell("tar xOf layer.tar --wildcards '*/status'") == "Package: web\nVersion: 2\n\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_layer_does_not_depend_on_the_day_that_it_was_made) {

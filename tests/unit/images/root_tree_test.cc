@@ -3,12 +3,11 @@
 #include <boost/test/unit_test.hpp>
 #include <sstream>
 
-#include "base/command.h"
 #include "base/file.h"
-#include "images/build/archive_writer.h"
 #include "images/build/module_set.h"
 #include "images/build/stages.h"
 #include "images/manifest.h"
+#include "tests/unit/images/tar_tools.h"
 
 using namespace rookery;
 using namespace rookery::images;
@@ -16,8 +15,6 @@ using namespace rookery::images;
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::int64_t kDate = 1700000000;
 
 // A system of a few files, as mmdebstrap would leave it.
 struct SystemFixture {
@@ -51,17 +48,6 @@ struct SystemFixture {
     files.push_back({"usr/lib/modules/6.1/modules.dep", 0644, dep});
     fs::create_directory(out);
   }
-  void write() {
-    auto writer = ArchiveWriter::create(system, ArchiveWriter::Format::tar, kDate);
-    BOOST_REQUIRE(writer);
-    for (const ImageFile& file : files) BOOST_REQUIRE(writer->add(file));
-    BOOST_REQUIRE(writer->finish());
-  }
-  std::string tool(std::vector<std::string> argv) const {
-    const auto done = run_checked({std::move(argv), out});
-    BOOST_REQUIRE_MESSAGE(done, done.error().message);
-    return done->output;
-  }
 };
 
 }  // namespace
@@ -69,7 +55,7 @@ struct SystemFixture {
 BOOST_FIXTURE_TEST_SUITE(root_tree, SystemFixture)
 
 BOOST_AUTO_TEST_CASE(parts_a_system_into_root_kernel_and_early_modules) {
-  write();
+  write_tar(system, files);
   const auto tree =
       make_root_tree(system, {{"etc/hosts", 0644, "ours"}, {"sbin/init", S_IFLNK, "busybox"}}, out);
   BOOST_REQUIRE_MESSAGE(tree, tree.error().message);
@@ -80,7 +66,7 @@ BOOST_AUTO_TEST_CASE(parts_a_system_into_root_kernel_and_early_modules) {
   BOOST_TEST(read_file(out / "vmlinuz").value() == "the kernel");
   BOOST_TEST(read_file(out / "busybox").value() == "busybox");
 
-  const std::string root = "\n" + tool({"tar", "tf", "root.tar"});
+  const std::string root = "\n" + tool(out, {"tar", "tf", "root.tar"});
   for (const char* there : {"etc/hosts", "usr/bin/sh", "usr/sbin/init",
                             "usr/lib/modules/6.1/kernel/sound/snd.ko", "var/cache/apt/", "boot/"}) {
     BOOST_TEST(root.find(std::string("\n") + there + "\n") != std::string::npos, there);
@@ -89,26 +75,26 @@ BOOST_AUTO_TEST_CASE(parts_a_system_into_root_kernel_and_early_modules) {
        {"etc/hostname", "ssh_host_ed25519_key", "mirror.list", "vmlinuz", "pkgcache", "rookery-"}) {
     BOOST_TEST(root.find(gone) == std::string::npos, gone);
   }
-  BOOST_TEST(tool({"tar", "xOf", "root.tar", "etc/hosts"}) == "ours");
+  BOOST_TEST(tool(out, {"tar", "xOf", "root.tar", "etc/hosts"}) == "ours");
 
-  const std::string modules = tool({"sh", "-c", "busybox cpio -t <modules.cpio 2>/dev/null"});
+  const std::string modules = tool(out, {"sh", "-c", "busybox cpio -t <modules.cpio 2>/dev/null"});
   BOOST_TEST(modules.find("lib/modules/6.1/kernel/virtio_net.ko") != std::string::npos);
   BOOST_TEST(modules.find("lib/modules/6.1/modules.dep") != std::string::npos);
   BOOST_TEST(modules.find("snd") == std::string::npos);
   BOOST_TEST(modules.find("iscsi_tcp.ko") == std::string::npos);
   // What only some machines need they fetch beside: but its dependencies are known to all.
   const std::string known =
-      tool({"sh", "-c",
-            "mkdir m && cd m && busybox cpio -id <../modules.cpio && cat lib/modules/6.1/modules.dep"});
+      tool(out, {"sh", "-c",
+                 "mkdir m && cd m && busybox cpio -id <../modules.cpio && cat lib/modules/6.1/modules.dep"});
   BOOST_TEST(known.find("iscsi_tcp.ko:") != std::string::npos);
   BOOST_TEST(
-      tool({"sh", "-c", "busybox cpio -t <san.cpio 2>/dev/null"}) ==
+      tool(out, {"sh", "-c", "busybox cpio -t <san.cpio 2>/dev/null"}) ==
       "lib\nlib/modules\nlib/modules/6.1\nlib/modules/6.1/kernel\nlib/modules/6.1/kernel/iscsi_tcp.ko\n"
       "lib/modules/6.1/kernel/nfsv3.ko\nsbin\nsbin/iscsistart\n");
 }
 
 BOOST_AUTO_TEST_CASE(gives_the_same_bytes_for_the_same_system) {
-  write();
+  write_tar(system, files);
   BOOST_REQUIRE(make_root_tree(system, {}, out));
   const std::string root = read_file(out / "root.tar").value(),
                     modules = read_file(out / "modules.cpio").value();
@@ -119,7 +105,7 @@ BOOST_AUTO_TEST_CASE(gives_the_same_bytes_for_the_same_system) {
 
 BOOST_AUTO_TEST_CASE(says_what_a_system_lacks) {
   std::erase_if(files, [](const ImageFile& file) { return file.path == "rookery-kernel"; });
-  write();
+  write_tar(system, files);
   BOOST_TEST(make_root_tree(system, {}, out).error().message ==
              system.string() +
                  " lacks its kernel, modules.dep or dpkg's status file; remove it and build again");
@@ -128,7 +114,7 @@ BOOST_AUTO_TEST_CASE(says_what_a_system_lacks) {
 }
 
 BOOST_AUTO_TEST_CASE(refuses_a_file_outside_of_the_root) {
-  write();
+  write_tar(system, files);
   for (const char* path : {"", "/etc/passwd", "../etc/passwd", "usr/../../x", "etc/"}) {
     const auto tree = make_root_tree(system, {{path, 0644, "x"}}, out);
     BOOST_REQUIRE(!tree);
@@ -141,7 +127,7 @@ BOOST_AUTO_TEST_CASE(puts_the_guest_program_into_both_stages) {
   BOOST_REQUIRE(write_file(out / "busybox", "busybox", 0755));
   for (int stage : {1, 2}) {
     BOOST_REQUIRE(write_stage(stage, out / "guest", out / "busybox", kDate, out / "stage.cpio"));
-    const std::string list = tool({"sh", "-c", "busybox cpio -tv <stage.cpio 2>/dev/null"});
+    const std::string list = tool(out, {"sh", "-c", "busybox cpio -tv <stage.cpio 2>/dev/null"});
     BOOST_TEST(list.find("init -> rookery-guest") != std::string::npos, list);
     BOOST_TEST(list.find("crw------- 0/0") != std::string::npos, list);
     BOOST_TEST(list.find(stage == 1 ? "stage1" : "stage2") != std::string::npos, list);

@@ -6,8 +6,7 @@
 
 #include "backends/fake/fake_backend.h"
 #include "base/digest.h"
-#include "base/file.h"
-#include "images/manifest.h"
+#include "tests/support/fake_lab.h"
 #include "vboot/scenario/run_report.h"
 #include "vboot/trace/compare.h"
 
@@ -47,25 +46,12 @@ struct FakeRun {
     auto planned = plan_scenario(*parsed, lab_of(*parsed).value(), {std::nullopt, seed});
     BOOST_REQUIRE_MESSAGE(planned.has_value(), (planned ? "" : planned.error().message));
     plan = std::move(*planned);
-    LabSetup setup;
-    setup.plan = plan->lab;
-    setup.folder = folder.path();
-    setup.memory_folder = folder.path();
-    setup.medium = folder.path() / "medium";
-    BOOST_REQUIRE(write_file(setup.medium, std::string(512, 'm')).has_value());
-    setup.boot_server.kernel = "server";
-    setup.client.kernel = "client";
-    setup.image.components = {
-        {"stage2.cpio", std::string(64, 'a')},
-        {"vmlinuz", std::string(64, 'b')},
-        {"modules.cpio", std::string(64, 'c')},
-        {"root.squashfs", std::string(64, 'd')},
-        {images::layer_component(kBootServer, setup.plan.role(kBootServer).packages), std::string(64, 'e')}};
     trace = Trace::create(loop, Json::object().set("machines", Json::array().add(Json::string("server"))),
                           {.file = trace_file(), .keep_frames = Bytes{512}})
                 .value();
     auto made = ScenarioRun::make(
-        loop, *plan, std::move(setup), [this](const MachinePlan&) { return &backend; }, *trace, watcher);
+        loop, *plan, fake_setup(plan->lab, folder.path()), [this](const MachinePlan&) { return &backend; },
+        *trace, watcher);
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
     scenario = std::move(*made);
     auto ran = scenario->run();

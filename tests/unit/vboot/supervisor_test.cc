@@ -1,8 +1,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "backends/fake/fake_backend.h"
-#include "base/file.h"
-#include "images/manifest.h"
+#include "tests/support/fake_lab.h"
 #include "vboot/supervisor/agent_client.h"
 #include "vboot/supervisor/console_log.h"
 #include "vboot/supervisor/report.h"
@@ -28,22 +27,10 @@ struct FakeLab final : LabEvents {
 
   FakeLab(const std::string& machines, std::map<std::string, backends::FakeScript> scripts)
       : backend(loop, std::move(scripts)) {
-    LabSetup setup;
-    setup.plan = plan_lab(parse_lab("lab: test\nmachines:\n" + machines, "test.yaml").value(), {}).value();
-    setup.folder = folder.path();
-    setup.memory_folder = folder.path();
-    setup.medium = folder.path() / "medium";
-    BOOST_REQUIRE(write_file(setup.medium, std::string(512, 'm')).has_value());
-    setup.boot_server.kernel = "server";
-    setup.client.kernel = "client";
-    setup.image.components = {
-        {"stage2.cpio", std::string(64, 'a')},
-        {"vmlinuz", std::string(64, 'b')},
-        {"modules.cpio", std::string(64, 'c')},
-        {"root.squashfs", std::string(64, 'd')},
-        {images::layer_component(kBootServer, setup.plan.role(kBootServer).packages), std::string(64, 'e')}};
+    LabPlan plan = plan_lab(parse_lab("lab: test\nmachines:\n" + machines, "test.yaml").value(), {}).value();
     auto made = RunningLab::make(
-        loop, std::move(setup), [this](const MachinePlan&) { return &backend; }, *this, nullptr);
+        loop, fake_setup(std::move(plan), folder.path()), [this](const MachinePlan&) { return &backend; },
+        *this, nullptr);
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
     lab = std::move(*made);
   }
