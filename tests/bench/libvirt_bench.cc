@@ -9,7 +9,7 @@
 
 #include "backends/libvirt/libvirt_backend.h"
 #include "base/file.h"
-#include "base/host_clock.h"
+#include "tests/bench/bench.h"
 
 namespace {
 
@@ -23,15 +23,6 @@ constexpr Duration kLimit = std::chrono::seconds(120);
 struct Times {
   double make = 1e9, destroy = 1e9;  // seconds; the best of the rounds
 };
-
-[[noreturn]] void give_up(const std::string& why) {
-  fmt::print(stderr, "libvirt_bench: {}\n", why);
-  std::exit(static_cast<int>(ErrorKind::infrastructure));
-}
-
-double since(Duration start) {
-  return seconds(host_clock::monotonic() - start);
-}
 
 MachineSpec spec_of(const std::filesystem::path& folder, unsigned i) {
   MachineSpec spec;
@@ -48,18 +39,9 @@ bool all_run(virConnectPtr connection) {
          static_cast<int>(kDomains);
 }
 
-struct Events final : MachineEvents {
-  unsigned ended = 0;
-  void state_changed(Machine& machine, MachineState state, const std::string& reason) override {
-    if (state == MachineState::failed) give_up(machine.name() + ": " + reason);
-    ++ended;
-  }
-  void console_output(Machine&, std::string_view) override {}
-};
-
 void by_backend(EventLoop& loop, LibvirtBackend& backend, virConnectPtr connection,
                 const std::filesystem::path& folder, Times& best) {
-  Events events;
+  EndCounter events;
   std::vector<std::unique_ptr<Machine>> machines;
   for (unsigned i = 0; i < kDomains; ++i) {
     auto made = backend.create(spec_of(folder, i), events);

@@ -27,6 +27,7 @@
 #include "base/random.h"
 #include "netsim/ports/vhost_net.h"
 #include "netsim/switch.h"
+#include "tests/bench/bench.h"
 #include "tests/support/vhost_driver.h"
 
 extern "C" {
@@ -41,11 +42,6 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kAddresses = 500, kFrames = 200'000;
 constexpr double kBar = 3;
-
-[[noreturn]] void give_up(const std::string& why) {
-  fmt::print(stderr, "bench_wire: {}\n", why);
-  std::exit(2);
-}
 
 // A child that dies with us. Ends with the object.
 class Child {

@@ -11,8 +11,8 @@
 #include "backends/xen/xen_backend.h"
 #include "backends/xen/xen_config.h"
 #include "base/file.h"
-#include "base/host_clock.h"
 #include "base/unix_socket.h"
+#include "tests/bench/bench.h"
 
 namespace {
 
@@ -22,24 +22,6 @@ using namespace rookery::backends;
 constexpr unsigned kRounds = 7;
 constexpr double kBar = 1.3;
 constexpr Duration kLimit = std::chrono::minutes(4);
-
-[[noreturn]] void give_up(const std::string& why) {
-  fmt::print(stderr, "xen_bench: {}\n", why);
-  std::exit(static_cast<int>(ErrorKind::infrastructure));
-}
-
-double since(Duration start) {
-  return seconds(host_clock::monotonic() - start);
-}
-
-struct Events final : MachineEvents {
-  unsigned ended = 0;
-  void state_changed(Machine& machine, MachineState state, const std::string& reason) override {
-    if (state == MachineState::failed) give_up(machine.name() + ": " + reason);
-    ++ended;
-  }
-  void console_output(Machine&, std::string_view) override {}
-};
 
 MachineSpec spec_of(const std::filesystem::path& folder) {
   MachineSpec spec;
@@ -59,7 +41,7 @@ MachineSpec spec_of(const std::filesystem::path& folder) {
 }
 
 double by_backend(EventLoop& loop, XenBackend& backend, const MachineSpec& spec) {
-  Events events;
+  EndCounter events;
   const UniqueFd listener = listen_unix(spec.folder / "nic").value();
   bool up = false;  // it says the name of its interface
   Watch watch = loop.watch(listener.get(), EPOLLIN, [&](std::uint32_t) {
