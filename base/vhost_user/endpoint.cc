@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,6 +47,11 @@ bool is_event_descriptor(const UniqueFd& file) {
   std::error_code error;
   return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file.get()), error) ==
          "anon_inode:[eventfd]";
+}
+
+bool is_socket(const UniqueFd& file) {
+  struct stat status {};
+  return ::fstat(file.get(), &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
 }  // namespace
@@ -332,6 +338,7 @@ Status Endpoint::handle(std::uint32_t request, std::uint32_t flags, ByteView pay
     case Request::set_slave_req_fd: {
       auto file = take_file();
       if (!file) return tl::unexpected<Error>(file.error());
+      if (!is_socket(*file)) return fail("vhost-user: calls are to go to a descriptor that is no socket");
       slave_watch_.stop();
       slave_ = std::move(*file);
       ::fcntl(slave_.get(), F_SETFL, O_NONBLOCK);

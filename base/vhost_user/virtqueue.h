@@ -31,7 +31,7 @@ class Virtqueue {
  public:
   static constexpr std::uint32_t kSizeLimit = 32768;  // virtio 1.2 §2.7
 
-  Status set_size(std::uint32_t size);  // a power of two
+  Status set_size(std::uint32_t size);  // a power of two; not while it runs
   void set_next(std::uint16_t next) { next_available_ = used_index_ = next; }
   std::uint16_t next() const { return next_available_; }
   // Where the three rings lie; they must be wholly the guest's memory.

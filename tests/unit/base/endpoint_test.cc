@@ -197,8 +197,11 @@ BOOST_AUTO_TEST_CASE(what_a_driver_may_not_do_ends_the_connection_and_is_named) 
     return driver.fault();
   };
   const UniqueFd no_event(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));  // of a kind that is never ready
   BOOST_TEST(fault_after([&](Driver& d) { d.send(Request::set_vring_call, file_of(0), no_event.get()); }) ==
              "vhost-user: a notification that is no event descriptor");
+  BOOST_TEST(fault_after([&](Driver& d) { d.send(Request::set_slave_req_fd, {}, file.get()); }) ==
+             "vhost-user: calls are to go to a descriptor that is no socket");
   BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_kick, file_of(0)); }) ==
              "vhost-user: a message without its one descriptor");
   BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_kick, file_of(2)); }) ==

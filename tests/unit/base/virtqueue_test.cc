@@ -192,6 +192,14 @@ BOOST_AUTO_TEST_CASE(rings_outside_of_memory_or_unaligned_are_refused) {
   BOOST_TEST(!queue.start(*guest.mapped, {0, 0, kBase, kBase + kUsed + 1, kBase + kAvailable}).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(a_queue_that_runs_keeps_its_size) {
+  Guest guest;
+  BOOST_TEST(!guest.queue.set_size(2 * kSize).has_value());  // its rings are not so long
+  guest.offer(kSize);
+  BOOST_TEST(guest.fault_of_next() == "a request that starts outside of the descriptor table");
+  BOOST_TEST(guest.queue.set_size(2 * kSize).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(memory_that_its_file_does_not_hold_is_refused) {
   Guest guest;
   const auto map = [&](MemoryRegion region) {
