@@ -1,5 +1,5 @@
-// The host's clocks, for what a person or a capture file is told of a run and for nothing that decides
-// anything in one: events have the run's Time (units.h).
+// The host's clocks, for the wall pacer and for what a person or a capture file is told of a run. Nothing
+// else in a run is decided by them: events have the run's Time (units.h).
 #pragma once
 
 #include <chrono>

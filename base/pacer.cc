@@ -1,22 +1,13 @@
 #include "base/pacer.h"
 
-#include <time.h>
+#include "base/host_clock.h"
 
 namespace rookery {
-namespace {
 
-Duration monotonic() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::chrono::seconds(now.tv_sec) + Duration(now.tv_nsec);
-}
-
-}  // namespace
-
-WallPacer::WallPacer() : origin_(monotonic()) {}
+WallPacer::WallPacer() : origin_(host_clock::monotonic()) {}
 
 Time WallPacer::clock() const {
-  return Time{monotonic() - origin_};
+  return Time{host_clock::monotonic() - origin_};
 }
 
 bool WallPacer::advance(Agenda& agenda, Poller& poller) {
@@ -41,7 +32,8 @@ bool LockstepPacer::may_pass(std::optional<Time> next) const {
 }
 
 bool LockstepPacer::wait_for_somebody(Poller& poller) {
-  if (poller.wait(rules_.patience, [] {}) > 0 || held_->empty()) return true;
+  const auto ready = poller.wait(rules_.patience, [] {});
+  if (!ready || *ready > 0 || held_->empty()) return true;
   std::vector<std::string> stuck;
   for (const auto& [since, who] : *held_) stuck.push_back(who);
   on_stuck_(stuck);

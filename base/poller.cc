@@ -33,7 +33,7 @@ void Poller::remove(int fd) {
   if (actions_.erase(fd) > 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
-std::size_t Poller::wait(std::optional<Duration> timeout, const std::function<void()>& awake) {
+std::optional<std::size_t> Poller::wait(std::optional<Duration> timeout, const std::function<void()>& awake) {
   std::array<epoll_event, 256> ready;
   timespec limit{};
   if (timeout) {
@@ -43,8 +43,9 @@ std::size_t Poller::wait(std::optional<Duration> timeout, const std::function<vo
   }
   const int count = ::epoll_pwait2(epoll_.get(), ready.data(), static_cast<int>(ready.size()),
                                    timeout ? &limit : nullptr, nullptr);
+  if (count < 0 && errno != EINTR) bug("epoll_pwait2 failed; it takes Linux 5.11");
   awake();
-  if (count <= 0) return 0;  // a signal or the timeout
+  if (count < 0) return std::nullopt;
   std::sort(ready.begin(), ready.begin() + count,
             [](const epoll_event& a, const epoll_event& b) { return a.data.fd < b.data.fd; });
   // An action may remove or replace any watch: each is looked up again, and must be the one that was ready.

@@ -26,8 +26,9 @@ class Poller {
   bool empty() const { return actions_.empty(); }
 
   // Waits up to `timeout` (nullopt: for ever), then calls `awake` once and the action of each ready
-  // descriptor, in the order of their numbers. Returns how many were ready.
-  std::size_t wait(std::optional<Duration> timeout, const std::function<void()>& awake);
+  // descriptor, in the order of their numbers. Returns how many were ready; nothing if a signal came, or the
+  // process was stopped and went on, before any was and before the time was over.
+  std::optional<std::size_t> wait(std::optional<Duration> timeout, const std::function<void()>& awake);
 
  private:
   struct Entry {

@@ -1,9 +1,11 @@
 // Lanes over a LockstepPacer, with "guests" that are ends of pipes.
 #include "base/lane.h"
 
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <csignal>
 
 namespace rookery {
 namespace {
@@ -48,6 +50,7 @@ class Guest final : private LaneRunner, private LaneDevice {
     lane_->set_runner(nullptr);
   }
   Lane& lane() { return *lane_; }
+  int line() const { return out_.get(); }  // who writes there has it yield
   void power_on(Time wants) {
     wants_ = wants;
     lane_->begin();
@@ -199,6 +202,30 @@ BOOST_AUTO_TEST_CASE(a_guest_that_never_yields_ends_the_run_and_is_named) {
   loop.soon([&] { guest.power_on(Time{milliseconds(1)}); });
   BOOST_TEST((loop.run() == EventLoop::Outcome::idle));
   BOOST_TEST(stuck == std::vector<std::string>{"n37"});
+}
+
+int line_of_the_guest = -1;
+
+BOOST_AUTO_TEST_CASE(a_signal_is_not_the_end_of_patience) {
+  EventLoop loop(std::make_unique<LockstepPacer>(rules(), nobody_is_stuck));
+  std::string log;
+  Guest guest(loop, "g", log);
+  guest.answers = false;
+  line_of_the_guest = guest.line();
+  struct sigaction action {
+  }, before{};
+  action.sa_handler = [](int) { (void)!::write(line_of_the_guest, "x", 1); };
+  ::sigaction(SIGALRM, &action, &before);
+  loop.soon([&] { guest.power_on(Time{milliseconds(1)}); });
+  loop.at(Time{milliseconds(1)}, [] {
+    itimerval soon{};
+    soon.it_value.tv_usec = 10'000;
+    ::setitimer(ITIMER_REAL, &soon, nullptr);
+  });
+  BOOST_TEST((loop.run() == EventLoop::Outcome::idle));
+  BOOST_TEST(!guest.lane().running());
+  BOOST_TEST(guest.grants.size() == 1u);
+  ::sigaction(SIGALRM, &before, nullptr);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
