@@ -198,10 +198,9 @@ void end_orphans_in(const std::string& folder) {
   }
 }
 
+// While the name is that of the folder that we hold, no other lab of this name can begin, and all that is in it
+// is ours to end.
 void clean_up(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others) {
-  // While the name is that of the folder that we hold, no other lab of this name can begin, and all that is
-  // in it is ours to end.
-  if (!folder.stands()) return;
   end_orphans_in(folder.path.string());
   std::vector<std::filesystem::path> all = others;
   all.push_back(folder.path);
@@ -215,8 +214,7 @@ void clean_up(const ClaimedFolder& folder, const std::vector<std::filesystem::pa
   }
 }
 
-// The janitor's last deed, to its end: until then it holds its claim. It has all signals blocked; its child
-// must not.
+// To its end: until then the janitor holds its claim. It has all signals blocked; its child must not.
 void run_last(const std::vector<std::string>& words) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -261,9 +259,10 @@ Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<st
     while (::read(3, &byte, 1) < 0 && errno == EINTR) {
     }
     const ClaimedFolder claimed{folder.path, UniqueFd(4)};
-    const bool orderly = !claimed.stands();
-    clean_up(claimed, others);
-    if (!last.empty() && !orderly) run_last(last);
+    if (claimed.stands()) {
+      clean_up(claimed, others);
+      if (!last.empty()) run_last(last);
+    }
     ::_exit(0);
   }
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {

@@ -71,12 +71,11 @@ class ChildProcess {
   std::function<void(ExitStatus)> on_exit_;
 };
 
-// A process of ours that waits until we are gone, however we went. Then it ends what our children left
-// running with a working folder in `folder`, and removes `others` and, last, `folder`; until that is done it
-// holds the claim. If the folder is gone by then (an orderly end), it does nothing. Then it runs `last` (a
-// path and arguments, with our environment), if there is one: what ends that which is not a child of ours.
-// Returned is our end of the line to it: it acts when that is closed. Call it before other descriptors
-// matter.
+// A process of ours that waits until we are gone, however we went. If `folder` is gone by then, that was an
+// orderly end, and it does nothing. Otherwise it ends what our children left running with a working folder in
+// `folder`, removes `others` and then `folder`, and runs `last` (a path and arguments, with our environment),
+// if there is one: what ends that which is not a child of ours. Until then it holds the claim. Returned is
+// our end of the line to it: it acts when that is closed. Call it before other descriptors matter.
 Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others,
                                const std::vector<std::string>& last = {});
 

@@ -120,6 +120,7 @@ BOOST_AUTO_TEST_CASE(a_program_that_is_not_there_is_an_error_before_anything_sta
 BOOST_AUTO_TEST_CASE(a_child_and_the_folders_of_a_killed_owner_go_with_it) {
   const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
   const fs::path mine = folder->path() / "mine", other = folder->path() / "other";
+  const fs::path mark = folder->path() / "mark";
   fs::create_directory(other);
   int fds[2];
   BOOST_REQUIRE(::pipe2(fds, O_CLOEXEC) == 0);
@@ -129,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_child_and_the_folders_of_a_killed_owner_go_with_it) {
   if (owner == 0) {
     in.reset();
     const auto claimed = claim_folder(mine);
-    const auto janitor = start_janitor(**claimed, {other});
+    const auto janitor = start_janitor(**claimed, {other}, {"/usr/bin/touch", mark});
     EventLoop loop(std::make_unique<WallPacer>());
     // The sleeps have not asked to die with their parent, as a guest's process in its first moment.
     ProcessSpec spec = shell("sleep 1000 & echo; sleep 1000");
@@ -144,17 +145,19 @@ BOOST_AUTO_TEST_CASE(a_child_and_the_folders_of_a_killed_owner_go_with_it) {
   ::kill(owner, SIGKILL);
   ::waitpid(owner, nullptr, 0);
   BOOST_TEST(::read(in.get(), &byte, 1) == 0);  // ends when all who hold the other end are gone
-  // The janitor's work is seen by the folders' going; bounded by the test's own time limit.
-  while (fs::exists(mine)) ::sched_yield();
+  // The janitor's last deed is seen by what it leaves; bounded by the test's own time limit.
+  while (!fs::exists(mark)) ::sched_yield();
+  BOOST_TEST(!fs::exists(mine));
   BOOST_TEST(!fs::exists(other));
 }
 
 BOOST_AUTO_TEST_CASE(a_janitor_spares_a_folder_that_has_become_anothers) {
   const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
   const fs::path name = folder->path() / "name", other = folder->path() / "other";
+  const fs::path mark = folder->path() / "mark";
   auto first = claim_folder(name);
   BOOST_REQUIRE((first && *first));
-  auto janitor = start_janitor(**first, {other});
+  auto janitor = start_janitor(**first, {other}, {"/usr/bin/touch", mark});
   BOOST_REQUIRE(janitor.has_value());
   const std::string descriptor = "/proc/self/fd/" + std::to_string((*first)->claim.get());
   const UniqueFd watch(::open(descriptor.c_str(), O_RDONLY | O_CLOEXEC));
@@ -170,6 +173,7 @@ BOOST_AUTO_TEST_CASE(a_janitor_spares_a_folder_that_has_become_anothers) {
   while (::flock(watch.get(), LOCK_EX | LOCK_NB) != 0) ::sched_yield();
   BOOST_TEST(fs::exists(name));
   BOOST_TEST(fs::exists(other));
+  BOOST_TEST(!fs::exists(mark));
 }
 
 BOOST_AUTO_TEST_CASE(a_claimed_folder_is_nobody_elses_until_it_is_let_go) {
