@@ -55,7 +55,21 @@ Result<UniqueFd> connect(const std::filesystem::path& path, int type) {
   return error;
 }
 
+// Removes the socket of a process that is gone, and nothing else.
+Status make_room(const std::filesystem::path& path, int type) {
+  struct stat there {};
+  if (::lstat(path.c_str(), &there) != 0) return {};
+  if (!S_ISSOCK(there.st_mode)) return fail(fmt::format("{} is in the way: no socket", path.string()));
+  const auto other = connect(path, type);
+  if (other) return fail(ErrorKind::usage, fmt::format("{} is in use", path.string()));
+  if (other.error().kind != ErrorKind::expectation) return tl::unexpected(other.error());
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+    return fail_errno(fmt::format("cannot remove {}", path.string()));
+  return {};
+}
+
 Result<UniqueFd> bind(const std::filesystem::path& path, int type) {
+  ROOKERY_TRY(make_room(path, type));
   auto address = address_of(path);
   if (!address) return tl::unexpected(address.error());
   auto fd = make_socket(type);
@@ -75,16 +89,6 @@ Result<UniqueFd> connect_unix(const std::filesystem::path& path) {
 }
 
 Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog) {
-  struct stat there {};
-  if (::lstat(path.c_str(), &there) == 0) {
-    if (!S_ISSOCK(there.st_mode)) return fail(fmt::format("{} is in the way: no socket", path.string()));
-    auto other = connect_unix(path);
-    if (other) return fail(ErrorKind::usage, fmt::format("{} is in use", path.string()));
-    if (other.error().kind != ErrorKind::expectation) return other;
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-      return fail_errno(fmt::format("cannot remove {}", path.string()));
-    }
-  }
   auto fd = bind(path, SOCK_STREAM | SOCK_NONBLOCK);
   if (!fd) return fd;
   if (::listen(fd->get(), backlog) != 0) return fail_errno(fmt::format("cannot listen on {}", path.string()));
@@ -92,9 +96,6 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog) {
 }
 
 Result<UniqueFd> bind_unix_datagrams(const std::filesystem::path& path) {
-  struct stat there {};
-  if (::lstat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode) && !connect_unix_datagrams(path))
-    ::unlink(path.c_str());
   return bind(path, SOCK_DGRAM | SOCK_NONBLOCK);
 }
 

@@ -20,8 +20,8 @@ Result<UniqueFd> connect_unix(const std::filesystem::path& path);
 // The next peer, non-blocking; an empty descriptor if nobody waits.
 UniqueFd accept_unix(int listener);
 
-// Sockets of datagrams, non-blocking: one that takes what is sent to `path`, where at most the socket of a
-// process that is gone may be; and one that sends there. Nobody there is an Error of kind expectation.
+// Sockets of datagrams, non-blocking: one that takes what is sent to `path`, where the same may be as for
+// listen_unix(); and one that sends there. Nobody there is an Error of kind expectation.
 Result<UniqueFd> bind_unix_datagrams(const std::filesystem::path& path);
 Result<UniqueFd> connect_unix_datagrams(const std::filesystem::path& path);
 

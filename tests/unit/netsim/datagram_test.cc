@@ -58,6 +58,18 @@ BOOST_AUTO_TEST_CASE(frames_pass_both_ways_each_in_a_datagram) {
   BOOST_TEST(wire.heard() == copy_of(second));
 }
 
+BOOST_AUTO_TEST_CASE(a_socket_that_somebody_has_is_left_alone) {
+  Wire wire;
+  BOOST_TEST(!DatagramPort::bind(wire.loop, wire.path).has_value());
+  wire.say(make_frame(machine(2), machine(1)).bytes());
+  BOOST_TEST(wire.frames(1));
+  // Nor one of another kind, which takes no datagrams.
+  const auto stream = wire.folder.path() / "stream";
+  const UniqueFd listener = listen_unix(stream).value();
+  BOOST_TEST(!bind_unix_datagrams(stream).has_value());
+  BOOST_TEST(connect_unix(stream).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(what_is_no_frame_is_dropped) {
   Wire wire;
   wire.say(ByteBuffer(13));
