@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kOutputLimit = 64u << 20;
 constexpr std::size_t kErrorsLimit = 64u << 10;
+constexpr std::size_t kLineLimit = 64u << 10;
 
 struct Pipe {
   UniqueFd read_end, write_end;
@@ -29,13 +30,14 @@ Result<Pipe> make_pipe() {
   return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-// Gives `on_line` each whole line of `text`; what is left over stays for the next call.
+// Gives `on_line` each whole line of `text`; what is left over stays for the next call, unless it is no line.
 void give_lines(std::string& text, const std::function<void(std::string_view)>& on_line) {
   std::size_t start = 0;
   for (std::size_t end; (end = text.find_first_of("\r\n", start)) != std::string::npos; start = end + 1) {
     if (end > start) on_line(std::string_view(text).substr(start, end - start));
   }
   text.erase(0, start);
+  if (text.size() > kLineLimit) text.clear();
 }
 
 [[noreturn]] void become(const Command& command, const std::vector<char*>& argv, pid_t parent, int in,

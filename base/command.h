@@ -18,7 +18,7 @@ struct Command {
   std::map<std::string, std::string> environment{};  // added to ours
   std::string input{};                               // standard input
   // Called with each whole line of standard error (and of standard output if `lines_from_output`), for
-  // progress.
+  // progress; what is longer than 64 KiB is none.
   std::function<void(std::string_view)> on_line{};
   bool lines_from_output = false;
 };
