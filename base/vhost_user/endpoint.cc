@@ -113,7 +113,9 @@ void Endpoint::readable() {
 Status Endpoint::receive() {
   for (;;) {
     std::array<std::uint8_t, 4096> block;
+    const std::size_t files_before = received_files_.size();
     const ssize_t got = receive_with_files(connection_.get(), block, received_files_);
+    const bool brought_files = received_files_.size() > files_before;
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return {};
     if (got <= 0) return fail("");
     if (received_files_.size() > kFilesLimit)
@@ -132,7 +134,9 @@ Status Endpoint::receive() {
     input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
     if (input_.empty()) received_files_.clear();  // that no message asked for
     if (input_.size() > kInputLimit) return fail("vhost-user: a message that never ends");
-    if (static_cast<std::size_t>(got) < block.size()) return {};
+    // Behind descriptors a read stops (unix(7)): there may be more, which a guest that has yielded said
+    // before.
+    if (static_cast<std::size_t>(got) < block.size() && !brought_files) return {};
   }
 }
 
@@ -395,8 +399,8 @@ void Endpoint::send_calls() {
     const ByteBuffer message = encode(kSlaveVringCall, 0, state.buffer());
     const ssize_t sent = ::send(slave_.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EAGAIN) {
-      // The guest is slow to read: the call goes out when there is room.
-      slave_watch_.want(EPOLLIN | EPOLLOUT);
+      // The guest is slow to read: the call goes out when there is room, or before its next grant.
+      if (lane_ == nullptr) slave_watch_.want(EPOLLIN | EPOLLOUT);
       return;
     }
     calls_pending_ &= ~bit;  // a guest that is gone shows on the connection
@@ -404,7 +408,7 @@ void Endpoint::send_calls() {
 }
 
 void Endpoint::slave_readable() {
-  if (calls_pending_ != 0 && !call_event_ && lane_ == nullptr) {
+  if (lane_ == nullptr && calls_pending_ != 0 && !call_event_) {
     slave_watch_.want(EPOLLIN);
     send_calls();
   }

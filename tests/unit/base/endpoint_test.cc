@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "base/lane.h"
 #include "base/unix_socket.h"
 
 namespace rookery::vhost_user {
@@ -36,12 +37,15 @@ class Echo final : public DeviceModel {
 struct Driver {
   TemporaryFolder folder =
       TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
-  EventLoop loop{std::make_unique<WallPacer>()};
+  EventLoop loop;
+  std::unique_ptr<Lane> lane;
   Echo model;
-  std::unique_ptr<Endpoint> endpoint = Endpoint::listen(loop, folder.path() / "s", model).value();
+  std::unique_ptr<Endpoint> endpoint = Endpoint::listen(loop, folder.path() / "s", model, lane.get()).value();
   UniqueFd socket = connect_unix(folder.path() / "s").value();
 
-  Driver() { model.endpoint = endpoint.get(); }
+  Driver() : loop(std::make_unique<WallPacer>()) { model.endpoint = endpoint.get(); }
+  explicit Driver(std::unique_ptr<LockstepPacer> pacer)
+      : loop(std::move(pacer)), lane(Lane::make(loop, "guest")) {}
 
   void send(std::uint32_t request, ByteView payload, int fd = -1, std::uint32_t flags = 0) {
     const ByteBuffer message = encode(request, flags, payload);
@@ -176,6 +180,69 @@ BOOST_AUTO_TEST_CASE(a_queue_with_event_descriptors_is_kicked_called_paused_and_
   driver.answer(kHeaderSize + 8);
   begin(0);
   BOOST_TEST(!driver.model.went_on);
+}
+
+// In lockstep: what it is to be told waits, and it is still found out if it does not yield.
+BOOST_AUTO_TEST_CASE(a_guest_that_does_not_read_its_calls_keeps_nobody_awake) {
+  LockstepRules impatient;
+  impatient.lookahead = std::chrono::microseconds(100);
+  impatient.patience = std::chrono::milliseconds(1);
+  std::vector<std::string> stuck;
+  Driver driver(std::make_unique<LockstepPacer>(impatient, [&](const auto& who) { stuck = who; }));
+  const UniqueFd memory(::memfd_create("guest", MFD_CLOEXEC));
+  BOOST_REQUIRE(::ftruncate(memory.get(), 65536) == 0);
+  int ends[2];
+  BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+  UniqueFd calls(ends[0]), guests(ends[1]);
+  const int few = 1;  // the smallest buffer that there is
+  ::setsockopt(calls.get(), SOL_SOCKET, SO_SNDBUF, &few, sizeof few);
+  ByteWriter table, addresses;
+  table.le32(1).le32(0).le64(0x1000).le64(65536).le64(0x1000).le64(0);
+  addresses.le32(0).le32(0).le64(0x1000).le64(0x3000).le64(0x2000).le64(0);
+  driver.lane->begin();
+  driver.send(Request::set_mem_table, table.buffer(), memory.get());
+  driver.send(Request::set_vring_num, state(0, 16));
+  driver.send(Request::set_vring_addr, addresses.buffer());
+  driver.send(Request::set_slave_req_fd, {}, calls.get());
+  driver.send(Request::set_vring_enable, state(0, 1));
+  const UniqueFd rests(::eventfd(1, EFD_CLOEXEC));
+  Watch watch = driver.loop.watch(rests.get(), EPOLLIN, [&](std::uint32_t) {
+    watch.stop();
+    driver.lane->yielded(driver.lane->now(), std::nullopt);
+  });
+  driver.loop.run_until([&] { return !driver.lane->running(); }, kLimit);
+  BOOST_REQUIRE(driver.endpoint->queue(0).running());
+
+  struct Runner final : LaneRunner {
+    explicit Runner(Driver& of) : driver(of) {}
+    void set_clock(Time) override {}
+    void run(Time) override {
+      driver.loop.soon([this] { driver.lane->yielded(driver.lane->now(), std::nullopt); });
+    }
+    Driver& driver;
+  } runner(driver);
+  driver.lane->set_runner(&runner);
+  const auto tell = [&] { driver.lane->enter([&] { driver.endpoint->call(0); }); };
+  for (int i = 0; i < 100; ++i) {
+    tell();
+    driver.loop.run_until([] { return false; }, std::chrono::microseconds(1));
+  }
+  // Now there is room again; and the guest runs, and does not yield.
+  const auto read_calls = [&] {
+    ByteBuffer bytes(1 << 16);
+    return ::recv(guests.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+  };
+  const ssize_t got = read_calls();
+  BOOST_TEST(got > static_cast<ssize_t>(kHeaderSize + 8));
+  BOOST_TEST(got < 100 * static_cast<ssize_t>(kHeaderSize + 8));  // some had to wait
+  driver.lane->begin();
+  BOOST_TEST((driver.loop.run() == EventLoop::Outcome::idle));
+  BOOST_TEST(stuck == std::vector<std::string>{"guest"});
+  driver.lane->yielded(driver.lane->now(), std::nullopt);
+  tell();
+  driver.loop.run_until([] { return false; }, std::chrono::microseconds(1));
+  BOOST_TEST(read_calls() > 0);
+  driver.lane->set_runner(nullptr);
 }
 
 BOOST_AUTO_TEST_CASE(a_driver_that_leaves_and_comes_again_is_served) {
