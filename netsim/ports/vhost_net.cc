@@ -127,19 +127,21 @@ void VhostNetPort::kicked(unsigned queue) {
 }
 
 void VhostNetPort::transmit() {
-  continuation_ = {};
+  loop_.cancel(std::exchange(continuation_, {}));  // a guest may kick although it was asked not to
   vhost_user::Virtqueue& queue = endpoint_->queue(kTransmitQueue);
+  // A guest that rests adds nothing: then all that there can be is taken.
+  const unsigned most = lane_ == nullptr ? kTransmitBatch : vhost_user::Virtqueue::kSizeLimit;
   queue.ask_for_kicks(false);
   unsigned taken = 0;
   for (;;) {
-    while (taken < kTransmitBatch && queue.pop(transmit_chain_)) {
+    while (taken < most && queue.pop(transmit_chain_)) {
       ++taken;
       forward(transmit_chain_);
       queue.push(transmit_chain_.head, 0);
     }
     if (!queue.running()) return;
-    if (taken >= kTransmitBatch && lane_ == nullptr) {  // a guest that rests adds nothing
-      if (!continuation_) continuation_ = loop_.soon([this] { transmit(); });
+    if (taken >= most) {
+      if (lane_ == nullptr) continuation_ = loop_.soon([this] { transmit(); });
       break;
     }
     queue.ask_for_kicks(true);

@@ -2,6 +2,7 @@
 // them.
 #include "netsim/ports/vhost_net.h"
 
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -180,6 +181,71 @@ BOOST_AUTO_TEST_CASE(a_port_without_offload_takes_none) {
   BOOST_TEST(guest.port->counters().dropped_malformed == 1U);
   guest.transmit({}, copy_of(make_frame(machine(1), machine(7))));
   BOOST_TEST(guest.network.frames.size() == 1U);
+}
+
+// A guest that sends as fast as it is listened to, and tells of it too often.
+class Endless final : public Port {
+ public:
+  Endless(Guest& guest, std::uint64_t available_at) : guest_(guest), at_(available_at) {}
+  void send(Frame) override {
+    guest_.put(at_, static_cast<std::uint16_t>(guest_.get<std::uint16_t>(at_) + 1));
+  }
+
+ private:
+  Guest& guest_;
+  std::uint64_t at_;
+};
+
+BOOST_AUTO_TEST_CASE(a_guest_that_never_pauses_is_left_after_a_batch_and_nothing_of_it_outlives_the_port) {
+  Guest guest(0);
+  constexpr std::uint64_t kAvailableIndex = 0x4000 + 0x1000 + 2;
+  Endless network(guest, kAvailableIndex);
+  guest.port->connect(network);
+  for (unsigned i = 0; i < kQueueSize; ++i) guest.make_available(1, 12 + 60, 0);
+  guest.driver.kick(1);
+  guest.driver.kick(1);  // both are read at once
+  BOOST_REQUIRE(
+      guest.loop.run_until([&] { return guest.port->counters().from_guest > 0; }, std::chrono::seconds(20)));
+  BOOST_TEST(guest.port->counters().from_guest < 5000U);
+  guest.port.reset();
+  BOOST_TEST(guest.loop.events_queued() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_guest_that_rests_is_heard_to_the_end_of_a_long_queue) {
+  const auto folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  EventLoop loop(std::make_unique<LockstepPacer>(LockstepRules{}, [](const auto&) {}));
+  const auto lane = Lane::make(loop, "m");
+  Recorder network;
+  const auto port = VhostNetPort::listen(loop, folder.path() / "s", machine(7), {}, lane.get()).value();
+  port->connect(network);
+  constexpr std::uint32_t kEntries = 512, kFrames = 300;
+  constexpr std::uint64_t kAvailable = 0x2000, kUsed = 0x3000;
+  lane->begin();
+  VhostDriver driver(folder.path() / "s", kMemory, kBase);
+  driver.ask(Request::set_features, ByteWriter().le64(1ull << 32 | 1ull << 30).take());
+  driver.share_memory();
+  driver.ask(Request::set_vring_num, ByteWriter().le32(1).le32(kEntries).take());
+  driver.ask(
+      Request::set_vring_addr,
+      ByteWriter().le32(1).le32(0).le64(kBase).le64(kBase + kUsed).le64(kBase + kAvailable).le64(0).take());
+  driver.ask(Request::set_vring_enable, ByteWriter().le32(1).le32(1).take());
+  ByteWriter descriptors, available;
+  available.le16(0).le16(kFrames);
+  for (std::uint32_t i = 0; i < kFrames; ++i) {
+    descriptors.le64(kBase + kBuffers).le32(12 + 60).le16(0).le16(0);
+    available.le16(static_cast<std::uint16_t>(i));
+  }
+  std::memcpy(driver.memory(), descriptors.buffer().data(), descriptors.size());
+  std::memcpy(driver.memory() + kAvailable, available.buffer().data(), available.size());
+  driver.kick(1);
+  const UniqueFd rests(::eventfd(1, EFD_CLOEXEC));
+  Watch watch = loop.watch(rests.get(), EPOLLIN, [&](std::uint32_t) {
+    watch.stop();
+    lane->yielded(lane->now(), std::nullopt);
+  });
+  loop.run_until([&] { return !lane->running(); }, std::chrono::seconds(1));
+  BOOST_TEST(port->counters().from_guest == kFrames);
+  BOOST_TEST(loop.run_until([&] { return network.frames.size() == kFrames; }, std::chrono::seconds(1)));
 }
 
 }  // namespace
