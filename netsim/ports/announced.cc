@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cerrno>
-#include <system_error>
 
 #include "base/unix_socket.h"
 
@@ -14,9 +13,9 @@ namespace rookery::netsim {
 
 Result<std::unique_ptr<AnnouncedPort>> AnnouncedPort::listen(EventLoop& loop,
                                                              const std::filesystem::path& socket) {
-  std::unique_ptr<AnnouncedPort> port(new AnnouncedPort(loop, socket));
   auto listener = listen_unix(socket);
   if (!listener) return tl::unexpected<Error>(listener.error());
+  std::unique_ptr<AnnouncedPort> port(new AnnouncedPort(loop, socket));
   port->listener_ = std::move(*listener);
   port->listener_watch_ =
       loop.watch(port->listener_.get(), EPOLLIN, [raw = port.get()](std::uint32_t) { raw->accept(); });
@@ -24,8 +23,7 @@ Result<std::unique_ptr<AnnouncedPort>> AnnouncedPort::listen(EventLoop& loop,
 }
 
 AnnouncedPort::~AnnouncedPort() {
-  std::error_code ignored;
-  std::filesystem::remove(path_, ignored);
+  ::unlink(path_.c_str());
 }
 
 void AnnouncedPort::accept() {

@@ -266,6 +266,7 @@ BOOST_AUTO_TEST_CASE(the_socket_of_announcements_goes_with_its_port) {
     const auto port = AnnouncedPort::listen(loop, folder.path() / "nic");
     BOOST_REQUIRE(port.has_value());
     BOOST_TEST(!AnnouncedPort::listen(loop, folder.path() / "nic").has_value());
+    BOOST_TEST(std::filesystem::exists(folder.path() / "nic"));
   }
   BOOST_TEST(!std::filesystem::exists(folder.path() / "nic"));
 }
