@@ -3,8 +3,9 @@
 //
 //   WallPacer      the monotonic clock and epoll: live labs
 //   VirtualPacer   nobody waits, the next event's time is now: unit tests, fakes, sweeps
-//   LockstepPacer  the next event's time is now, but not before everyone outside who runs at an earlier one
-//                  has yielded, or cannot reach so far: guests under time travel (base/lane.h takes the holds)
+//   LockstepPacer  the next event's time is now, but not before everyone outside who runs at an earlier
+//                  one has yielded, or cannot reach so far: guests under time travel (base/lane.h takes the
+//                  holds)
 #pragma once
 
 #include <functional>

@@ -198,8 +198,8 @@ void end_orphans_in(const std::string& folder) {
   }
 }
 
-// While the name is that of the folder that we hold, no other lab of this name can begin, and all that is in it
-// is ours to end.
+// While the name is that of the folder that we hold, no other lab of this name can begin, and all that is in
+// it is ours to end.
 void clean_up(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others) {
   end_orphans_in(folder.path.string());
   std::vector<std::filesystem::path> all = others;

@@ -82,7 +82,8 @@ Status Virtqueue::set_size(std::uint32_t size) {
   if (size == 0 || size > kSizeLimit || !std::has_single_bit(size)) {
     return fail("vhost-user: a queue of " + std::to_string(size) + " entries is refused");
   }
-  if (running()) return fail("vhost-user: the size of a queue that runs is not changed");  // its rings have it
+  if (running())
+    return fail("vhost-user: the size of a queue that runs is not changed");  // its rings have it
   size_ = static_cast<std::uint16_t>(size);
   return {};
 }
