@@ -18,6 +18,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 export LC_ALL=C.UTF-8
 readonly cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/rookery
 readonly image_name=debian-12
+# Of all that CMake knows, what there has to be to make images and run labs: no tests, no benchmarks.
+readonly program=(vboot/cli/all images/initramfs/all)
 
 # 1. words ---------------------------------------------------------------------------------------------------------
 
@@ -28,6 +30,11 @@ die() { # CODE WORDS…
   local code=$1; shift
   warn "$*"
   exit "$code"
+}
+
+# Of an option's words, whether there is a value behind it.
+wants() { # COMMAND OPTION WHAT WORDS…
+  (($# > 4)) || die 2 "$1: $2 wants $3"
 }
 
 # Runs the rest as one phase and says how long it took.
@@ -102,6 +109,8 @@ nbdkit                a real NBD server to talk to
 dnsmasq-base          the boot server's DHCP and TFTP
 lighttpd              the boot server's HTTP
 iproute2              network namespaces for the boot server's test
+curl                  fetches from a machine by a forwarded port
+openssh-client        logs in to machines, with keys that it makes
 busybox|busybox-static  the clients of the boot server's test
 python3               checks the lab file's schema
 python3-jsonschema    checks the lab file's schema
@@ -175,6 +184,7 @@ find_root() { # SCRIPT
 
 deps() { # COMMAND
   local missing names
+  parts_of "$1" >/dev/null
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     die 4 "this wants Debian 12 (or a relative of it): there is no dpkg and apt-get here"
   fi
@@ -204,10 +214,10 @@ deps() { # COMMAND
 
 # 3. the user ------------------------------------------------------------------------------------------------------
 
-# The first id after all ranges that are given out in both files.
-next_free_ids() {
-  awk -F: 'BEGIN { next_id = 100000 } $2 + $3 > next_id { next_id = $2 + $3 } END { print next_id }' \
-    /etc/subuid /etc/subgid 2>/dev/null || echo 100000
+# The first id after all ranges that are given out in these files, of which there may be none.
+next_free_ids() { # FILE…
+  { cat "$@" 2>/dev/null || true; } |
+    awk -F: 'BEGIN { next_id = 100000 } $2 + $3 > next_id { next_id = $2 + $3 } END { print next_id }'
 }
 
 # Whether a file gives that user at least 65,536 ids, by name or number.
@@ -219,8 +229,9 @@ has_ids() { # FILE USER
 # mmdebstrap unpacks a whole Debian as an ordinary user by means of these.
 ids() { # [USER]
   local user=${1:-$(id -un)} first script
+  id -u "$user" >/dev/null 2>&1 || die 2 "ids: there is no user '$user'"
   if [[ $(id -u "$user") == 0 ]] || { has_ids /etc/subuid "$user" && has_ids /etc/subgid "$user"; }; then return 0; fi
-  first=$(next_free_ids)
+  first=$(next_free_ids /etc/subuid /etc/subgid)
   say "giving $user the subordinate ids $first-$((first + 65535)): a Debian system has files of many users"
   script="touch /etc/subuid /etc/subgid && usermod --add-subuids $first-$((first + 65535))"
   script+=" --add-subgids $first-$((first + 65535)) $user"
@@ -240,9 +251,10 @@ build_preset() { # PRESET FOLDER [TARGETS…]
   if [[ -t 1 ]]; then ninja -C "$folder" "$@"; else ninja --quiet -C "$folder" "$@"; fi
 }
 
-build() {
-  deps "${1:-build}"
-  timed build build_preset release build
+build() { # [COMMAND [TARGETS…]]
+  (($#)) || set -- build "${program[@]}"
+  deps "$1"; shift
+  timed build build_preset release build "$@"
 }
 
 image() {
@@ -259,14 +271,14 @@ demo() {
   local nodes=100
   while (($#)); do
     case $1 in
-      --nodes) nodes=${2:?--nodes wants a number}; shift ;;
+      --nodes) wants demo "$1" 'a number' "$@"; nodes=$2; shift ;;
       --nodes=*) nodes=${1#*=} ;;
       *) die 2 "demo: what is '$1'? usage: ./do demo [--nodes N]" ;;
     esac
     shift
   done
   [[ $nodes =~ ^[1-9][0-9]{0,3}$ ]] || die 2 "demo: --nodes wants a number from 1 to 9999, not '$nodes'"
-  build demo
+  build demo "${program[@]}"
   image
   bash tests/support/demo.sh "$nodes"
 }
@@ -280,9 +292,9 @@ run_tests() {
   while (($#)); do
     case $1 in
       --full) full=yes ;;
-      --require) required=${2:?--require wants tiers, as in unit,guest}; shift ;;
-      --tier) wanted=${2:?--tier wants tiers, as in unit,guest}; shift ;;
-      -R) regex=${2:?-R wants a regular expression}; shift ;;
+      --require) wants test "$1" 'tiers, as in unit,guest' "$@"; required=$2; shift ;;
+      --tier) wants test "$1" 'tiers, as in unit,guest' "$@"; wanted=$2; shift ;;
+      -R) wants test "$1" 'a regular expression' "$@"; regex=$2; shift ;;
       *) die 2 "test: what is '$1'? usage: ./do test [--full] [--tier unit,guest] [--require unit,guest] [-R regex]" ;;
     esac
     shift
@@ -419,9 +431,9 @@ fuzz() {
 }
 
 clean() {
+  [[ ${1:-} == '' || $1 == --all ]] || die 2 "clean: what is '$1'? usage: ./do clean [--all]"
   rm -rf build build-asan build-tsan build-fuzz
   say "the build folders are gone"
-  [[ ${1:-} == '' || $1 == --all ]] || die 2 "clean: what is '$1'? usage: ./do clean [--all]"
   if [[ ${1:-} == --all ]]; then
     rm -rf "$cache"
     say "so are the images, kernels and downloads of this user"
@@ -445,7 +457,7 @@ help() {
                        the benchmarks, and the bars that they must not miss (some minutes; 24 GiB for a thousand)
   lint                 form and known traps of all sources
   fuzz [seconds]       every parser against the fuzzer (10 seconds each)
-  deps [command]       only the Debian packages for a command (build, image, demo, test, lint, fuzz, all)
+  deps [command]       only the Debian packages for a command (build, image, demo, bench, test, lint, fuzz, all)
   ids [user]           only the subordinate ids that building an image as an ordinary user takes
   clean [--all]        removes the build folders; with --all the user's cache as well
 
@@ -489,8 +501,8 @@ main() {
     help | -h | --help) help; exit ;;
     *) unknown "$command" ;;
   esac
-  if [[ $command == image ]]; then build image; fi
-  if [[ $command == build ]] && (($#)); then die 2 "build takes no words"; fi
+  if [[ $command == build || $command == image || $command == lint ]] && (($#)); then die 2 "$command takes no words"; fi
+  if [[ $command == image ]]; then build image "${program[@]}"; fi
   "$command" "$@"
 }
 main "$@"

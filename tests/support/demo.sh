@@ -70,7 +70,8 @@ leftovers() {
 
 # All descendants of a process.
 family_of() { # PID
-  ps -e -o pid= -o ppid= | awk -v root="$1" '
+  # The parent stands behind the name, which may have anything in it, and the state (proc_pid_stat(5)).
+  { cat /proc/[0-9]*/stat 2>/dev/null || true; } | sed -n 's/^\([0-9]*\) (.*) [A-Z] \([0-9]*\) .*/\1 \2/p' | awk -v root="$1" '
     { parent[$1] = $2 }
     END { for (p in parent) { for (q = p; q in parent && q != root; q = parent[q]); if (q == root) print p } }'
 }
