@@ -2,6 +2,7 @@
 // values.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,8 +25,10 @@ constexpr bool is_given_a_kernel(Chipset chipset) {
   return chipset == Chipset::microvm || chipset == Chipset::pv || chipset == Chipset::pvh;
 }
 
-// What QEMU calls the NIC on a PCI bus. Every hypervisor here that emulates PCs does so by QEMU.
+// Every hypervisor here that emulates PCs does so by QEMU: what QEMU calls the NIC on a PCI bus.
 std::string_view qemu_device(NicModel model);
+// As a value among others on its command line, where commas separate: doubled.
+std::string qemu_value(const std::filesystem::path& path);
 
 struct Hardware {
   Chipset chipset = Chipset::pc;
@@ -38,5 +41,11 @@ struct Hardware {
 
   friend bool operator==(const Hardware&, const Hardware&) = default;
 };
+
+// Why a PC of such hardware cannot have so many disks; empty if it can.
+std::string_view why_no_disks(const Hardware& hardware, std::size_t count);
+// The words by which QEMU gives a machine its disk: the file, which it only reads, before which firmware
+// boots nothing else.
+std::vector<std::string> qemu_disk(const Hardware& hardware, const std::filesystem::path& file);
 
 }  // namespace rookery::backends

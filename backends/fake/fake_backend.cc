@@ -151,7 +151,8 @@ Result<Capabilities> FakeBackend::probe(const Hardware&) {
   capabilities.snapshot = true;
   capabilities.nics_max = 8;
   capabilities.lacks = {{"pause", "a script has no processor that could be stopped"},
-                        {"firmware", "a script is no PC; use backend: qemu"}};
+                        {"firmware", "a script is no PC; use backend: qemu"},
+                        {"disk", "a script reads no disk; use backend: uml"}};
   return capabilities;
 }
 

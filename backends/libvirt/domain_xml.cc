@@ -185,24 +185,31 @@ class DomainWriter {
   }
 
   // libvirt 9.0 has no interface type for a stream on a unix socket, so the NICs are QEMU's own words. The
-  // management NIC has no ROM: nothing boots from it, and a boot ROM would ask there for an address.
+  // management NIC has no ROM: nothing boots from it, and a boot ROM would ask there for an address. The disk
+  // is too: libvirt has neither NVMe nor IDE and SATA of files that are only read (<transient/> writes beside
+  // the file).
   void write_arguments() {
     xml_.open("<qemu:commandline>");
     unsigned boot_index = 0;
     for (std::size_t i = 0; i < spec_.nics.size(); ++i) {
       const NicPlug& nic = spec_.nics[i];
       const NicModel model = nic.management ? NicModel::virtio : spec_.hardware.nic;
-      const bool boots = spec_.kernel.empty() && !nic.management;
+      const bool boots = spec_.kernel.empty() && spec_.disks.empty() && !nic.management;
       argument("-netdev", fmt::format("stream,id=net{},server=off,addr.type=unix,addr.path={}", i,
-                                      doubled_commas((spec_.folder / nic.socket).string())));
+                                      qemu_value(spec_.folder / nic.socket)));
       argument("-device",
                fmt::format("{},netdev=net{},mac={:02x}{}", qemu_device(model), i, fmt::join(nic.mac, ":"),
                            boots ? fmt::format(",bootindex={}", boot_index++) : ",romfile="));
+    }
+    for (const DiskPlug& disk : spec_.disks) {
+      for (const std::string& one : qemu_disk(spec_.hardware, disk.file)) word(one);
     }
     // OVMF without PXE over IPv6, for which nobody answers.
     if (spec_.hardware.firmware == Firmware::uefi)
       argument("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=no");
     for (const std::string& more : spec_.hardware.more_arguments) word(more);
+    if (!spec_.disks.empty())
+      xml_.line(fmt::format("<qemu:env name='TMPDIR' value='{}'/>", escaped(spec_.folder.native())));
     xml_.close("qemu:commandline");
   }
   void argument(std::string_view option, std::string_view value) {
@@ -210,12 +217,6 @@ class DomainWriter {
     word(value);
   }
   void word(std::string_view text) { xml_.line(fmt::format("<qemu:arg value='{}'/>", escaped(text))); }
-  // QEMU separates options by commas; a comma in a value is written twice.
-  static std::string doubled_commas(std::string_view value) {
-    std::string text;
-    for (const char c : value) text.append(c == ',' ? 2 : 1, c);
-    return text;
-  }
 
   const LibvirtUri& uri_;
   const MachineSpec& spec_;
@@ -253,7 +254,13 @@ Result<std::string> domain_xml(const LibvirtUri& uri, const DomainOwner& owner, 
   };
   if (spec.hardware.chipset != Chipset::pc && spec.hardware.chipset != Chipset::q35)
     return cannot("libvirt makes machines of the chipsets pc and q35 only");
-  if (!spec.disks.empty()) return cannot("libvirt's machines have no disks of ours yet");
+  if (const auto why = why_no_disks(spec.hardware, spec.disks.size()); !why.empty()) return cannot(why);
+  if (!spec.disks.empty() && !uri.runs_as_us()) {
+    return cannot(
+        fmt::format("its disk is a file of this lab, which machines of {} do not reach; use "
+                    "qemu:///embed or qemu:///session",
+                    uri.text()));
+  }
   if (uri.driver == LibvirtDriver::qemu) {
     for (const NicPlug& nic : spec.nics) {
       if ((spec.folder / nic.socket).string().size() <= kSocketPathMost) continue;

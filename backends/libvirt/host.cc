@@ -194,7 +194,13 @@ std::string advice(const LibvirtUri& uri, std::string_view said) {
 
 Error libvirt_error(std::string_view doing) {
   const char* said = virGetLastErrorMessage();
-  return Error{ErrorKind::infrastructure, fmt::format("{}: libvirt: {}", doing, said)};
+  std::string message = fmt::format("{}: libvirt: {}", doing, said);
+  if (virGetLastErrorCode() == VIR_ERR_OPERATION_DENIED) {
+    message +=
+        "; this connection may look and not make (a socket for reading only, libvirt-sock-ro, or the host's "
+        "rules): name another socket in 'uri', or ask who runs that libvirt for the right";
+  }
+  return Error{ErrorKind::infrastructure, std::move(message)};
 }
 
 LibvirtHost::LibvirtHost(EventLoop& loop, LibvirtSetup setup)

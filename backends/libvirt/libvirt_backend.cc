@@ -31,6 +31,7 @@ Result<Capabilities> LibvirtBackend::probe(const Hardware&) {
   capabilities.lacks = {{"virtual_time", "libvirt's machines go by the host's clock; use backend: uml"},
                         {"snapshot", "only libvirt's QEMU driver has such; use qemu:///embed"}};
   capabilities.wire = capabilities.management_wire = NicWire::stream;
+  capabilities.disk_wire = DiskWire::file;
   return capabilities;
 }
 

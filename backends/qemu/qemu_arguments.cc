@@ -12,13 +12,6 @@ using Arguments = std::vector<std::string>;
 // 0 is that of a kernel, which a user's own arguments may give.
 constexpr unsigned kFirstBootIndex = 1;
 
-// QEMU separates options by commas; a comma in a value is written twice.
-std::string escaped(const std::filesystem::path& path) {
-  std::string text;
-  for (const char c : path.string()) text.append(c == ',' ? 2 : 1, c);
-  return text;
-}
-
 std::string_view chipset_name(Chipset chipset) {
   switch (chipset) {
     case Chipset::pc:
@@ -32,35 +25,6 @@ std::string_view chipset_name(Chipset chipset) {
       break;  // refused by qemu_arguments()
   }
   bug("no such chipset");
-}
-
-// A controller to be added, if the disk needs one, and the disk itself, to which the drive is given. Both
-// chipsets call their own IDE or SATA bus ide.0.
-struct DiskDevices {
-  std::string_view controller, disk;
-};
-DiskDevices disk_devices(DiskModel model) {
-  switch (model) {
-    case DiskModel::virtio:
-      return {"", "virtio-blk-pci"};
-    case DiskModel::sata:
-      return {"ich9-ahci,id=disks", "ide-hd,bus=disks.0"};
-    case DiskModel::ide:
-      return {"", "ide-hd,bus=ide.0"};
-    case DiskModel::nvme:
-      return {"", "nvme,serial=rookery-medium"};
-    case DiskModel::scsi:
-      return {"virtio-scsi-pci,id=disks", "scsi-hd,bus=disks.0"};
-    case DiskModel::lsi:
-      return {"lsi53c895a,id=disks", "scsi-hd,bus=disks.0"};
-    case DiskModel::pvscsi:
-      return {"pvscsi,id=disks", "scsi-hd,bus=disks.0"};
-    case DiskModel::usb:
-      return {"qemu-xhci,id=disks", "usb-storage,bus=disks.0"};
-    case DiskModel::cdrom:
-      return {"", "ide-cd,bus=ide.0"};
-  }
-  bug("no such disk model");
 }
 
 std::string_view graphics_device(Graphics graphics) {
@@ -112,7 +76,7 @@ void add_channels(Arguments& to, Chipset chipset) {
 // OVMF without PXE over IPv6, for which nobody answers; and HTTP boot over the same NIC.
 void add_firmware(Arguments& to, const QemuFiles& files) {
   to.insert(to.end(), {"-drive", fmt::format("if=pflash,unit=0,format=raw,readonly=on,file={}",
-                                             escaped(files.uefi_code))});
+                                             qemu_value(files.uefi_code))});
   to.insert(to.end(), {"-drive", fmt::format("if=pflash,unit=1,format=raw,file={}", kUefiVariables)});
   to.insert(to.end(), {"-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=no"});
 }
@@ -121,22 +85,6 @@ void add_kernel(Arguments& to, const MachineSpec& spec) {
   to.insert(to.end(), {"-kernel", spec.kernel.string(), "-initrd",
                        spec.modules.empty() ? spec.initramfs.string() : kJoinedInitramfs});
   to.insert(to.end(), {"-append", "console=ttyS0 " + spec.command_line});
-}
-
-// The machine boots from its first disk. QEMU's IDE disks must be writable: what is written goes to a file
-// without a name in the machine's folder.
-void add_disks(Arguments& to, const MachineSpec& spec) {
-  const DiskModel model = spec.hardware.disk;
-  const bool writable = model == DiskModel::sata || model == DiskModel::ide;
-  const auto [controller, disk] = disk_devices(model);
-  if (!spec.disks.empty() && !controller.empty()) to.insert(to.end(), {"-device", std::string(controller)});
-  for (std::size_t i = 0; i < spec.disks.size(); ++i) {
-    to.insert(to.end(),
-              {"-drive", fmt::format("if=none,id=disk{},format=raw,{},file={}", i,
-                                     writable ? "snapshot=on" : "readonly=on", escaped(spec.disks[i].file))});
-    to.insert(to.end(),
-              {"-device", fmt::format("{},drive=disk{},bootindex={}", disk, i, kFirstBootIndex + i)});
-  }
 }
 
 // The management NIC has no ROM: nothing boots from it, and a boot ROM would ask there for an address.
@@ -157,16 +105,16 @@ void add_nics(Arguments& to, const MachineSpec& spec, Accelerator accelerator) {
     if (firmware_boots) device += fmt::format(",bootindex={}", boot_index++);
     if (!firmware_boots && chipset != Chipset::microvm) device += ",romfile=";
     if (nic.wire == NicWire::vhost_user) {
-      to.insert(to.end(), {"-chardev", fmt::format("socket,id=wire{},path={}", i, escaped(nic.socket)),
+      to.insert(to.end(), {"-chardev", fmt::format("socket,id=wire{},path={}", i, qemu_value(nic.socket)),
                            "-netdev", fmt::format("vhost-user,id=net{},chardev=wire{}", i, i)});
     } else if (nic.wire == NicWire::datagram) {
-      const std::string theirs = escaped(nic.socket);
+      const std::string theirs = qemu_value(nic.socket);
       to.insert(to.end(), {"-netdev", fmt::format("dgram,id=net{},local.type=unix,local.path={}.machine,"
                                                   "remote.type=unix,remote.path={}",
                                                   i, theirs, theirs)});
     } else {
       to.insert(to.end(), {"-netdev", fmt::format("stream,id=net{},server=off,addr.type=unix,addr.path={}", i,
-                                                  escaped(nic.socket))});
+                                                  qemu_value(nic.socket))});
     }
     to.insert(to.end(), {"-device", device});
   }
@@ -198,9 +146,7 @@ Result<Arguments> qemu_arguments(const MachineSpec& spec, Accelerator accelerato
     if (!spec.disks.empty()) return cannot("a microvm has no firmware that boots from a disk");
     if (hardware.graphics != Graphics::none) return cannot("a microvm has no graphics");
   }
-  if (spec.disks.size() > 1) return cannot("it has more disks than one");
-  if (!spec.disks.empty() && hardware.disk == DiskModel::ide && hardware.chipset == Chipset::q35)
-    return cannot("a q35 has no IDE disks; its disks are sata");
+  if (const auto why = why_no_disks(hardware, spec.disks.size()); !why.empty()) return cannot(why);
   Arguments arguments{files.program.string(), "-name",    spec.name, "-nodefaults",
                       "-no-user-config",      "-display", "none"};
   // The guest's hypervisor starts no programs, gains no privileges and makes no odd system calls.
@@ -213,7 +159,10 @@ Result<Arguments> qemu_arguments(const MachineSpec& spec, Accelerator accelerato
   arguments.insert(arguments.end(), {"-boot", "strict=on"});  // from what has a boot index, and nothing else
   if (hardware.graphics != Graphics::none)
     arguments.insert(arguments.end(), {"-device", std::string(graphics_device(hardware.graphics))});
-  add_disks(arguments, spec);
+  for (const DiskPlug& disk : spec.disks) {
+    const Arguments words = qemu_disk(hardware, disk.file);
+    arguments.insert(arguments.end(), words.begin(), words.end());
+  }
   add_nics(arguments, spec, accelerator);
   arguments.insert(arguments.end(), hardware.more_arguments.begin(), hardware.more_arguments.end());
   return arguments;

@@ -284,6 +284,7 @@ Result<Capabilities> UmlBackend::probe(const Hardware&) {
   capabilities.virtual_time = true;
   capabilities.pause = true;
   capabilities.nics_max = 8;
+  capabilities.disk_wire = DiskWire::vhost_user;
   capabilities.lacks = {
       {"snapshot", "a guest is many host processes, which nothing writes down together; use backend: qemu"},
       {"firmware", "it is a kernel and no PC: it is given the virtual boot ROM; use backend: qemu"},

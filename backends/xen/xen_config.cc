@@ -78,11 +78,16 @@ json_object* device_model_arguments(const MachineSpec& spec) {
     std::string device = fmt::format("{},netdev=net{},mac={:02x}",
                                      qemu_device(nic.management ? NicModel::virtio : spec.hardware.nic), i,
                                      fmt::join(nic.mac, ":"));
-    device += nic.management ? ",romfile=" : fmt::format(",bootindex={}", boot_index++);
+    const bool boots = spec.disks.empty() && !nic.management;
+    device += boots ? fmt::format(",bootindex={}", boot_index++) : ",romfile=";
     for (const std::string& word : {std::string("-netdev"),
                                     fmt::format("stream,id=net{},server=off,addr.type=unix,addr.path={}", i,
-                                                (spec.folder / nic.socket).string()),
+                                                qemu_value(spec.folder / nic.socket)),
                                     std::string("-device"), device})
+      json_object_array_add(list, text(word));
+  }
+  for (const DiskPlug& disk : spec.disks) {
+    for (const std::string& word : qemu_disk(spec.hardware, disk.file))
       json_object_array_add(list, text(word));
   }
   for (const std::string& word : spec.hardware.more_arguments) json_object_array_add(list, text(word));
@@ -129,12 +134,28 @@ json_object* interfaces(const MachineSpec& spec) {
   return list;
 }
 
+// Served by a QEMU in dom0 (qdisk), which takes the file as it is: no loop device, no script.
+json_object* disks(const MachineSpec& spec) {
+  json_object* list = json_object_new_array();
+  for (const DiskPlug& plug : spec.disks) {
+    json_object* disk = json_object_new_object();
+    put(disk, "pdev_path", text(plug.file.string()));
+    put(disk, "vdev", text("xvda"));
+    put(disk, "backend", text("qdisk"));
+    put(disk, "format", text("raw"));
+    put(disk, "readwrite", number(0));
+    json_object_array_add(list, disk);
+  }
+  return list;
+}
+
 Status check(const MachineSpec& spec) {
   const Hardware& hardware = spec.hardware;
   const auto cannot = [&](const std::string& why) {
     return fail(ErrorKind::usage, fmt::format("machine '{}': {}", spec.name, why));
   };
-  if (!spec.disks.empty()) return cannot("Xen machines have no disks of ours yet");
+  if (const auto why = why_no_disks(hardware, spec.disks.size()); !why.empty())
+    return cannot(std::string(why));
   if (is_paravirtual(hardware)) {
     if (spec.kernel.empty()) return cannot("a paravirtual machine has no firmware of its own");
     if (!hardware.more_arguments.empty()) return cannot("a paravirtual machine has no QEMU for arguments");
@@ -189,7 +210,10 @@ Result<std::string> xen_domain_config(const MachineSpec& spec) {
   const std::unique_ptr<json_object, Release> domain(json_object_new_object());
   put(domain.get(), "c_info", about);
   put(domain.get(), "b_info", build);
-  if (is_paravirtual(spec.hardware)) put(domain.get(), "nics", interfaces(spec));
+  if (is_paravirtual(spec.hardware)) {
+    put(domain.get(), "nics", interfaces(spec));
+    if (!spec.disks.empty()) put(domain.get(), "disks", disks(spec));
+  }
   // What becomes of a domain that ends is ours to do; libxl only keeps these words.
   for (const char* end : {"on_poweroff", "on_reboot", "on_crash", "on_watchdog"})
     put(domain.get(), end, text("preserve"));

@@ -16,8 +16,15 @@ namespace rookery::contract {
 enum class Guest {
   prints_and_powers_off,  // prints "hello from the guest" and powers off
   crashes,                // prints "about to crash" and dies
-  echoes                  // prints "listening", then repeats what is typed on its console, until switched off
+  echoes,                 // prints "listening", then repeats what is typed on its console, until switched off
+  reads_its_disk          // prints its disk's second sector, overwrites it if it can, and powers off
 };
+
+// Of machines of that guest.
+inline constexpr const char* kDisk = "disk";                         // the file, in the machine's folder
+inline constexpr std::string_view kOnDisk = "this is on the disk ";  // its second sector has nothing else
+// Writes it. Throws if that does not work.
+std::filesystem::path make_disk(const std::filesystem::path& folder, std::string_view first_sector = "");
 
 class Subject {
  public:

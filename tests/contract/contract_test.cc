@@ -101,9 +101,12 @@ struct Bench {
   Subject& subject;
   Record record;
   std::unique_ptr<Machine> machine;
+  std::filesystem::path folder;  // the machine's
 
   Bench(Subject& of, Guest guest, const std::string& name = "m1") : subject(of) {
-    auto made = subject.backend().create(subject.spec(name, guest), record);
+    auto spec = subject.spec(name, guest);
+    folder = spec.folder;
+    auto made = subject.backend().create(std::move(spec), record);
     BOOST_REQUIRE(made.has_value());
     machine = std::move(*made);
     BOOST_TEST((machine->state() == MachineState::off));
@@ -179,7 +182,8 @@ BOOST_DATA_TEST_CASE(says_what_it_can_do, data::make(kSubjects), name) {
                                    {"snapshot", capabilities->snapshot},
                                    {"virtual_time", capabilities->virtual_time},
                                    {"firmware", capabilities->firmware},
-                                   {"press", capabilities->press}}) {
+                                   {"press", capabilities->press},
+                                   {"disk", capabilities->disk_wire.has_value()}}) {
     BOOST_TEST((able || !capabilities->why_not(what).empty()), what);
   }
   for (const auto& [row, what, able] :
@@ -261,6 +265,25 @@ BOOST_DATA_TEST_CASE(starting_a_running_machine_is_refused, data::make(kSubjects
   const auto again = bench.start();
   BOOST_REQUIRE(!again.has_value());
   BOOST_TEST(again.error().message == "m1 is running already");
+}
+
+// Twice, as it was there at first: its file is only read.
+BOOST_DATA_TEST_CASE(a_guest_reads_its_disk_and_what_it_writes_there_stays_out_of_the_file,
+                     data::make(kSubjects), name) {
+  auto subject = subject_named(name);
+  if (!subject) return;
+  const bool has_disks = subject->backend().probe(subject->hardware())->disk_wire.has_value();
+  if (!subject.has("disk", has_disks)) return;
+  Bench bench(*subject, Guest::reads_its_disk);
+  const std::string before = read_file(bench.folder / kDisk).value();
+  for (std::size_t round = 1; round <= 2; ++round) {
+    bench.record.console.clear();
+    BOOST_REQUIRE(bench.start().has_value());
+    bench.wait_for_changes(round);
+    BOOST_TEST(bench.record.changes.back().reason == "powered off");
+    BOOST_TEST(bench.record.console.find(kOnDisk) != std::string::npos, bench.record.console);
+  }
+  BOOST_TEST(read_file(bench.folder / kDisk).value() == before);
 }
 
 BOOST_DATA_TEST_CASE(what_is_typed_reaches_the_guest, data::make(kSubjects), name) {

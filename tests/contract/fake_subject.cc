@@ -17,6 +17,8 @@ std::string kernel_of(Guest guest) {
       return "crashes";
     case Guest::echoes:
       return "echoes";
+    case Guest::reads_its_disk:
+      break;  // it has none
   }
   return "";
 }

@@ -73,6 +73,31 @@ configure:
   movl %ebx, %eax
   outl %eax, %dx
   ret
+command:                # %bh to the first IDE disk, of its second sector (ATA-4 §8, §9.6)
+  movw $0x1f6, %dx
+  movb $0xe0, %al       # by LBA
+  outb %al, %dx
+  movw $0x1f2, %dx
+  movb $1, %al          # so many sectors
+  outb %al, %dx
+  incw %dx
+  outb %al, %dx         # LBA
+  incw %dx
+  xorb %al, %al
+  outb %al, %dx
+  incw %dx
+  outb %al, %dx
+  movw $0x1f7, %dx
+  movb %bh, %al
+  outb %al, %dx
+finish:
+  movw $0x1f7, %dx
+  inb %dx, %al
+  testb $0x80, %al      # BSY
+  jnz finish
+  movw $0x1f0, %dx
+  movw $256, %cx        # words of a sector
+  ret
 put:
   movb %al, %bl
 wait:
@@ -108,6 +133,25 @@ constexpr const char* kCrashOfXen = R"(
   jmp stay
 )";
 
+constexpr const char* kReadAndWrite = R"(
+  movb $0x20, %bh       # READ SECTORS
+  call command
+read:
+  movw $0x1f0, %dx
+  inw %dx, %ax
+  call put
+  movb %ah, %al
+  call put
+  loop read
+  movb $0x30, %bh       # WRITE SECTORS
+  call command
+write:
+  outw %ax, %dx
+  loop write
+  call finish
+  jmp off
+)";
+
 std::string firmware_of(Guest guest, bool sector) {
   std::string deed, text;
   switch (guest) {
@@ -121,6 +165,10 @@ std::string firmware_of(Guest guest, bool sector) {
       break;
     case Guest::echoes:
       text = "listening";
+      break;
+    case Guest::reads_its_disk:
+      deed = kReadAndWrite;
+      text = "reading";
       break;
   }
   std::string source = kFirmware;

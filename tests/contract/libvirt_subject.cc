@@ -41,6 +41,10 @@ class LibvirtSubject final : public Subject {
     assemble_firmware(spec.folder, guest);
     spec.hardware.more_arguments = {"-bios", (spec.folder / "firmware").string(), "-device",
                                     "isa-debug-exit,iobase=0xf4,iosize=1"};
+    if (guest == Guest::reads_its_disk) {
+      spec.hardware.disk = backends::DiskModel::ide;
+      spec.disks = {{.file = make_disk(spec.folder)}};
+    }
     return spec;
   }
 

@@ -33,6 +33,10 @@ class QemuSubject final : public Subject {
     fs::create_directories(spec.folder);
     assemble_firmware(spec.folder, guest);
     spec.hardware.more_arguments = {"-bios", "firmware", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"};
+    if (guest == Guest::reads_its_disk) {
+      spec.hardware.disk = backends::DiskModel::ide;
+      spec.disks = {{.file = make_disk(spec.folder)}};
+    }
     return spec;
   }
 

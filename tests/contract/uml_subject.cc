@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "backends/disk/vhost_block.h"
 #include "backends/uml/uml_backend.h"
 #include "base/command.h"
 #include "base/file.h"
@@ -23,6 +24,10 @@ const char* script_of(Guest guest) {
       return "echo about to crash; exit 1";  // the death of the first process is a panic
     case Guest::echoes:
       return "echo listening; exec /bin/busybox cat";
+    case Guest::reads_its_disk:
+      return "/bin/busybox dd if=/dev/vda bs=512 skip=1 count=1; /bin/busybox dd if=/bin/busybox of=/dev/vda "
+             "bs=512 "
+             "seek=1 count=1; /bin/busybox poweroff -f";
   }
   return "";
 }
@@ -68,6 +73,11 @@ class UmlSubject final : public Subject {
     spec.initramfs = initramfs(machine, guest);
     spec.command_line = "quiet panic=-1";
     spec.memory_folder = memory_.path();
+    if (guest == Guest::reads_its_disk) {
+      disk_ = backends::ReadOnlyFile::open(make_disk(spec.folder)).value();
+      device_ = backends::VhostBlockDevice::listen(loop_, spec.folder / "disk0", *disk_, "contract").value();
+      spec.disks = {{.socket = "disk0"}};
+    }
     return spec;
   }
 
@@ -108,6 +118,8 @@ class UmlSubject final : public Subject {
   TemporaryFolder folder_ = TemporaryFolder::make(fs::temp_directory_path(), "rookery-contract-").value();
   TemporaryFolder memory_ = TemporaryFolder::make("/dev/shm", "rookery-contract-").value();
   EventLoop loop_{std::make_unique<WallPacer>()};
+  std::unique_ptr<backends::BlockStore> disk_;
+  std::unique_ptr<backends::VhostBlockDevice> device_;
   backends::UmlBackend backend_{loop_};
   fs::path kernel_, busybox_;
 };

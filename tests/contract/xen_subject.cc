@@ -1,6 +1,6 @@
 // Xen, where this test runs in dom0 (tests/nested). Paravirtual guests: the kernel that ROOKERY_XEN_KERNEL
-// names and an initramfs of the contract's own, busybox and a few lines. Fully virtual ones: a boot sector on
-// a disk.
+// names, the module for its disks (ROOKERY_XEN_DISK_MODULE) and an initramfs of the contract's own, busybox
+// and a few lines. Fully virtual ones: a boot sector on a disk.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -23,6 +23,12 @@ const char* script_of(Guest guest) {
       return "echo about to crash; echo c >/proc/sysrq-trigger";
     case Guest::echoes:
       return "echo listening; exec /bin/busybox cat";
+    case Guest::reads_its_disk:
+      return "/bin/busybox insmod /module; disk=/dev/xvda; until [ -e $disk ]; do /bin/busybox usleep 10000; "
+             "done; "
+             "/bin/busybox dd if=$disk bs=512 skip=1 count=1; /bin/busybox dd if=/init of=$disk bs=512 "
+             "seek=1 count=1; "
+             "/bin/busybox poweroff -f";
   }
   return "";
 }
@@ -41,7 +47,10 @@ class XenSubject final : public Subject {
     if (!paravirtual_) return firmware_unavailable();
     const char* kernel = std::getenv("ROOKERY_XEN_KERNEL");
     if (kernel == nullptr) return "ROOKERY_XEN_KERNEL is to name a Linux kernel for Xen guests";
+    const char* module = std::getenv("ROOKERY_XEN_DISK_MODULE");
+    if (module == nullptr) return "ROOKERY_XEN_DISK_MODULE is to name that kernel's xen-blkfront.ko";
     kernel_ = kernel;
+    module_ = module;
     for (const char* tool : {"busybox", "cpio", "xl"}) {
       if (const auto found = find_program(tool, tool); !found) return found.error().message;
     }
@@ -68,12 +77,12 @@ class XenSubject final : public Subject {
       spec.kernel = kernel_;
       spec.initramfs = initramfs(machine, guest);
       spec.command_line = "quiet panic=-1";
+      if (guest == Guest::reads_its_disk) spec.disks = {{.file = make_disk(spec.folder)}};
       return spec;
     }
     assemble_firmware(spec.folder, guest, true);
-    const std::string disk = (spec.folder / "firmware").string();
-    spec.hardware.more_arguments = {"-drive", "if=none,id=disk,format=raw,file=" + disk, "-device",
-                                    "ide-hd,drive=disk,bootindex=0"};
+    spec.hardware.disk = backends::DiskModel::ide;
+    spec.disks = {{.file = make_disk(spec.folder, read_file(spec.folder / "firmware").value())}};
     return spec;
   }
 
@@ -95,6 +104,7 @@ class XenSubject final : public Subject {
                                  "exec </dev/console >/dev/console 2>&1\n") +
                          script_of(guest) + "\n",
                      0755);
+    fs::copy_file(module_, tree / "module", fs::copy_options::overwrite_existing);
     // The kernel has it run when dom0 asks the guest to go down.
     fs::create_directories(tree / "sbin");
     (void)write_file(tree / "sbin/poweroff", "#!/bin/busybox sh\nexec /bin/busybox poweroff -f\n", 0755);
@@ -111,7 +121,7 @@ class XenSubject final : public Subject {
   backends::XenBackend backend_;
   backends::Chipset chipset_;
   bool paravirtual_;
-  fs::path kernel_, busybox_;
+  fs::path kernel_, module_, busybox_;
 };
 
 }  // namespace

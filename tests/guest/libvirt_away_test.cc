@@ -1,7 +1,7 @@
 // What becomes of machines when the libvirt that has them goes: a daemon that is restarted, and a connection
-// that ends in the middle, comes back, and then does not. What is said of a socket that one may not use, of a
-// QEMU that dies in its own start, and of another machine's snapshot. Over a libvirtd of this test's own, as
-// an ordinary user: if root runs it, as nobody.
+// that ends in the middle, comes back, and then does not. What is said of a socket that one may not use, or
+// only read, of a QEMU that dies in its own start, and of another machine's snapshot. Over a libvirtd of this
+// test's own, as an ordinary user: if root runs it, as nobody.
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -14,6 +14,7 @@
 
 #include "backends/libvirt/libvirt_backend.h"
 #include "base/file.h"
+#include "base/process.h"
 #include "base/unix_socket.h"
 #include "tests/contract/firmware_guest.h"
 
@@ -91,6 +92,16 @@ bool unavailable() {
   return why.has_value();
 }
 
+// For what no event of the loop tells.
+bool look_until(EventLoop& loop, const std::function<bool()>& what) {
+  EventId look;
+  std::function<void()> look_again = [&] { look = loop.after(std::chrono::milliseconds(20), look_again); };
+  look_again();
+  const bool seen = loop.run_until(what, kLimit);
+  loop.cancel(look);
+  return seen;
+}
+
 struct Bench {
   EventLoop loop{std::make_unique<WallPacer>()};
   Record record;
@@ -123,14 +134,9 @@ struct Bench {
     return std::move(*made);
   }
   bool said(const std::string& text) const { return record.console.find(text) != std::string::npos; }
-  // For what no event of the loop tells.
   void look_until(const std::function<bool()>& what,
                   std::source_location from = std::source_location::current()) {
-    EventId look;
-    std::function<void()> look_again = [&] { look = loop.after(std::chrono::milliseconds(20), look_again); };
-    look_again();
-    wait_for(what, from);
-    loop.cancel(look);
+    BOOST_REQUIRE_MESSAGE(rookery::backends::look_until(loop, what), "waited in line " << from.line());
   }
   void wait_for(const std::function<bool()>& what,
                 std::source_location from = std::source_location::current()) {
@@ -244,6 +250,56 @@ BOOST_AUTO_TEST_CASE(a_socket_that_this_user_may_not_use_is_said_to_be_so) {
   BOOST_TEST(
       able.error().message.find("Permission denied; this user lacks the right to it") != std::string::npos,
       able.error().message);
+}
+
+// Only a libvirtd that takes itself for root's has such a socket. It has no driver but the mock, and a /run
+// of its own.
+BOOST_AUTO_TEST_CASE(a_socket_for_reading_only_is_said_to_be_so) {
+  if (unavailable()) return;
+  const fs::path folder = session().folder.path() / "reading", socket = folder / "libvirt-sock-ro";
+  fs::create_directories(folder / "drivers");
+  BOOST_REQUIRE(write_file(folder / "conf", "unix_sock_dir = \"" + folder.string() +
+                                                "\"\nauth_unix_ro = \"none\"\nauth_unix_rw = \"none\"\n")
+                    .has_value());
+  ProcessSpec daemon;
+  daemon.argv = {"/usr/bin/unshare",
+                 "--user",
+                 "--map-root-user",
+                 "--mount",
+                 "sh",
+                 "-c",
+                 "mount -t tmpfs run /run && exec libvirtd --config conf --pid-file pid"};
+  daemon.folder = folder;
+  daemon.environment = {{"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"},
+                        {"LIBVIRT_DRIVER_DIR", (folder / "drivers").string()}};
+  EventLoop loop(std::make_unique<WallPacer>());
+  bool ended = false;
+  const auto running = ChildProcess::start(loop, daemon, [&](ExitStatus) { ended = true; });
+  BOOST_REQUIRE(running.has_value());
+  BOOST_REQUIRE(look_until(loop, [&] { return ended || connect_unix(socket).has_value(); }));
+  if (ended) {
+    printf(
+        "skipped: this user makes no namespaces here; allow it: sysctl kernel.unprivileged_userns_clone=1\n");
+    return;
+  }
+  LibvirtBackend backend(
+      loop,
+      {*parse_libvirt_uri("test+unix:///default?socket=" + socket.string()), {"away", folder.string()}, {}},
+      [] { return false; });
+  MachineSpec spec;
+  spec.name = "m1";
+  spec.memory = mebibytes(16);
+  spec.folder = folder;
+  Record record;
+  const auto machine = backend.create(std::move(spec), record);
+  BOOST_REQUIRE_MESSAGE(machine.has_value(), (machine ? "" : machine.error().message));
+  BOOST_REQUIRE((*machine)->start().has_value());
+  BOOST_REQUIRE(loop.run_until([&] { return !record.changes.empty(); }, kLimit));
+  BOOST_TEST((record.changes[0].first == MachineState::failed));
+  BOOST_TEST(
+      record.changes[0].second.find("read only access prevents virDomainCreateXML; this connection may "
+                                    "look and not make") != std::string::npos,
+      record.changes[0].second);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -15,7 +15,8 @@ import table  # noqa: E402  (what the suite saw, in docs/backends/README.md)
 
 SCRIPT = """
 cd /tmp
-export ROOKERY_XEN_KERNEL=/payload/vmlinux ROOKERY_CONTRACT={subject}
+mkdir -p /var/tmp  # for what is written to disks of files that are only read
+export ROOKERY_XEN_KERNEL=/payload/vmlinux ROOKERY_XEN_DISK_MODULE=/modules/xen-blkfront.ko ROOKERY_CONTRACT={subject}
 test_contract --catch_system_errors=no --color_output=no --log_level=unit_scope || exit 1
 test {subject} != xen-pv || xen_trouble --catch_system_errors=no --color_output=no --log_level=unit_scope
 """

@@ -29,7 +29,7 @@ PROGRAMS += ["usr/bin/xenstore-write", "usr/bin/xenstore-read", "usr/bin/xenstor
 FILES = ["usr/lib/xen-4.17/boot/hvmloader", "bin/busybox"]
 HOST_FILES = ["/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/keymaps/en-us", "/usr/lib/ipxe/qemu/efi-e1000.rom",
               "/usr/lib/ipxe/qemu/efi-virtio.rom", "/usr/lib/ipxe/qemu/efi-rtl8139.rom"]
-MODULES = ["xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-netback", "tun"]
+MODULES = ["xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-netback", "xen-blkfront", "tun"]
 
 INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin

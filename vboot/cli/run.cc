@@ -150,6 +150,7 @@ LabSetup Runner::setup_in(const RunPlace& place) const {
   setup.boot_server = image_->boot_server;
   setup.client = image_->client;
   setup.microvm = image_->microvm;
+  setup.microvm_server = image_->microvm_server;
   setup.image = image_->facts();
   // What the host has left must not decide anything in virtual time.
   if (virtual_time_) return setup;

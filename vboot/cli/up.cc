@@ -186,6 +186,7 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   setup.boot_server = booted_.boot_server;
   setup.client = booted_.client;
   setup.microvm = booted_.microvm;
+  setup.microvm_server = booted_.microvm_server;
   setup.image = booted_.facts();
   setup.booting_at_once = options_.booting_at_once;
   setup.uplink = std::move(uplink_);

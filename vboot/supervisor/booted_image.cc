@@ -60,6 +60,8 @@ Result<BootedImage> open_booted_image(const std::string& name, const images::Sto
     image.microvm.initramfs = files->at(rom);
     image.microvm.modules = files->at(modules);
     image.microvm.words = " no_timer_check rookery.kernel.sha256=" + to_hex(manifest.find(vmlinuz)->sha256);
+    image.microvm_server = image.microvm;
+    image.microvm_server.initramfs = files->at(second);
   }
   return image;
 }

@@ -19,6 +19,7 @@ struct BootedImage {
   BootFiles boot_server;         // kernel and second stage, out of the medium
   BootFiles client;              // kernel and virtual boot ROM, out of the medium
   BootFiles microvm;             // the same with the distribution's kernel and its modules, if it has one
+  BootFiles microvm_server;      // likewise of boot_server
 
   ImageFacts facts() const;
 };

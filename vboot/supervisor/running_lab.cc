@@ -61,9 +61,10 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup s
     NodeSetup node;
     node.folder = lab->setup_.folder / "m" / plan.name;
     node.memory_folder = lab->setup_.memory_folder;
-    node.boot = from_medium                                          ? lab->setup_.boot_server
-                : backends::is_given_a_kernel(plan.hardware.chipset) ? lab->setup_.microvm
-                                                                     : lab->setup_.client;
+    if (backends::is_given_a_kernel(plan.hardware.chipset))
+      node.boot = from_medium ? lab->setup_.microvm_server : lab->setup_.microvm;
+    else
+      node.boot = from_medium ? lab->setup_.boot_server : lab->setup_.client;
     if (node.boot.kernel.empty())
       return rookery::fail(ErrorKind::usage, "machine '" + plan.name +
                                                  "': the image has no kernel for machines without firmware");

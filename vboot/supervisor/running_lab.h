@@ -27,6 +27,7 @@ struct LabSetup {
   BootFiles boot_server;                // both taken out of the medium
   BootFiles client;                     // likewise: its kernel, and the virtual boot ROM
   BootFiles microvm;                    // likewise, of clients that are PCs without firmware; may be none
+  BootFiles microvm_server;             // and of a boot server that is one
   ImageFacts image;
   // Asked before each client is started: why it must not be, or nothing. May be empty: each may.
   std::function<std::optional<std::string>(const MachinePlan&)> hindrance;

@@ -15,6 +15,7 @@ struct Example {
   Hardware hardware{};
   bool kvm = false;
   bool direct_kernel = false;
+  bool has_disk = false;
 };
 std::ostream& operator<<(std::ostream& out, const Example& example) {
   return out << example.name;
@@ -33,6 +34,13 @@ const std::vector<Example> kExamples{
       NicModel::rtl8139,
       {"-device", "virtio-vga", "-fw_cfg", "name=a,string=<'&\">"}}},
     {"session-kernel", "qemu:///session", {Chipset::pc, Firmware::bios, NicModel::e1000, {}}, false, true},
+    {"embed-disk", "qemu:///embed", {}, false, false, true},
+    {"session-sata",
+     "qemu:///session",
+     {.chipset = Chipset::q35, .firmware = Firmware::uefi, .disk = DiskModel::sata},
+     true,
+     false,
+     true},
     {"system", "qemu:///system"},
     {"ssh", "qemu+ssh://box/system"},
     {"test", "test:///default"},
@@ -49,6 +57,7 @@ MachineSpec spec_of(const Example& example) {
   spec.hardware = example.hardware;
   spec.nics = {{{0x52, 0x54, 0, 0, 0, 1}, "net0", nullptr, false},
                {{0x0a, 0x52, 0x4b, 0, 0, 1}, "net1", nullptr, true}};
+  if (example.has_disk) spec.disks = {{.file = "/store/a,medium"}};
   if (!example.direct_kernel) return spec;
   spec.kernel = "/store/vmlinuz";
   spec.initramfs = "/store/stage1.cpio";
@@ -89,8 +98,8 @@ BOOST_DATA_TEST_CASE(libvirts_own_schema_takes_it, boost::unit_test::data::make(
 }
 
 BOOST_AUTO_TEST_CASE(a_machine_that_cannot_be_is_refused_with_the_reason) {
-  const auto refusal = [](const MachineSpec& spec) {
-    const auto made = domain_xml(*parse_libvirt_uri("qemu:///embed"), kOwner, spec, false, {});
+  const auto refusal = [](const MachineSpec& spec, const char* uri = "qemu:///embed") {
+    const auto made = domain_xml(*parse_libvirt_uri(uri), kOwner, spec, false, {});
     BOOST_REQUIRE(!made.has_value());
     BOOST_TEST((made.error().kind == ErrorKind::usage));
     return made.error().message;
@@ -99,8 +108,15 @@ BOOST_AUTO_TEST_CASE(a_machine_that_cannot_be_is_refused_with_the_reason) {
   spec.hardware.chipset = Chipset::microvm;
   BOOST_TEST(refusal(spec) == "machine 'n1': libvirt makes machines of the chipsets pc and q35 only");
   spec = spec_of(kExamples[0]);
-  spec.disks = {{"disk0"}};
-  BOOST_TEST(refusal(spec) == "machine 'n1': libvirt's machines have no disks of ours yet");
+  spec.disks = {{.file = "/a"}, {.file = "/b"}};
+  BOOST_TEST(refusal(spec) == "machine 'n1': it has more disks than one");
+  spec.disks.pop_back();
+  spec.hardware = {.chipset = Chipset::q35, .disk = DiskModel::ide};
+  BOOST_TEST(refusal(spec) == "machine 'n1': a q35 has no IDE disks; its disks are sata");
+  spec.hardware = {};
+  BOOST_TEST(refusal(spec, "qemu+ssh://box/system") ==
+             "machine 'n1': its disk is a file of this lab, which machines of qemu+ssh://box/system do not "
+             "reach; use qemu:///embed or qemu:///session");
   spec = spec_of(kExamples[0]);
   spec.folder = "/run/" + std::string(98, 'x');  // with "/net0" 108 bytes
   BOOST_TEST(refusal(spec).find("set XDG_RUNTIME_DIR to a shorter folder") != std::string::npos);

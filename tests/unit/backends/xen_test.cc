@@ -13,6 +13,7 @@ namespace {
 struct Example {
   const char* name;  // of its golden file
   Hardware hardware;
+  bool has_disk = false;
 };
 std::ostream& operator<<(std::ostream& out, const Example& example) {
   return out << example.name;
@@ -23,9 +24,11 @@ const std::vector<Example> kExamples{
     {"pvh", {Chipset::pvh, Firmware::bios, NicModel::virtio, {}}},
     {"hvm", {}},
     {"hvm-e1000-more", {Chipset::pc, Firmware::bios, NicModel::e1000, {"-device", "virtio-rng-pci"}}},
+    {"pv-disk", {.chipset = Chipset::pv}, true},
+    {"hvm-ide", {.disk = DiskModel::ide}, true},
 };
 
-MachineSpec spec_of(const Hardware& hardware) {
+MachineSpec spec_of(const Hardware& hardware, bool has_disk = false) {
   MachineSpec spec;
   spec.name = "n1";
   spec.memory = mebibytes(256);
@@ -33,6 +36,7 @@ MachineSpec spec_of(const Hardware& hardware) {
   spec.hardware = hardware;
   spec.nics = {{{0x52, 0x54, 0, 0, 0, 1}, "net0", nullptr, false},
                {{0x0a, 0x52, 0x4b, 0, 0, 1}, "net1", nullptr, true}};
+  if (has_disk) spec.disks = {{.file = "/store/a,medium"}};
   if (!is_paravirtual(hardware)) return spec;
   spec.kernel = "/store/vmlinuz";
   spec.initramfs = "/store/stage1.cpio";
@@ -47,7 +51,7 @@ BOOST_AUTO_TEST_SUITE(xen)
 // GOLDEN=update writes them anew.
 BOOST_DATA_TEST_CASE(a_domain_is_what_its_golden_file_says, boost::unit_test::data::make(kExamples),
                      example) {
-  const auto config = xen_domain_config(spec_of(example.hardware));
+  const auto config = xen_domain_config(spec_of(example.hardware, example.has_disk));
   BOOST_REQUIRE(config.has_value());
   const std::filesystem::path golden = std::string("tests/golden/xen/") + example.name + ".json";
   if (const char* mode = std::getenv("GOLDEN"); mode != nullptr && std::string_view(mode) == "update")
@@ -77,8 +81,8 @@ BOOST_AUTO_TEST_CASE(a_machine_that_cannot_be_is_refused_with_the_reason) {
   spec.folder = "/" + std::string(120, 'f');
   BOOST_TEST(refusal(spec).find("too long for sockets") != std::string::npos);
   spec = spec_of(kExamples[1].hardware);
-  spec.disks = {{"disk0"}};
-  BOOST_TEST(refusal(spec) == "machine 'n1': Xen machines have no disks of ours yet");
+  spec.disks = {{.file = "/a"}, {.file = "/b"}};
+  BOOST_TEST(refusal(spec) == "machine 'n1': it has more disks than one");
 }
 
 BOOST_AUTO_TEST_CASE(machines_of_one_name_in_two_labs_are_two_domains) {
