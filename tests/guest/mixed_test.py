@@ -4,13 +4,12 @@ libvirt's machine does at the power switch, and back at a snapshot; and what is 
 killed. Then twenty of libvirt's at once."""
 import os
 import pathlib
-import pwd
 import re
 import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import QEMU, SHARED_FILES, GuestTest, main, skip, wait_until  # noqa: E402
+from lab_test import QEMU, SHARED_FILES, GuestTest, main, need_libvirt, wait_until  # noqa: E402
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples/mixed.yaml"
 
@@ -96,8 +95,5 @@ class Twenty(GuestTest):
 
 
 if __name__ == "__main__":
-    if not list(pathlib.Path("/usr/lib").glob("*/libvirt/connection-driver/libvirt_driver_qemu.so")):
-        skip("libvirt has no QEMU driver; install: libvirt-daemon-driver-qemu")
-    if os.getuid() == 0 and "libvirt-qemu" not in {user.pw_name for user in pwd.getpwall()}:
-        skip("root's libvirt wants a user libvirt-qemu: adduser --system --group libvirt-qemu, or run this as an ordinary user")
+    need_libvirt()
     main(QEMU)

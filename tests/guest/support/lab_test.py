@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pwd
 import select
 import shlex
 import shutil
@@ -341,6 +342,13 @@ def skip(reason):
 def need(program_name, packages):
     if not shutil.which(program_name):
         skip(f"there is no {program_name}; install: {packages}")
+
+
+def need_libvirt():
+    if not list(pathlib.Path("/usr/lib").glob("*/libvirt/connection-driver/libvirt_driver_qemu.so")):
+        skip("libvirt has no QEMU driver; install: libvirt-daemon-driver-qemu")
+    if os.getuid() == 0 and "libvirt-qemu" not in {user.pw_name for user in pwd.getpwall()}:
+        skip("root's libvirt wants a user libvirt-qemu: adduser --system --group libvirt-qemu, or run this as an ordinary user")
 
 
 def main(*needs):
