@@ -107,14 +107,13 @@ Frame Frame::tagged(VlanTag tag) && {
     result.buffer_->size += kTagSize;
     std::memmove(result.buffer_->data(), old_start, kAddresses);
   } else {
-    result = Frame(detail::take_buffer(size() + kTagSize));
-    if (!result) return {};
-    std::uint8_t* to = result.buffer_->data();
+    FrameBuilder builder(size() + kTagSize, *this);
+    if (!builder) return {};
+    std::uint8_t* to = builder.bytes().data();
     std::memcpy(to, buffer_->data(), kAddresses);
     std::memcpy(to + kAddresses + kTagSize, buffer_->data() + kAddresses, size() - kAddresses);
-    result.buffer_->offload = buffer_->offload;
-    result.buffer_->switches_passed = buffer_->switches_passed;
-    result.buffer_->origin = buffer_->origin;
+    builder.offload() = buffer_->offload;
+    result = std::move(builder).freeze();
   }
   std::uint8_t* at = result.buffer_->data() + kAddresses;
   at[0] = kEthertypeVlan >> 8;
@@ -135,17 +134,22 @@ Frame Frame::untagged() && {
     result.buffer_->start = static_cast<std::uint8_t>(result.buffer_->start + kTagSize);
     result.buffer_->size -= kTagSize;
   } else {
-    result = Frame(detail::take_buffer(size() - kTagSize));
-    if (!result) return {};
-    std::uint8_t* to = result.buffer_->data();
+    FrameBuilder builder(size() - kTagSize, *this);
+    if (!builder) return {};
+    std::uint8_t* to = builder.bytes().data();
     std::memcpy(to, buffer_->data(), kAddresses);
     std::memcpy(to + kAddresses, buffer_->data() + kAddresses + kTagSize, size() - kAddresses - kTagSize);
-    result.buffer_->offload = buffer_->offload;
-    result.buffer_->switches_passed = buffer_->switches_passed;
-    result.buffer_->origin = buffer_->origin;
+    builder.offload() = buffer_->offload;
+    result = std::move(builder).freeze();
   }
   move_checksum_start(result.buffer_->offload, -int{kTagSize});
   return result;
+}
+
+FrameBuilder::FrameBuilder(std::size_t size, const Frame& from) : FrameBuilder(size) {
+  if (buffer_ == nullptr) return;
+  buffer_->switches_passed = from.buffer_->switches_passed;
+  buffer_->origin = from.buffer_->origin;
 }
 
 FramePoolState frame_pool_state() {

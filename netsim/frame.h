@@ -157,6 +157,9 @@ class Frame {
 class FrameBuilder {
  public:
   explicit FrameBuilder(std::size_t size) : buffer_(detail::take_buffer(size)) {}
+  // For what becomes of another frame, or of a part of it: it has the same origin and has passed as many
+  // switches.
+  FrameBuilder(std::size_t size, const Frame& from);
   FrameBuilder(const FrameBuilder&) = delete;
   FrameBuilder& operator=(const FrameBuilder&) = delete;
   ~FrameBuilder() {

@@ -80,7 +80,7 @@ std::optional<Headers> tcp_headers(ByteView frame, std::uint8_t segments) {
 // One frame of a super-frame: its headers, and the `size` bytes of payload from `offset` on.
 Frame cut(const Frame& from, const Headers& headers, std::size_t offset, std::size_t size,
           std::uint32_t index) {
-  FrameBuilder builder(headers.payload + size);
+  FrameBuilder builder(headers.payload + size, from);
   if (!builder) return {};
   const ByteView whole = from.bytes();
   const auto to = builder.bytes();
@@ -228,7 +228,7 @@ std::size_t send_finished(const Frame& frame, Port& to) {
   const Offload& offload = frame.offload();
   const std::size_t field = std::size_t{offload.checksum_start} + offload.checksum_offset;
   if (field + 2 > frame.size()) return 0;
-  FrameBuilder builder(frame.size());
+  FrameBuilder builder(frame.size(), frame);
   if (!builder) return 0;
   std::memcpy(builder.bytes().data(), frame.bytes().data(), frame.size());
   // The field holds the pseudo-header's sum, and is summed with the rest.

@@ -138,7 +138,7 @@ namespace {
 // One bit turned over: of the payload if the change is to go unnoticed, else of anything behind the
 // addresses.
 Frame flipped(const Frame& frame, std::uint64_t number, bool checksum_valid) {
-  FrameBuilder builder(frame.size());
+  FrameBuilder builder(frame.size(), frame);
   if (!builder) return {};
   const auto bytes = builder.bytes();
   std::memcpy(bytes.data(), frame.bytes().data(), frame.size());
@@ -202,23 +202,18 @@ void FaultPoint::strike(Frame frame) {
   if (is_finished(frame)) return judge(std::move(frame));
   class Judged final : public Port {
    public:
-    Judged(FaultPoint& point, std::uint16_t origin) : point_(point), origin_(origin) {}
-    void send(Frame single) override {
-      single.set_origin(origin_);
-      point_.judge(std::move(single));
-    }
+    explicit Judged(FaultPoint& point) : point_(point) {}
+    void send(Frame single) override { point_.judge(std::move(single)); }
 
    private:
     FaultPoint& point_;
-    std::uint16_t origin_;
   };
-  Judged judged(*this, frame.origin());
+  Judged judged(*this);
   send_finished(frame, judged);
 }
 
 void FaultPoint::judge(Frame frame) {
   const Time now = loop_.now();
-  const std::uint16_t origin = frame.origin();
   Verdict verdict;
   std::vector<Rule*> in_order;
   for (const auto& [name, rule] : rules_) {
@@ -226,10 +221,8 @@ void FaultPoint::judge(Frame frame) {
   }
   if (verdict.lost) return;
   for (const auto& [number, checksum_valid] : verdict.flips) {
-    Frame changed = flipped(frame, number, checksum_valid);
-    if (!changed) return;
-    changed.set_origin(origin);
-    frame = std::move(changed);
+    frame = flipped(frame, number, checksum_valid);
+    if (!frame) return;
   }
   Time goes = std::max(now + verdict.delay, verdict.not_before);
   for (Rule* rule : in_order) rule->goes(goes);

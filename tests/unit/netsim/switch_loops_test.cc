@@ -1,5 +1,6 @@
 // What must not bring the process down: answers within a turn, cables in a ring, ports that go while frames
 // pass.
+#include "netsim/faults/fault_point.h"
 #include "netsim/link.h"
 #include "netsim/ports/in_process_port.h"
 #include "netsim/switch.h"
@@ -82,6 +83,22 @@ BOOST_AUTO_TEST_CASE(a_storm_whose_tags_change_on_the_way_ends_too) {
   SwitchPort& port = lab.a.attach("victim", victim);
   lab.a.set_vlans(port, VlanMembership::access(10));
   port.send(make_frame(MacAddress::broadcast(), machine(1)));
+  lab.loop.run();
+  BOOST_TEST(lab.dropped(SwitchDrop::looped) > 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_storm_of_frames_that_are_damaged_on_the_way_ends_too) {
+  TwoSwitches lab({}, 2);
+  std::vector<std::unique_ptr<FaultPoint>> faults;
+  for (std::size_t i = 0; i < lab.links.size(); ++i) {
+    FaultPoint& point =
+        *faults.emplace_back(std::make_unique<FaultPoint>(lab.loop, FaultPoint::Side::trunk, 0));
+    point.connect(*lab.trunks[i ^ 1U]);
+    lab.links[i]->connect(point);
+    point.set_rule("damage", {Corrupt{}, {}, nullptr}, Random(1, "damage"), {[](const Frame&) {}, [] {}});
+  }
+  Recorder victim;
+  lab.a.attach("victim", victim).send(make_frame(MacAddress::broadcast(), machine(1)));
   lab.loop.run();
   BOOST_TEST(lab.dropped(SwitchDrop::looped) > 0U);
 }
