@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, argv[1]);
+  std::memcpy(address.sun_path, argv[1], std::strlen(argv[1]) + 1);
   const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     std::perror(argv[1]);
