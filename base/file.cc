@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 
@@ -31,6 +32,19 @@ Result<std::string> read_file(const fs::path& path, Bytes limit) {
     }
     if (got == 0) return content;
   }
+}
+
+bool read_what_is_there(const UniqueFd& fd, const std::function<void(std::string_view)>& on_piece) {
+  std::array<char, 4096> piece;
+  constexpr std::size_t kMost = (1 << 20) / piece.size();  // fs.pipe-max-size, unless root raised it
+  for (std::size_t i = 0; i < kMost;) {
+    const ssize_t got = ::read(fd.get(), piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return got < 0 && errno == EAGAIN;
+    on_piece({piece.data(), static_cast<std::size_t>(got)});
+    ++i;
+  }
+  return true;
 }
 
 Status write_file(const fs::path& path, std::string_view content, unsigned mode) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -14,6 +15,11 @@ namespace rookery {
 
 // The content of a file of at most `limit` bytes; a longer one is an error, not a cut.
 Result<std::string> read_file(const std::filesystem::path& path, Bytes limit = mebibytes(64));
+
+// What there is to be read of a pipe or terminal that does not block, in pieces, and no more than a mebibyte:
+// what a pipe can hold at the most, so that a writer who never stops leaves others their turn. False at its
+// end.
+bool read_what_is_there(const UniqueFd& fd, const std::function<void(std::string_view)>& on_piece);
 
 // Replaces the file in one step (written beside it, synced, renamed), so that a reader never sees half of it.
 Status write_file(const std::filesystem::path& path, std::string_view content, unsigned mode = 0644);

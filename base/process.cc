@@ -90,6 +90,15 @@ bool confinement_available() {
   return ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
 }
 
+Status ChildPipe::make(bool to_child) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe");
+  ours = UniqueFd(ends[to_child ? 1 : 0]);
+  its = UniqueFd(ends[to_child ? 0 : 1]);
+  ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
+  return {};
+}
+
 Result<std::unique_ptr<ChildProcess>> ChildProcess::start(EventLoop& loop, const ProcessSpec& spec,
                                                           std::function<void(ExitStatus)> on_exit) {
   Prepared prepared;

@@ -44,6 +44,13 @@ struct ProcessSpec {
   Confinement confinement;
 };
 
+// A pipe to a child, or from it; the end on our side does not block.
+struct ChildPipe {
+  UniqueFd ours, its;
+
+  Status make(bool to_child);
+};
+
 class ChildProcess {
  public:
   // `on_exit` is called once, from the loop, unless the object is gone by then.

@@ -5,8 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 
 #include "backends/coming_back.h"
 #include "backends/qemu/qemu_snapshots.h"
@@ -21,19 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kComplaintKept = 4096;  // the end of what QEMU says on standard error
-
-// A pipe whose end on our side does not block.
-struct Pipe {
-  UniqueFd ours, its;
-  Status make(bool to_it) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe");
-    ours = UniqueFd(ends[to_it ? 1 : 0]);
-    its = UniqueFd(ends[to_it ? 0 : 1]);
-    ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
-    return {};
-  }
-};
 
 // The files that a user's own arguments name: '-drive', 'file=/srv/disk,if=virtio'.
 std::vector<fs::path> files_named_in(const std::vector<std::string>& arguments) {
@@ -125,7 +110,7 @@ class QemuMachine final : public Machine, private Snapshots {
   std::unique_ptr<StopAndGo> pausing_;
   std::unique_ptr<QemuSnapshots> snapshots_;
   std::unique_ptr<ChildProcess> process_;
-  Pipe input_, output_, errors_;
+  ChildPipe input_, output_, errors_;
   Watch output_watch_, errors_watch_;
   std::string complaint_;
   std::string shutdown_;  // why QEMU ends, in its own words
@@ -198,7 +183,7 @@ Status QemuMachine::start(std::span<const char* const> more_arguments) {
     return tl::unexpected<Error>(std::move(started.error()).while_doing("starting " + spec_.name));
   }
   process_ = std::move(*started);
-  for (Pipe* pipe : {&input_, &output_, &errors_}) pipe->its.reset();
+  for (ChildPipe* pipe : {&input_, &output_, &errors_}) pipe->its.reset();
   output_watch_ = loop_.watch(output_.ours.get(), EPOLLIN, [this](std::uint32_t) { read_console(); });
   errors_watch_ = loop_.watch(errors_.ours.get(), EPOLLIN, [this](std::uint32_t) { read_complaints(); });
   state_ = MachineState::running;
@@ -274,7 +259,7 @@ void QemuMachine::exited(ExitStatus status) {
   pausing_->ended();
   output_watch_.stop();
   errors_watch_.stop();
-  for (Pipe* pipe : {&input_, &output_, &errors_}) pipe->ours.reset();
+  for (ChildPipe* pipe : {&input_, &output_, &errors_}) pipe->ours.reset();
   bool expected = false;
   const std::string reason = reason_of(status, expected);
   state_ = expected ? MachineState::off : MachineState::failed;
@@ -305,26 +290,17 @@ std::string QemuMachine::reason_of(ExitStatus status, bool& expected) const {
 }
 
 void QemuMachine::read_console() {
-  std::array<char, 4096> block;
-  while (output_.ours) {
-    const ssize_t got = ::read(output_.ours.get(), block.data(), block.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got == 0) output_watch_.stop();
-    if (got <= 0) return;
-    events_.console_output(*this, {block.data(), static_cast<std::size_t>(got)});
-  }
+  if (!read_what_is_there(output_.ours,
+                          [this](std::string_view bytes) { events_.console_output(*this, bytes); }))
+    output_watch_.stop();
 }
 
 void QemuMachine::read_complaints() {
-  std::array<char, 4096> block;
-  while (errors_.ours) {
-    const ssize_t got = ::read(errors_.ours.get(), block.data(), block.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got == 0) errors_watch_.stop();
-    if (got <= 0) return;
-    complaint_.append(block.data(), static_cast<std::size_t>(got));
+  const auto keep = [this](std::string_view bytes) {
+    complaint_ += bytes;
     if (complaint_.size() > kComplaintKept) complaint_.erase(0, complaint_.size() - kComplaintKept);
-  }
+  };
+  if (!read_what_is_there(errors_.ours, keep)) errors_watch_.stop();
 }
 
 void QemuMachine::console_input(std::string_view bytes) {

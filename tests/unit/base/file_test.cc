@@ -1,6 +1,8 @@
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 
@@ -82,6 +84,31 @@ BOOST_AUTO_TEST_CASE(a_missing_program_names_its_package) {
   BOOST_TEST(found.error().message ==
              "no-such-program is not installed; it is in the Debian package some-package");
   BOOST_TEST(find_program("sh", "dash").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_there_is_read_and_who_never_stops_is_left) {
+  int ends[2];
+  BOOST_REQUIRE(::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+  const UniqueFd in(ends[0]);
+  UniqueFd out(ends[1]);
+  std::string got;
+  const auto keep = [&](std::string_view piece) { got += piece; };
+  BOOST_TEST(read_what_is_there(in, keep));
+  BOOST_REQUIRE(::write(out.get(), "words", 5) == 5);
+  BOOST_TEST(read_what_is_there(in, keep));
+  BOOST_TEST(got == "words");
+  unsigned pieces = 0;
+  const auto answer = [&](std::string_view piece) {
+    ++pieces;
+    BOOST_REQUIRE(::write(out.get(), piece.data(), piece.size()) == static_cast<ssize_t>(piece.size()));
+  };
+  BOOST_REQUIRE(::write(out.get(), "x", 1) == 1);
+  BOOST_TEST(read_what_is_there(in, answer));
+  BOOST_TEST(pieces == 256u);
+  out.reset();
+  got.clear();
+  BOOST_TEST(!read_what_is_there(in, keep));
+  BOOST_TEST(got == "x");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
