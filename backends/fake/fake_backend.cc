@@ -44,7 +44,10 @@ class FakeMachine final : public Machine, private Snapshots {
   }
 
   Status power(PowerAction action) override {
-    if (state_ != MachineState::running) return action == PowerAction::reset ? start() : Status{};
+    if (state_ != MachineState::running) {
+      loop_.cancel(end_);  // it is not to come back by itself
+      return action == PowerAction::reset ? start() : Status{};
+    }
     const bool reset = action == PowerAction::reset;
     end(MachineState::off,
         reset                          ? "reset"
@@ -118,6 +121,7 @@ class FakeMachine final : public Machine, private Snapshots {
   // Its end is told from the loop, as that of a real machine is.
   void end(MachineState state, std::string reason, bool restart) {
     loop_.cancel(next_);
+    loop_.cancel(end_);
     next_ = {};
     echo_ = false;
     end_ = loop_.soon([this, state, reason = std::move(reason), restart] {

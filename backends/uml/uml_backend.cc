@@ -1,16 +1,15 @@
 #include "backends/uml/uml_backend.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <optional>
 
+#include "backends/coming_back.h"
 #include "backends/stop_and_go.h"
 #include "backends/uml/time_travel/controller.h"
+#include "base/file.h"
 #include "base/process.h"
 
 namespace rookery::backends {
@@ -57,7 +56,6 @@ class UmlMachine final : public Machine, private LaneDevice {
     if (spec_.lane != nullptr) lane_pausing_.emplace(*spec_.lane);
   }
   ~UmlMachine() override {
-    loop_.cancel(restart_);
     if (spec_.lane != nullptr) spec_.lane->detach(*this);
   }
 
@@ -77,6 +75,7 @@ class UmlMachine final : public Machine, private LaneDevice {
   void pull_the_plug();
   void exited(ExitStatus status);
   void finish(ExitStatus status);
+  void start_again(const std::string& reason);
   void read_console();
   void settle() override;
   bool announce() override { return false; }
@@ -91,11 +90,11 @@ class UmlMachine final : public Machine, private LaneDevice {
                            done();
                          }};
   std::unique_ptr<ChildProcess> process_;
-  UniqueFd console_out_, console_in_;
+  ChildPipe input_, output_;  // the console
   Watch console_watch_;
   MachineState state_ = MachineState::off;
-  bool cut_ = false, reset_ = false;
-  EventId restart_;
+  bool cut_ = false;
+  ComingBack<bool> coming_{loop_, [this](const ComingBack<bool>::How& how) { start_again(how.reason); }};
   std::string said_;  // on the console, since the guest last rested
 };
 
@@ -119,16 +118,10 @@ Status UmlMachine::prepare() {
 }
 
 Status UmlMachine::start() {
-  if (state_ == MachineState::running) return fail(ErrorKind::usage, spec_.name + " is running already");
-  int out[2], in[2];
-  if (::pipe2(out, O_CLOEXEC) != 0) return fail_errno("cannot make a console for " + spec_.name);
-  console_out_ = UniqueFd(out[0]);
-  UniqueFd guest_out(out[1]);
-  if (::pipe2(in, O_CLOEXEC) != 0) return fail_errno("cannot make a console for " + spec_.name);
-  UniqueFd guest_in(in[0]);
-  console_in_ = UniqueFd(in[1]);
-  ::fcntl(console_out_.get(), F_SETFL, O_NONBLOCK);
-  ::fcntl(console_in_.get(), F_SETFL, O_NONBLOCK);
+  if (state_ == MachineState::running || coming_)
+    return fail(ErrorKind::usage, spec_.name + " is running already");
+  ROOKERY_TRY(input_.make(true));
+  ROOKERY_TRY(output_.make(false));
 
   ProcessSpec process;
   process.argv = {(spec_.folder / kKernelName).string()};
@@ -137,9 +130,8 @@ Status UmlMachine::start() {
   process.folder = spec_.folder;
   process.environment = {{"PATH", "/nonexistent"}, {"HOME", "."}, {"TMPDIR", spec_.memory_folder.string()}};
   if (time_) process.environment["UML_RANDOM_SEED"] = std::to_string(spec_.seed);
-  process.input = guest_in.get();
-  process.output = guest_out.get();
-  process.errors = guest_out.get();
+  process.input = input_.its.get();
+  process.output = process.errors = output_.its.get();
   process.confined = true;
   process.confinement.read_only = {fs::weakly_canonical(spec_.kernel), fs::weakly_canonical(spec_.initramfs),
                                    "/proc", "/dev/null", "/dev/shm"};
@@ -152,10 +144,11 @@ Status UmlMachine::start() {
     return tl::unexpected<Error>(std::move(started.error()).while_doing("starting " + spec_.name));
   }
   process_ = std::move(*started);
+  for (ChildPipe* pipe : {&input_, &output_}) pipe->its.reset();
   if (!lane_pausing_) stop_and_go_.started();
-  console_watch_ = loop_.watch(console_out_.get(), EPOLLIN, [this](std::uint32_t) { read_console(); });
+  console_watch_ = loop_.watch(output_.ours.get(), EPOLLIN, [this](std::uint32_t) { read_console(); });
   state_ = MachineState::running;
-  cut_ = reset_ = false;
+  cut_ = false;
   return {};
 }
 
@@ -163,12 +156,13 @@ Status UmlMachine::power(PowerAction action) {
   if (action == PowerAction::press) {
     return fail(ErrorKind::usage, kNoButton);
   }
+  coming_.not_any_more(spec_.name);
   if (state_ != MachineState::running) {
     if (action == PowerAction::reset) return start();
     return {};
   }
   cut_ = true;
-  reset_ = action == PowerAction::reset;
+  if (action == PowerAction::reset) coming_.plan({.reason = "reset"});
   if (spec_.lane == nullptr) {
     pull_the_plug();
   } else {
@@ -186,8 +180,7 @@ void UmlMachine::pull_the_plug() {
 void UmlMachine::exited(ExitStatus status) {
   read_console();
   console_watch_.stop();
-  console_out_.reset();
-  console_in_.reset();
+  for (ChildPipe* pipe : {&input_, &output_}) pipe->ours.reset();
   if (spec_.lane == nullptr) return finish(status);
   settle();  // its last words come before its end
   // Told before the lane rests: what has entered meanwhile is then acted upon, as far as the host let the
@@ -200,33 +193,29 @@ void UmlMachine::finish(ExitStatus status) {
   if (!lane_pausing_) stop_and_go_.ended();
   const bool expected = cut_ || status.clean();
   state_ = expected ? MachineState::off : MachineState::failed;
-  const std::string reason = reset_           ? "reset"
+  const std::string reason = coming_          ? coming_.reason()
                              : cut_           ? "power cut"
                              : status.clean() ? "powered off"
                                               : status.describe();
-  if (reset_) {
-    restart_ = loop_.soon([this] {
-      const auto started = start();
-      events_.state_changed(*this, state_, started ? "reset" : started.error().message);
-    });
-  }
+  coming_.now();
   events_.state_changed(*this, state_, reason);
 }
 
+void UmlMachine::start_again(const std::string& reason) {
+  const Status started = start();
+  if (!started) state_ = MachineState::failed;
+  events_.state_changed(*this, state_, started ? reason : started.error().message);
+}
+
 void UmlMachine::read_console() {
-  std::array<char, 4096> block;
-  while (console_out_) {
-    const ssize_t got = ::read(console_out_.get(), block.data(), block.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got == 0) console_watch_.stop();
-    if (got <= 0) return;
-    const std::string_view bytes{block.data(), static_cast<std::size_t>(got)};
+  const bool open = read_what_is_there(output_.ours, [this](std::string_view bytes) {
     if (spec_.lane == nullptr) {
       events_.console_output(*this, bytes);
     } else {
       said_ += bytes;
     }
-  }
+  });
+  if (!open) console_watch_.stop();
 }
 
 void UmlMachine::settle() {
@@ -237,7 +226,7 @@ void UmlMachine::settle() {
 
 void UmlMachine::console_input(std::string_view bytes) {
   // A guest that does not read its console loses what does not fit, as on a serial line.
-  if (console_in_) (void)!::write(console_in_.get(), bytes.data(), bytes.size());
+  if (input_.ours) (void)!::write(input_.ours.get(), bytes.data(), bytes.size());
 }
 
 std::vector<pid_t> UmlMachine::processes() const {

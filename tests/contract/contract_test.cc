@@ -85,11 +85,13 @@ struct Record final : backends::MachineEvents {
   std::vector<Change> changes;
   std::string console;
   bool inside_call = false;
+  std::function<void()> on_change = [] {};
 
   void state_changed(Machine& machine, MachineState state, const std::string& reason) override {
     BOOST_TEST(!inside_call);  // events come from the loop, never from within a call
     BOOST_TEST((machine.state() == state));
     changes.push_back({state, reason});
+    on_change();
   }
   void console_output(Machine&, std::string_view bytes) override {
     BOOST_TEST(!inside_call);
@@ -123,6 +125,15 @@ struct Bench {
     const auto done = machine->power(action);
     record.inside_call = false;
     return done;
+  }
+  // The cut comes when the machine is on its way back, and a turn follows in which it would have come.
+  void reset_and_cut() {
+    record.on_change = [this] { BOOST_TEST(power(PowerAction::cut).has_value()); };
+    BOOST_REQUIRE(power(PowerAction::reset).has_value());
+    wait_for_changes(1);
+    bool passed = false;
+    subject.loop().soon([&] { subject.loop().soon([&] { passed = true; }); });
+    BOOST_TEST(subject.loop().run_until([&] { return passed; }, subject.limit()));
   }
   void wait_for_changes(std::size_t count) {
     BOOST_REQUIRE_MESSAGE(
@@ -244,6 +255,10 @@ BOOST_DATA_TEST_CASE(a_reset_goes_off_and_comes_back, data::make(kSubjects), nam
   BOOST_TEST((bench.record.changes[1].state == MachineState::running));
   BOOST_TEST(bench.record.changes[1].reason == "reset");
   bench.wait_for_console("listening");
+  bench.record.changes.clear();
+  bench.reset_and_cut();
+  BOOST_TEST((bench.machine->state() == MachineState::off));
+  BOOST_TEST(bench.record.changes.size() == 1u);
 }
 
 BOOST_DATA_TEST_CASE(a_machine_that_is_off_can_be_started_again, data::make(kSubjects), name) {
