@@ -28,10 +28,27 @@ constexpr std::uint64_t kHandled = kRead | kWrite | LANDLOCK_ACCESS_FS_MAKE_CHAR
 constexpr std::uint64_t kOnFiles =
     LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
 
+// What linux/landlock.h has in later kernels than Debian's headers, and since which version of Landlock. What
+// a rule set does not handle is allowed: a file could be emptied by its name.
+constexpr int kTruncateSince = 3, kScopesSince = 6;
+constexpr std::uint64_t kTruncate = 1 << 14;        // LANDLOCK_ACCESS_FS_TRUNCATE
+constexpr std::uint64_t kScopes = 1 << 0 | 1 << 1;  // LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, _SIGNAL
+struct RulesetAttributes {                          // struct landlock_ruleset_attr
+  std::uint64_t handled_access_fs = 0, handled_access_net = 0, scoped = 0;
+};
+
+int landlock_version() {
+  return static_cast<int>(
+      ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
+}
+
 // An open Landlock rule set, or none where the kernel has no Landlock.
 UniqueFd make_ruleset(const Confinement& confinement) {
-  landlock_ruleset_attr attributes{};
-  attributes.handled_access_fs = kHandled;
+  const int version = landlock_version();
+  const std::uint64_t truncate = version >= kTruncateSince ? kTruncate : 0;
+  RulesetAttributes attributes;
+  attributes.handled_access_fs = kHandled | truncate;
+  if (version >= kScopesSince) attributes.scoped = kScopes;
   UniqueFd ruleset(
       static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
   if (!ruleset) return ruleset;
@@ -40,12 +57,13 @@ UniqueFd make_ruleset(const Confinement& confinement) {
     if (!parent) return;  // what is not there need not be reached
     std::error_code error;
     landlock_path_beneath_attr rule{};
-    rule.allowed_access = std::filesystem::is_directory(path, error) ? access : access & kOnFiles;
+    rule.allowed_access =
+        std::filesystem::is_directory(path, error) ? access : access & (kOnFiles | truncate);
     rule.parent_fd = parent.get();
     ::syscall(SYS_landlock_add_rule, ruleset.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
   };
   for (const auto& path : confinement.read_only) allow(path, kRead);
-  for (const auto& path : confinement.read_write) allow(path, kRead | kWrite);
+  for (const auto& path : confinement.read_write) allow(path, kRead | kWrite | truncate);
   return ruleset;
 }
 
@@ -87,7 +105,7 @@ std::string ExitStatus::describe() const {
 }
 
 bool confinement_available() {
-  return ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
+  return landlock_version() >= 1;
 }
 
 Status ChildPipe::make(bool to_child) {

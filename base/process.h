@@ -28,7 +28,8 @@ struct ExitStatus {
 };
 
 // Which files a child and all its descendants may reach, by Landlock (Linux 5.13); execution is allowed below
-// read_only. Where the kernel has no Landlock the child runs without: see confinement_available().
+// read_only. From Linux 6.12 on they reach nobody else by signals, nor by sockets without a file. Where the
+// kernel has no Landlock the child runs without: see confinement_available().
 struct Confinement {
   std::vector<std::filesystem::path> read_only;
   std::vector<std::filesystem::path> read_write;
