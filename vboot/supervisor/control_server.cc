@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
+#include <utility>
 
 #include "base/unix_socket.h"
 #include "netsim/capture.h"
@@ -14,9 +16,11 @@ namespace rookery::vboot {
 namespace {
 
 constexpr std::size_t kConnections = 64;
-constexpr std::size_t kStreams = 1024;  // connections that have become streams
+constexpr std::size_t kStreams = 1024;       // connections that have become streams
+constexpr std::size_t kConversations = 256;  // of one connection
 // What a command has not read yet. One that lets more pile up is let go, and says so when it reads on.
 constexpr std::size_t kBacklog = 64u << 20;
+constexpr const char* kGoingDown = "the lab is going down";
 
 }  // namespace
 
@@ -29,7 +33,7 @@ struct ControlServer::Connection {
   std::size_t sent = 0;
   bool wants_out = false;
 
-  // Conversations that go on.
+  // Conversations that go on, each under the id of its request.
   struct Exec {
     std::size_t left = 0;  // machines that have not ended
     std::size_t machines = 0;
@@ -50,8 +54,16 @@ struct ControlServer::Connection {
     EventId timer;
   };
   std::map<std::int64_t, Capture> captures;
-  std::vector<std::int64_t> downs;
+  std::set<std::int64_t> downs;
   bool ended = false;
+
+  bool in_use(std::int64_t id) const {
+    return execs.contains(id) || consoles.contains(id) || waits.contains(id) || captures.contains(id) ||
+           downs.contains(id);
+  }
+  std::size_t conversations() const {
+    return execs.size() + consoles.size() + waits.size() + captures.size() + downs.size();
+  }
 };
 
 ControlServer::ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks)
@@ -106,7 +118,7 @@ void ControlServer::readable(Connection& connection) {
       const auto id = (*message)->find("id");
       say(connection, error_message(id ? id->as_integer().value_or(0) : 0, request.error()));
     } else if (lab_ == nullptr) {
-      say(connection, error_message(request->id, {ErrorKind::expectation, "the lab is going down"}));
+      say(connection, error_message(request->id, {ErrorKind::expectation, kGoingDown}));
     } else {
       answer(connection, *request);
     }
@@ -149,23 +161,27 @@ void ControlServer::writable(Connection& connection) {
   }
 }
 
-void ControlServer::drop(Connection& connection) {
-  if (lab_ != nullptr) {
-    for (auto& [id, exec] : connection.execs) {
-      loop_.cancel(exec.timer);
-      for (const auto& [machine, request] : exec.requests) {
-        if (Node* node = lab_->find(machine)) node->cancel_exec(request);
-      }
-    }
-    for (const auto& [id, follow] : connection.consoles) {
-      if (Node* node = lab_->find(follow.machine)) node->console().unfollow(follow.id);
+// From here on nothing in the lab, and no timer, knows of it.
+void ControlServer::end_conversations(Connection& connection) {
+  for (const auto& [id, exec] : std::exchange(connection.execs, {})) {
+    loop_.cancel(exec.timer);
+    for (const auto& [machine, request] : exec.requests) {
+      if (Node* node = lab_->find(machine)) node->cancel_exec(request);
     }
   }
+  for (const auto& [id, follow] : std::exchange(connection.consoles, {})) {
+    if (Node* node = lab_->find(follow.machine)) node->console().unfollow(follow.id);
+  }
+  for (const auto& [id, timer] : std::exchange(connection.waits, {})) loop_.cancel(timer);
   while (!connection.captures.empty()) (void)end_capture(connection, connection.captures.begin()->first);
-  for (const auto& [id, timer] : connection.waits) loop_.cancel(timer);
+}
+
+void ControlServer::drop(Connection& connection) {
+  end_conversations(connection);
   connections_.erase(connection.number);
 }
 
+// Each once, however often it was named.
 Result<std::vector<Node*>> ControlServer::choose(const MachineChoice& choice) {
   std::vector<Node*> chosen;
   if (choice.all) {
@@ -176,13 +192,18 @@ Result<std::vector<Node*>> ControlServer::choose(const MachineChoice& choice) {
     Node* node = lab_->find(name);
     if (node == nullptr)
       return fail(ErrorKind::usage, "no machine '" + name + "' in the lab " + lab_->plan().name);
-    chosen.push_back(node);
+    if (std::find(chosen.begin(), chosen.end(), node) == chosen.end()) chosen.push_back(node);
   }
   return chosen;
 }
 
 void ControlServer::answer(Connection& connection, const ControlRequest& request) {
   const std::int64_t id = request.id;
+  if (connection.in_use(id))
+    return say(connection, error_message(id, {ErrorKind::usage, "this id is in use"}));
+  if (connection.conversations() >= kConversations)
+    return say(connection,
+               error_message(id, {ErrorKind::usage, "too many requests of this connection go on"}));
   if (std::holds_alternative<PsRequest>(request.body)) {
     say(connection, result_message(id, hooks_.ps()));
   } else if (const auto* wanted = std::get_if<ExecRequest>(&request.body)) {
@@ -190,7 +211,7 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
   } else if (const auto* power_wanted = std::get_if<PowerRequest>(&request.body)) {
     power(connection, id, *power_wanted);
   } else if (std::holds_alternative<DownRequest>(request.body)) {
-    connection.downs.push_back(id);
+    connection.downs.insert(id);
     hooks_.down();
   } else if (const auto* console_wanted = std::get_if<ConsoleRequest>(&request.body)) {
     console(connection, id, *console_wanted);
@@ -270,7 +291,6 @@ void ControlServer::capture(Connection& connection, std::int64_t id, const Captu
   const auto refuse = [&](const Error& error) { say(connection, error_message(id, error)); };
   const auto nodes = choose(request.machines);
   if (!nodes) return refuse(nodes.error());
-  if (connection.captures.count(id) != 0) return refuse({ErrorKind::usage, "this id is in use"});
   for (const Node* node : *nodes) {
     if (node->is_captured())
       return refuse({ErrorKind::usage, node->plan().name + " is being captured already, to another file"});
@@ -319,7 +339,7 @@ Json ControlServer::end_capture(Connection& connection, std::int64_t id) {
   connection.captures.erase(found);
   loop_.cancel(capture.timer);
   for (const std::string& machine : capture.machines) {
-    if (Node* node = lab_ != nullptr ? lab_->find(machine) : nullptr) (void)node->capture(nullptr);
+    if (Node* node = lab_->find(machine)) (void)node->capture(nullptr);
   }
   (void)capture.file->flush();
   return Json::object()
@@ -356,9 +376,6 @@ void ControlServer::power(Connection& connection, std::int64_t id, const PowerRe
 void ControlServer::exec(Connection& connection, std::int64_t id, const ExecRequest& request) {
   auto nodes = choose(request.machines);
   if (!nodes) return say(connection, error_message(id, nodes.error()));
-  if (connection.execs.count(id) != 0) {
-    return say(connection, error_message(id, {ErrorKind::usage, "this id is in use"}));
-  }
   Connection::Exec& exec = connection.execs[id];
   exec.left = exec.machines = nodes->size();
   if (request.timeout) {
@@ -471,18 +488,17 @@ void ControlServer::settled() {
 void ControlServer::leave_lab() {
   if (lab_ == nullptr) return;
   relays_.clear();
+  const Error going_down{ErrorKind::expectation, kGoingDown};
   for (auto& [number, connection] : connections_) {
-    for (auto& [id, exec] : connection->execs) loop_.cancel(exec.timer);
-    for (const auto& [id, timer] : connection->waits) loop_.cancel(timer);
-    for (const auto& [id, follow] : connection->consoles) {
-      if (Node* node = lab_->find(follow.machine)) node->console().unfollow(follow.id);
+    for (const auto& [id, exec] : connection->execs) say(*connection, error_message(id, going_down));
+    for (const auto& [id, timer] : connection->waits) say(*connection, error_message(id, going_down));
+    for (const auto& [id, follow] : connection->consoles)
       say(*connection, result_message(id, Json::object()));
-    }
-    connection->consoles.clear();
     while (!connection->captures.empty()) {
       const std::int64_t id = connection->captures.begin()->first;
       say(*connection, result_message(id, end_capture(*connection, id)));
     }
+    end_conversations(*connection);
   }
   lab_ = nullptr;
 }

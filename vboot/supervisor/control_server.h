@@ -44,6 +44,7 @@ class ControlServer {
   void readable(Connection& connection);
   void writable(Connection& connection);
   void say(Connection& connection, const Json& message);
+  void end_conversations(Connection& connection);
   void drop(Connection& connection);
   void answer(Connection& connection, const ControlRequest& request);
   void power(Connection& connection, std::int64_t id, const PowerRequest& request);

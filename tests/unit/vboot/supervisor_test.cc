@@ -1,12 +1,10 @@
 #include <boost/test/unit_test.hpp>
 
-#include "backends/fake/fake_backend.h"
 #include "tests/support/fake_lab.h"
 #include "vboot/supervisor/agent_client.h"
 #include "vboot/supervisor/console_log.h"
 #include "vboot/supervisor/report.h"
 #include "vboot/supervisor/resources.h"
-#include "vboot/supervisor/running_lab.h"
 #include "vboot/watch/boot_record.h"
 
 namespace rookery::vboot {
@@ -15,34 +13,6 @@ namespace {
 using backends::FakeStep;
 using std::chrono::milliseconds;
 using S = std::chrono::seconds;
-
-// A lab of fakes under virtual time. They speak no network, so what is tested is what happens around a boot.
-struct FakeLab final : LabEvents {
-  TemporaryFolder folder =
-      TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
-  EventLoop loop{std::make_unique<VirtualPacer>()};
-  backends::FakeBackend backend;
-  std::unique_ptr<RunningLab> lab;
-  bool was_settled = false;
-
-  FakeLab(const std::string& machines, std::map<std::string, backends::FakeScript> scripts)
-      : backend(loop, std::move(scripts)) {
-    LabPlan plan = plan_lab(parse_lab("lab: test\nmachines:\n" + machines, "test.yaml").value(), {}).value();
-    auto made = RunningLab::make(
-        loop, fake_setup(std::move(plan), folder.path()), [this](const MachinePlan&) { return &backend; },
-        *this, nullptr);
-    BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
-    lab = std::move(*made);
-  }
-  std::vector<std::string> told;
-  void stage_changed(const Node& node) override {
-    told.push_back(node.plan().name + " " + std::string(to_string(node.boot().stage)));
-  }
-  void settled() override { was_settled = true; }
-};
-
-constexpr const char* kTwo =
-    "  server: {role: boot-server, memory: 256 MiB}\n  n: {role: client, memory: 64 MiB, count: 2}\n";
 
 }  // namespace
 
