@@ -1,5 +1,6 @@
 #include "images/initramfs/shared_lists.h"
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
