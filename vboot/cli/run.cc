@@ -40,7 +40,7 @@ Json trace_header(const ScenarioPlan& plan, const BootedImage& image, bool virtu
   return Json::object()
       .set("scenario", plan.name)
       .set("lab", plan.lab.name)
-      .set("seed", Json::integer(static_cast<std::int64_t>(plan.lab.seed)))
+      .set("seed", Json::count(plan.lab.seed))
       .set("time", virtual_time ? "virtual" : "wall")
       .set("rookery", ROOKERY_VERSION)
       .set("program_sha256", program ? to_hex(*program) : "unknown")

@@ -306,18 +306,17 @@ void print_summary(const Json& report, const UpOptions& options) {
     std::fflush(stdout);
     return;
   }
-  const auto integer = [&](std::string_view key) { return report.find(key)->as_integer().value_or(0); };
   const auto failed = *report.find("failed");
   fmt::print(
       "{}: {} of {} clients ready in {:.2f} s, {} failed; {} MiB of host memory, {} MiB sent by the boot "
       "server\n",
-      *report.find("lab")->as_string(), integer("ready"), integer("clients"),
-      report.find("seconds")->as_number().value_or(0), failed.size(), integer("memory_peak_bytes") >> 20,
-      integer("boot_server_bytes") >> 20);
+      text_of(report, "lab"), count_of(report, "ready"), count_of(report, "clients"),
+      number_of(report, "seconds"), failed.size(), count_of(report, "memory_peak_bytes") >> 20,
+      count_of(report, "boot_server_bytes") >> 20);
   for (std::size_t i = 0; i < failed.size(); ++i) {
     const JsonView machine = failed.at(i);
-    fmt::print("  {} failed in the stage {}: {}\n", *machine.find("name")->as_string(),
-               *machine.find("stage")->as_string(), *machine.find("reason")->as_string());
+    fmt::print("  {} failed in the stage {}: {}\n", text_of(machine, "name"), text_of(machine, "stage"),
+               text_of(machine, "reason"));
   }
   std::fflush(stdout);
 }

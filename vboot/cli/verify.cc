@@ -23,10 +23,7 @@ constexpr int kBytesKept = 512;
 struct OneRun {
   fs::path trace;
   Json report;
-  std::string text(std::string_view key) const {
-    const auto found = report.find(key);
-    return found ? std::string(found->as_string().value_or("")) : std::string();
-  }
+  std::string text(std::string_view key) const { return text_of(report, key); }
 };
 
 Result<OneRun> run_once(const RunOptions& options, const fs::path& folder) {
@@ -59,19 +56,16 @@ Result<OneRun> run_once(const RunOptions& options, const fs::path& folder) {
 }
 
 void print_words(const Json& report) {
-  const auto text = [&](std::string_view key) {
-    return std::string(report.find(key)->as_string().value_or(""));
-  };
-  fmt::print("{}: {}, {} runs, grade {}\n  digest {}\n", text("scenario"), text("verdict"),
-             report.find("runs")->as_integer().value_or(0), text("grade"), text("digest"));
+  fmt::print("{}: {}, {} runs, grade {}\n  digest {}\n", text_of(report, "scenario"),
+             text_of(report, "verdict"), count_of(report, "runs"), text_of(report, "grade"),
+             text_of(report, "digest"));
   const auto difference = report.find("first_difference");
   if (!difference) return;
-  const auto word = [&](std::string_view key) {
-    return std::string(difference->find(key)->as_string().value_or(""));
-  };
   fmt::print("  the first difference, after {} records that are alike:\n  one:   {}\n  other: {}\n",
-             difference->find("records_alike")->as_integer().value_or(0), word("first"), word("second"));
-  if (!word("hint").empty()) fmt::print("  {}\n", word("hint"));
+             count_of(*difference, "records_alike"), text_of(*difference, "first"),
+             text_of(*difference, "second"));
+  const std::string hint = text_of(*difference, "hint");
+  if (!hint.empty()) fmt::print("  {}\n", hint);
 }
 
 }  // namespace
@@ -95,7 +89,7 @@ Result<int> run_verify(const VerifyOptions& options) {
     if (!run) return tl::unexpected<Error>(run.error());
     if (!quiet) {
       fmt::print(stderr, "run {} of {}: {}, digest {}, {:.1f} s\n", i, options.runs, run->text("result"),
-                 run->text("digest"), run->report.find("host_seconds")->as_number().value_or(0));
+                 run->text("digest"), number_of(run->report, "host_seconds"));
     }
     digests.add(Json::string(run->text("digest")));
     if (!first) {
@@ -115,7 +109,7 @@ Result<int> run_verify(const VerifyOptions& options) {
   report.set("verdict", same ? "bit-exact" : "not the same")
       .set("scenario", first->text("scenario"))
       .set("seed", Json::copy_of(*first->report.find("seed")))
-      .set("runs", Json::integer(static_cast<std::int64_t>(digests.view().size())))
+      .set("runs", Json::count(digests.view().size()))
       .set("grade", same ? first->text("grade") : std::string("none"))
       .set("digest", first->text("digest"))
       .set("digests", std::move(digests))

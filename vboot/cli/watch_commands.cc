@@ -29,9 +29,8 @@ std::string names_of(JsonView machines) {
 
 void print_groups(JsonView summary) {
   const JsonView groups = *summary.find("groups");
-  fmt::print("{}: {} of {} machines ready\n", text_of(summary, "lab"),
-             static_cast<long long>(number_of(summary, "ready")),
-             static_cast<long long>(number_of(summary, "machines")));
+  fmt::print("{}: {} of {} machines ready\n", text_of(summary, "lab"), count_of(summary, "ready"),
+             count_of(summary, "machines"));
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const JsonView group = groups.at(i);
     const JsonView machines = *group.find("machines");
@@ -58,11 +57,9 @@ void print_machine(JsonView report) {
   for (std::size_t i = 0; i < wire.size(); ++i) {
     const JsonView step = wire.at(i);
     const double first = number_of(step, "first_s"), last = number_of(step, "last_s");
-    fmt::print("{:10.3f} s  {} {}{}{}\n", first, static_cast<long long>(number_of(step, "count")),
-               text_of(step, "what"), last > first ? fmt::format(", the last at {:.3f} s", last) : "",
-               step.find("frame")
-                   ? fmt::format(" (frame {})", static_cast<long long>(number_of(step, "frame")))
-                   : "");
+    fmt::print("{:10.3f} s  {} {}{}{}\n", first, count_of(step, "count"), text_of(step, "what"),
+               last > first ? fmt::format(", the last at {:.3f} s", last) : "",
+               step.find("frame") ? fmt::format(" (frame {})", count_of(step, "frame")) : "");
   }
   const JsonView around = *report.find("around");
   if (around.size() > 0) fmt::print("around it, at {:.3f} s:\n", number_of(report, "now_s"));
@@ -166,7 +163,7 @@ Result<int> run_capture(const LabChoice& choice, const CaptureOptions& options) 
   if (choice.json) {
     print_json(*result);
   } else {
-    fmt::print("{} frames in {}\n", static_cast<long long>(number_of(*result, "frames")), options.file);
+    fmt::print("{} frames in {}\n", count_of(*result, "frames"), options.file);
   }
   return 0;
 }

@@ -115,6 +115,11 @@ std::optional<std::int64_t> JsonView::as_integer() const {
   return json_object_get_int64(value_);
 }
 
+std::optional<std::uint64_t> JsonView::as_count() const {
+  if (kind() != JsonKind::integer || json_object_get_int64(value_) < 0) return std::nullopt;
+  return json_object_get_uint64(value_);
+}
+
 std::optional<double> JsonView::as_number() const {
   if (kind() != JsonKind::number && kind() != JsonKind::integer) return std::nullopt;
   return json_object_get_double(value_);
@@ -176,6 +181,9 @@ Json Json::boolean(bool value) {
 Json Json::integer(std::int64_t value) {
   return Json(json_object_new_int64(value));
 }
+Json Json::count(std::uint64_t value) {
+  return Json(json_object_new_uint64(value));
+}
 Json Json::number(double value) {
   if (!std::isfinite(value)) return Json();
   // The shortest text that reads back as the same number; json-c's own has 17 digits.
@@ -193,6 +201,12 @@ Json Json::string(std::string_view value) {
     value.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return Json(json_object_new_string_len(text.data(), static_cast<int>(text.size())));
+}
+
+Json Json::strings(const std::vector<std::string>& values) {
+  Json list = array();
+  for (const std::string& value : values) list.add(string(value));
+  return list;
 }
 
 Json Json::copy_of(JsonView view) {
@@ -241,6 +255,11 @@ Json& Json::add(Json value) & {
 std::string text_of(JsonView object, std::string_view key) {
   const auto found = object.find(key);
   return found ? std::string(found->as_string().value_or("")) : std::string();
+}
+
+std::uint64_t count_of(JsonView object, std::string_view key) {
+  const auto found = object.find(key);
+  return found ? found->as_count().value_or(0) : 0;
 }
 
 double number_of(JsonView object, std::string_view key) {

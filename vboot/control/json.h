@@ -34,6 +34,7 @@ class JsonView {
   bool is_array() const { return kind() == JsonKind::array; }
   std::optional<bool> as_boolean() const;
   std::optional<std::int64_t> as_integer() const;  // nothing where it does not fit
+  std::optional<std::uint64_t> as_count() const;   // of an integer that is not negative
   std::optional<double> as_number() const;         // of an integer too
   std::optional<std::string_view> as_string() const;
 
@@ -66,8 +67,10 @@ class Json {
   static Json array();
   static Json boolean(bool value);
   static Json integer(std::int64_t value);
+  static Json count(std::uint64_t value);      // also one that is no std::int64_t: a seed
   static Json number(double value);            // infinities and NaN, which JSON lacks, become null
   static Json string(std::string_view value);  // what is not UTF-8, and NUL, becomes U+FFFD
+  static Json strings(const std::vector<std::string>& values);  // an array
   static Json copy_of(JsonView view);
 
   // One whole value and nothing after it; at most kDepth levels. Errors are of kind usage and give the byte.
@@ -100,5 +103,6 @@ class Json {
 // What stands under a key of an object: empty, or zero, where nothing of that kind does.
 std::string text_of(JsonView object, std::string_view key);
 double number_of(JsonView object, std::string_view key);
+std::uint64_t count_of(JsonView object, std::string_view key);  // zero, too, where it is negative
 
 }  // namespace rookery::vboot

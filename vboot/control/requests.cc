@@ -262,17 +262,11 @@ Result<RequestBody> parse_body(JsonView message, std::string_view verb) {
   return wrong(fmt::format("unknown verb '{:.64}'{}", verb, suggestion(verb, kVerbs, "verbs")));
 }
 
-Json strings_to_json(const std::vector<std::string>& values) {
-  Json array = Json::array();
-  for (const std::string& value : values) array.add(Json::string(value));
-  return array;
-}
-
 void put(Json& message, const MachineChoice& choice) {
   if (choice.all) {
     message.set("all", Json::boolean(true));
   } else {
-    message.set("machines", strings_to_json(choice.names));
+    message.set("machines", Json::strings(choice.names));
   }
 }
 
@@ -291,7 +285,7 @@ struct Writer {
   void operator()(const ExecRequest& request) const {
     message.set("verb", "exec");
     put(message, request.machines);
-    message.set("argv", strings_to_json(request.argv));
+    message.set("argv", Json::strings(request.argv));
     put_timeout(message, request.timeout);
   }
   void operator()(const PowerRequest& request) const {
@@ -317,7 +311,7 @@ struct Writer {
   void operator()(const StreamRequest& request) const {
     message.set("verb", "stream").set("machine", request.machine);
     if (request.port != 0) message.set("port", Json::integer(request.port));
-    if (!request.argv.empty()) message.set("argv", strings_to_json(request.argv));
+    if (!request.argv.empty()) message.set("argv", Json::strings(request.argv));
   }
   void operator()(const CaptureRequest& request) const {
     message.set("verb", "capture");
@@ -336,7 +330,7 @@ struct Writer {
   }
   void operator()(const FaultRequest& request) const {
     message.set("verb", "fault").set("action", kFaultWords[static_cast<std::size_t>(request.action)]);
-    if (request.action != FaultAction::show) message.set("words", strings_to_json(request.words));
+    if (request.action != FaultAction::show) message.set("words", Json::strings(request.words));
   }
 };
 

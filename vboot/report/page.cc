@@ -134,7 +134,7 @@ Json data(const PageSource& source, Duration end) {
                      .set("role", roles_in_words(machine.roles))
                      .set("stages", std::move(stages));
     const std::size_t i = machines.view().size();
-    entry.set("place", Json::integer(static_cast<std::int64_t>(place[i])));
+    entry.set("place", Json::count(place[i]));
     entry.set("height", Json::number(lanes[place[i]].height));
     if (machine.left_out > 0) entry.set("stages_left_out", Json::integer(machine.left_out));
     if (machine.stage() == Stage::failed) entry.set("reason", machine.reason);
@@ -258,7 +258,7 @@ std::string again(const PageSource& source) {
     if (!value.empty())
       text += fmt::format("<tr><th>{}</th><td><code>{}</code></td></tr>", escaped(key), escaped(value));
   };
-  row("seed", fmt::format("{:.0f}", number_of(source.report, "seed")));
+  row("seed", std::to_string(count_of(source.report, "seed")));
   row("grade", text_of(source.report, "grade"));
   const JsonView lowered = list_of(source.report, "lowered_by");
   for (std::size_t i = 0; i < lowered.size(); ++i)
@@ -280,8 +280,8 @@ std::string title_of(JsonView report) {
 }  // namespace
 
 std::string headline(JsonView report) {
-  const auto whole = [&](std::string_view key) { return static_cast<std::uint64_t>(number_of(report, key)); };
-  std::string text = fmt::format("{} of {} clients ready", whole("ready"), whole("clients"));
+  std::string text =
+      fmt::format("{} of {} clients ready", count_of(report, "ready"), count_of(report, "clients"));
   if (const std::size_t failed = list_of(report, "failed").size(); failed > 0)
     text += fmt::format(", {} failed", failed);
   const double until = number_of(report, report.find("seconds") ? "seconds" : "seconds_to_ready");

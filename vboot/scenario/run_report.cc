@@ -12,10 +12,6 @@ namespace {
 
 constexpr std::size_t kFailedShown = 5;
 
-Json count(std::uint64_t value) {
-  return Json::integer(static_cast<std::int64_t>(value));
-}
-
 Json to_json(const std::vector<StepResult>& steps) {
   Json list = Json::array();
   for (const StepResult& step : steps) {
@@ -37,12 +33,6 @@ Json to_json(const std::vector<ProgramResult>& programs) {
     list.add(std::move(entry).set("stdout", program.out).set("stderr", program.err));
   }
   return list;
-}
-
-Json texts(const std::vector<std::string>& list) {
-  Json array = Json::array();
-  for (const std::string& text : list) array.add(Json::string(text));
-  return array;
 }
 
 }  // namespace
@@ -70,23 +60,23 @@ Json run_report(const ScenarioPlan& plan, const RunningLab& lab, const RunOutcom
                     .set("result", passed(outcome.verdicts) ? "pass" : "fail")
                     .set("scenario", plan.name)
                     .set("lab", plan.lab.name)
-                    .set("seed", count(plan.lab.seed))
+                    .set("seed", Json::count(plan.lab.seed))
                     .set("grade", to_string(figures.grade.grade))
-                    .set("lowered_by", texts(figures.grade.reasons))
-                    .set("answered", texts(outcome.answered))
+                    .set("lowered_by", Json::strings(figures.grade.reasons))
+                    .set("answered", Json::strings(outcome.answered))
                     .set("digest", to_hex(figures.trace.digest))
                     .set("virtual_seconds", Json::number(seconds(outcome.ended)))
                     .set("host_seconds", Json::number(figures.host_seconds))
-                    .set("machines", count(lab.nodes().size()))
-                    .set("clients", count(summary.clients))
-                    .set("ready", count(summary.ready))
+                    .set("machines", Json::count(lab.nodes().size()))
+                    .set("clients", Json::count(summary.clients))
+                    .set("ready", Json::count(summary.ready))
                     .set("failed", failed_machines(summary))
                     .set("seconds_to_ready", Json::number(seconds(summary.time_to_ready)))
                     .set("expectations", to_json(outcome.verdicts))
                     .set("steps", to_json(outcome.steps))
                     .set("programs", to_json(outcome.programs))
-                    .set("frames", count(figures.trace.frames))
-                    .set("records", count(figures.trace.records));
+                    .set("frames", Json::count(figures.trace.frames))
+                    .set("records", Json::count(figures.trace.records));
   if (!figures.trace_file.empty()) {
     report.set("trace", figures.trace_file);
     report.set("trace_whole", Json::boolean(figures.trace.whole));
@@ -95,7 +85,6 @@ Json run_report(const ScenarioPlan& plan, const RunningLab& lab, const RunOutcom
 }
 
 std::string in_words(JsonView report) {
-  const auto integer = [&](std::string_view key) { return static_cast<long long>(number_of(report, key)); };
   const JsonView expectations = *report.find("expectations");
   std::size_t held = 0;
   std::string broken;
@@ -105,16 +94,16 @@ std::string in_words(JsonView report) {
       ++held;
       continue;
     }
-    broken += fmt::format("  line {}  {}\n          {}\n", static_cast<int>(number_of(one, "line")),
-                          text_of(one, "expectation"), text_of(one, "evidence"));
+    broken += fmt::format("  line {}  {}\n          {}\n", count_of(one, "line"), text_of(one, "expectation"),
+                          text_of(one, "evidence"));
   }
   std::string text =
       fmt::format("{}: {} ({} of {} expectations held)\n", text_of(report, "scenario"),
                   text_of(report, "result") == "pass" ? "pass" : "FAIL", held, expectations.size());
   text += broken;
   text += fmt::format("  {} of {} clients ready; {:.3f} s of the machines' time in {:.1f} s\n",
-                      integer("ready"), integer("clients"), number_of(report, "virtual_seconds"),
-                      number_of(report, "host_seconds"));
+                      count_of(report, "ready"), count_of(report, "clients"),
+                      number_of(report, "virtual_seconds"), number_of(report, "host_seconds"));
   const JsonView failed = *report.find("failed");
   for (std::size_t i = 0; i < std::min(failed.size(), kFailedShown); ++i) {
     text += fmt::format("    {} failed in the stage {}: {}\n", text_of(failed.at(i), "name"),
@@ -122,7 +111,7 @@ std::string in_words(JsonView report) {
   }
   if (failed.size() > kFailedShown)
     text += fmt::format("    and {} more failed (all are in --json)\n", failed.size() - kFailedShown);
-  text += fmt::format("  seed {}, grade {}, digest {}\n", integer("seed"), text_of(report, "grade"),
+  text += fmt::format("  seed {}, grade {}, digest {}\n", count_of(report, "seed"), text_of(report, "grade"),
                       text_of(report, "digest"));
   const JsonView lowered = *report.find("lowered_by");
   for (std::size_t i = 0; i < lowered.size(); ++i) {

@@ -68,7 +68,6 @@ class ScenarioRun final : private LabEvents, private FaultEvents {
     bool armed = false;       // its time is set
     bool was_so = false;      // what it waits for, at the last look
     std::size_t running = 0;  // of its programs
-    std::vector<EventId> timeouts;
     StepResult result;
   };
 

@@ -343,8 +343,8 @@ Json ControlServer::end_capture(Connection& connection, std::int64_t id) {
   }
   (void)capture.file->flush();
   return Json::object()
-      .set("frames", Json::integer(static_cast<std::int64_t>(capture.file->frames())))
-      .set("frames_left_out", Json::integer(static_cast<std::int64_t>(capture.file->frames_left_out())));
+      .set("frames", Json::count(capture.file->frames()))
+      .set("frames_left_out", Json::count(capture.file->frames_left_out()));
 }
 
 void ControlServer::power(Connection& connection, std::int64_t id, const PowerRequest& request) {
@@ -368,9 +368,7 @@ void ControlServer::power(Connection& connection, std::int64_t id, const PowerRe
     }
     if (!done) return say(connection, error_message(id, done.error()));
   }
-  say(connection,
-      result_message(
-          id, Json::object().set("machines", Json::integer(static_cast<std::int64_t>(nodes->size())))));
+  say(connection, result_message(id, Json::object().set("machines", Json::count(nodes->size()))));
 }
 
 void ControlServer::exec(Connection& connection, std::int64_t id, const ExecRequest& request) {
@@ -432,11 +430,9 @@ void ControlServer::exec_done(Connection& connection, std::int64_t id) {
   const auto found = connection.execs.find(id);
   if (found == connection.execs.end() || --found->second.left > 0) return;
   loop_.cancel(found->second.timer);
-  say(connection,
-      result_message(id,
-                     Json::object()
-                         .set("machines", Json::integer(static_cast<std::int64_t>(found->second.machines)))
-                         .set("failed", Json::integer(static_cast<std::int64_t>(found->second.failed)))));
+  say(connection, result_message(id, Json::object()
+                                         .set("machines", Json::count(found->second.machines))
+                                         .set("failed", Json::count(found->second.failed))));
   connection.execs.erase(found);
 }
 
@@ -454,9 +450,8 @@ void ControlServer::console(Connection& connection, std::int64_t id, const Conso
   }
   say_console(connection, id, request.machine, node->console().text());
   if (!request.follow) {
-    return say(connection,
-               result_message(id, Json::object().set("dropped_bytes", Json::integer(static_cast<std::int64_t>(
-                                                                          node->console().dropped())))));
+    return say(connection, result_message(id, Json::object().set("dropped_bytes",
+                                                                 Json::count(node->console().dropped()))));
   }
   const int follower =
       node->console().follow([this, &connection, id, name = request.machine](std::string_view bytes) {

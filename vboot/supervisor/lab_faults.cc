@@ -27,7 +27,7 @@ Status NodeFaults::power_cut(std::string_view machine) {
 Status NodeFaults::power_on(std::string_view machine) {
   Node& one = node(machine);
   if (one.is_on()) return {};
-  const Status on = one.power_on();
+  Status on = one.power_on();
   if (!on) one.could_not_start(on.error().message);
   return on;
 }
@@ -95,7 +95,7 @@ Result<Json> clear(FaultBoard& board, const FaultRequest& request) {
     if (!count) return tl::unexpected<Error>(count.error());
     cleared += *count;
   }
-  return Json::object().set("cleared", Json::integer(static_cast<std::int64_t>(cleared)));
+  return Json::object().set("cleared", Json::count(cleared));
 }
 
 Json show(const FaultBoard& board) {
@@ -104,8 +104,8 @@ Json show(const FaultBoard& board) {
     faults.add(to_json(*state.spec)
                    .set("text", to_text(*state.spec))
                    .set("began_s", Json::number(seconds(state.began)))
-                   .set("seen", Json::integer(static_cast<std::int64_t>(state.frames.seen)))
-                   .set("hit", Json::integer(static_cast<std::int64_t>(state.frames.hit))));
+                   .set("seen", Json::count(state.frames.seen))
+                   .set("hit", Json::count(state.frames.hit)));
   }
   return Json::object().set("faults", std::move(faults));
 }

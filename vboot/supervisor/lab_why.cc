@@ -219,16 +219,9 @@ Surroundings around(const RunningLab& lab) {
   return found;
 }
 
-Json number(double value) {
-  return Json::number(value);
-}
-Json count(std::uint64_t value) {
-  return Json::integer(static_cast<std::int64_t>(value));
-}
-
 // What its boot went through, and what its cable showed: the keys `chain` and `wire`.
 void add_boot(Json& report, const BootRecord& boot, Time start) {
-  const auto since_start = [&](Time time) { return number(seconds(time - start)); };
+  const auto since_start = [&](Time time) { return Json::number(seconds(time - start)); };
   Json chain = Json::array();
   for (std::size_t i = 0; i < boot.chain.size(); ++i) {
     const BootRecord::Reached& reached = boot.chain[i];
@@ -250,14 +243,32 @@ void add_boot(Json& report, const BootRecord& boot, Time start) {
     const Sighting& sighting = boot.wire.steps[i];
     Json entry = Json::object()
                      .set("what", to_string(static_cast<WireStep>(i)))
-                     .set("count", count(sighting.count))
+                     .set("count", Json::count(sighting.count))
                      .set("first_s", since_start(sighting.first))
                      .set("last_s", since_start(sighting.last));
-    if (sighting.frame != 0) entry.set("frame", count(sighting.frame));
+    if (sighting.frame != 0) entry.set("frame", Json::count(sighting.frame));
     wire.add(std::move(entry));
   }
   report.set("chain", std::move(chain)).set("wire", std::move(wire));
   if (boot.stage == Stage::failed) report.set("failed_in", to_string(boot.failed_in));
+}
+
+Json told(const RunningLab& lab, const std::string& name, netsim::MacAddress mac, const BootRecord& boot,
+          const Why& why, const Surroundings& found, Time now) {
+  Json circumstances = Json::array();
+  for (const Circumstance& one : found.circumstances) circumstances.add(Json::string(one.text));
+  Json report = Json::object()
+                    .set("name", name)
+                    .set("mac", mac.text())
+                    .set("stage", to_string(boot.stage))
+                    .set("cause", to_string(why.cause))
+                    .set("sentence", why.sentence)
+                    .set("now_s", Json::number(seconds(now - lab.started())))
+                    .set("boot_server", lab.boot_server().plan().name)
+                    .set("around", std::move(circumstances))
+                    .set("console", Json::strings(found.console));
+  add_boot(report, boot, lab.started());
+  return report;
 }
 
 }  // namespace
@@ -269,44 +280,13 @@ Why why_of(const RunningLab& lab, const Node& node, Time now) {
 }
 
 Json why_report(const RunningLab& lab, const Node& node, Time now) {
-  const BootRecord& boot = node.boot();
-  const Why why = why_of(lab, node, now);
-  const Surroundings found = around(lab, node);
-  Json circumstances = Json::array();
-  for (const Circumstance& one : found.circumstances) circumstances.add(Json::string(one.text));
-  Json console = Json::array();
-  for (const std::string& line : found.console) console.add(Json::string(line));
-  Json report = Json::object()
-                    .set("name", node.plan().name)
-                    .set("mac", netsim::MacAddress::from_bytes(node.plan().data_mac)->text())
-                    .set("stage", to_string(boot.stage))
-                    .set("cause", to_string(why.cause))
-                    .set("sentence", why.sentence)
-                    .set("now_s", number(seconds(now - lab.started())))
-                    .set("boot_server", lab.boot_server().plan().name)
-                    .set("around", std::move(circumstances))
-                    .set("console", std::move(console));
-  add_boot(report, boot, lab.started());
-  return report;
+  return told(lab, node.plan().name, *netsim::MacAddress::from_bytes(node.plan().data_mac), node.boot(),
+              why_of(lab, node, now), around(lab, node), now);
 }
 
 Json why_report(const RunningLab& lab, const WireMachine& machine, Time now) {
   const Surroundings found = around(lab);
-  const Why why = why_of(machine, found, now);
-  Json circumstances = Json::array();
-  for (const Circumstance& one : found.circumstances) circumstances.add(Json::string(one.text));
-  Json report = Json::object()
-                    .set("name", machine.mac.text())
-                    .set("mac", machine.mac.text())
-                    .set("stage", to_string(machine.boot.stage))
-                    .set("cause", to_string(why.cause))
-                    .set("sentence", why.sentence)
-                    .set("now_s", number(seconds(now - lab.started())))
-                    .set("boot_server", lab.boot_server().plan().name)
-                    .set("around", std::move(circumstances))
-                    .set("console", Json::array());
-  add_boot(report, machine.boot, lab.started());
-  return report;
+  return told(lab, machine.mac.text(), machine.mac, machine.boot, why_of(machine, found, now), found, now);
 }
 
 Json why_summary(const RunningLab& lab, Time now) {
@@ -347,8 +327,8 @@ Json why_summary(const RunningLab& lab, Time now) {
   }
   return Json::object()
       .set("lab", lab.plan().name)
-      .set("machines", count(machines))
-      .set("ready", count(ready))
+      .set("machines", Json::count(machines))
+      .set("ready", Json::count(ready))
       .set("groups", std::move(list));
 }
 

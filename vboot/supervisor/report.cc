@@ -5,10 +5,6 @@
 namespace rookery::vboot {
 namespace {
 
-Json count(std::uint64_t value) {
-  return Json::integer(static_cast<std::int64_t>(value));
-}
-
 Json booted(const RunFacts& facts) {
   Json kernels = Json::object();
   for (const auto& kernel : facts.image.kernels) kernels.set(kernel.component, kernel.version);
@@ -39,7 +35,7 @@ Json wire_machines(const RunningLab& lab, Time now) {
                    .set("state", "seen")  // whether it is on, nobody here knows
                    .set("stage", to_string(boot.stage))
                    .set("seconds_in_stage", Json::number(seconds(now - boot.since)))
-                   .set("boots", count(machine->boots))
+                   .set("boots", Json::count(machine->boots))
                    .set("address", machine->address.is_zero() ? "" : machine->address.text())
                    .set("mac", machine->mac.text());
     if (!boot.detail.empty()) one.set("detail", boot.detail);
@@ -63,14 +59,14 @@ Json up_report(const RunningLab& lab, const RunFacts& facts, Bytes memory_peak) 
   const BootSummary summary = lab.summary();
   return Json::object()
       .set("lab", lab.plan().name)
-      .set("machines", count(lab.nodes().size()))
-      .set("clients", count(summary.clients))
-      .set("ready", count(summary.ready))
+      .set("machines", Json::count(lab.nodes().size()))
+      .set("clients", Json::count(summary.clients))
+      .set("ready", Json::count(summary.ready))
       .set("failed", failed_machines(summary))
       .set("seconds", Json::number(seconds(summary.time_to_ready)))
-      .set("memory_peak_bytes", count(memory_peak.count))
-      .set("boot_server_bytes", count(summary.boot_server_bytes))
-      .set("seed", count(lab.plan().seed))
+      .set("memory_peak_bytes", Json::count(memory_peak.count))
+      .set("boot_server_bytes", Json::count(summary.boot_server_bytes))
+      .set("seed", Json::count(lab.plan().seed))
       .set("grade", facts.grade)
       .set("booted", booted(facts));
 }
@@ -102,11 +98,11 @@ Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, T
   Json report = Json::object()
                     .set("lab", lab.plan().name)
                     .set("supervisor_pid", Json::integer(supervisor))
-                    .set("seed", count(lab.plan().seed))
+                    .set("seed", Json::count(lab.plan().seed))
                     .set("image", facts.image.name)
                     .set("up_seconds", Json::number(seconds(now - lab.started())))
-                    .set("clients", count(summary.clients))
-                    .set("ready", count(summary.ready))
+                    .set("clients", Json::count(summary.clients))
+                    .set("ready", Json::count(summary.ready))
                     .set("machines", std::move(machines));
   if (lab.uplink() == nullptr) return report;
   const UplinkPlan& uplink = lab.uplink()->plan();

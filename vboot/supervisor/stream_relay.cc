@@ -10,7 +10,7 @@
 
 namespace rookery::vboot {
 
-StreamRelay::StreamRelay(EventLoop& loop, UniqueFd command, StreamHost& machine, std::string before,
+StreamRelay::StreamRelay(EventLoop& loop, UniqueFd command, StreamHost& machine, std::string_view before,
                          Gone gone)
     : loop_(loop), command_(std::move(command)), machine_(machine), gone_(std::move(gone)) {
   const ByteView first = as_bytes(before);

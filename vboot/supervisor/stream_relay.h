@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -21,7 +22,7 @@ class StreamRelay {
   using Gone = std::function<void()>;
 
   // `before` goes to the command first: the answer that makes the connection a stream.
-  StreamRelay(EventLoop& loop, UniqueFd command, StreamHost& machine, std::string before, Gone gone);
+  StreamRelay(EventLoop& loop, UniqueFd command, StreamHost& machine, std::string_view before, Gone gone);
   ~StreamRelay();
   StreamRelay(const StreamRelay&) = delete;
   StreamRelay& operator=(const StreamRelay&) = delete;

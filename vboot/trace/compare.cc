@@ -122,7 +122,7 @@ Json to_json(const TraceDifference& difference) {
   return Json::object()
       .set("seconds", Json::number(seconds(difference.time)))
       .set("machine", difference.machine ? Json::string(*difference.machine) : Json())
-      .set("records_alike", Json::integer(static_cast<std::int64_t>(difference.records_alike)))
+      .set("records_alike", Json::count(difference.records_alike))
       .set("first", difference.first_text)
       .set("second", difference.second_text)
       .set("hint", difference.hint);

@@ -30,6 +30,17 @@ BOOST_AUTO_TEST_CASE(keeps_the_order_of_keys) {
   BOOST_TEST(good(value.dump()).dump() == value.dump());
 }
 
+BOOST_AUTO_TEST_CASE(a_count_is_whole_however_large) {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+  const Json value = Json::object().set("seed", Json::count(kMost)).set("below", Json::integer(-1));
+  BOOST_TEST(value.dump() == R"({"seed":18446744073709551615,"below":-1})");
+  const Json read = Json::copy_of(good(value.dump()));
+  BOOST_TEST(count_of(read, "seed") == kMost);
+  BOOST_TEST(!read.find("seed")->as_integer().has_value());
+  BOOST_TEST(count_of(read, "below") == 0u);
+  BOOST_TEST(count_of(read, "absent") == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(reads_every_kind_and_gives_nothing_for_the_others) {
   const Json value = good(R"({"b":true,"i":-7,"d":1.5,"s":"x/\u00e4","a":[1,2],"n":null})");
   BOOST_TEST(value.find("b")->as_boolean().value());

@@ -57,8 +57,8 @@ Json report_of(const History& history) {
   }
   return Json::object()
       .set("lab", "test")
-      .set("clients", Json::integer(static_cast<std::int64_t>(clients)))
-      .set("ready", Json::integer(static_cast<std::int64_t>(ready)))
+      .set("clients", Json::count(clients))
+      .set("ready", Json::count(ready))
       .set("failed", std::move(failed))
       .set("seconds", Json::number(0.9))
       .set("seed", Json::integer(7))
