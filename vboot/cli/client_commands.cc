@@ -50,6 +50,22 @@ class LinePrinter {
   std::map<std::pair<std::string, std::string>, std::string> pending_;
 };
 
+// What a machine said and how its program ended, for --json. Texts are put together as bytes: a character may
+// come in two pieces.
+struct Told {
+  std::map<std::string, std::string> streams;
+  std::optional<int> exit_code;
+  std::string error;
+
+  Json to_json(const std::string& machine) const {
+    Json json = Json::object().set("name", machine);
+    for (const auto& [stream, text] : streams) json.set(stream, text);
+    if (exit_code) json.set("exit_code", Json::integer(*exit_code));
+    if (!error.empty()) json.set("error", error);
+    return json;
+  }
+};
+
 // The terminal without line editing and echo, and as it was afterwards.
 class RawTerminal {
  public:
@@ -136,16 +152,13 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
   if (timeout_seconds) request.timeout = Duration(static_cast<std::int64_t>(*timeout_seconds * 1e9));
   LinePrinter printer(all && !choice.json);
   int worst = 0;
-  std::map<std::string, Json> by_machine;
+  std::map<std::string, Told> by_machine;
   const auto on_event = [&](const ControlEvent& event) -> Status {
     if (event.name == "output") {
       auto output = output_of(event);
       if (!output) return tl::unexpected<Error>(output.error());
       if (choice.json) {
-        Json& record = by_machine.try_emplace(output->machine, Json::object()).first->second;
-        const auto before = record.find(output->stream);
-        record.set(output->stream,
-                   std::string(before ? before->as_string().value_or("") : "") + output->data);
+        by_machine[output->machine].streams[output->stream] += output->data;
       } else {
         printer.take(*output);
       }
@@ -153,13 +166,10 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
       const auto exited = exited_of(event);
       if (!exited) return tl::unexpected<Error>(exited.error());
       worst = std::max(worst, exited->exit_code);
-      by_machine.try_emplace(exited->machine, Json::object())
-          .first->second.set("exit_code", Json::integer(exited->exit_code));
+      by_machine[exited->machine].exit_code = exited->exit_code;
     } else if (event.name == "unreachable") {
-      const std::string name = text_of(event.fields, "machine");
       worst = std::max(worst, all ? 1 : static_cast<int>(ErrorKind::infrastructure));
-      by_machine.try_emplace(name, Json::object())
-          .first->second.set("error", text_of(event.fields, "reason"));
+      by_machine[text_of(event.fields, "machine")].error = text_of(event.fields, "reason");
       if (!choice.json) fmt::print(stderr, "rookery: {}\n", text_of(event.fields, "reason"));
     }
     return {};
@@ -169,7 +179,7 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
   if (!result) return tl::unexpected<Error>(result.error());
   if (choice.json) {
     Json machines = Json::array();
-    for (auto& [name, record] : by_machine) machines.add(std::move(record).set("name", name));
+    for (const auto& [name, told] : by_machine) machines.add(told.to_json(name));
     print_json(Json::object().set("machines", std::move(machines)));
   }
   // One machine: its exit code, as ssh does. All: 0, or 1 if any of them failed.
@@ -257,12 +267,8 @@ Result<int> run_fault(const LabChoice& choice, const std::string& action,
   if (faults && faults->size() > 0) fmt::print("{:<20} {:>10} {:>10}  {}\n", "FAULT", "SEEN", "HIT", "WHAT");
   for (std::size_t i = 0; faults && i < faults->size(); ++i) {
     const JsonView one = faults->at(i);
-    const auto number = [&](std::string_view key) {
-      const auto value = one.find(key);
-      return value ? value->as_integer().value_or(0) : 0;
-    };
-    fmt::print("{:<20} {:>10} {:>10}  {}\n", text_of(one, "name"), number("seen"), number("hit"),
-               text_of(one, "text"));
+    fmt::print("{:<20} {:>10} {:>10}  {}\n", text_of(one, "name"), count_of(one, "seen"),
+               count_of(one, "hit"), text_of(one, "text"));
   }
   return 0;
 }
