@@ -216,11 +216,12 @@ Status Store::verify(const StoredImage& image) const {
 }
 
 Result<Store::Pruned> Store::prune(std::size_t most) const {
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    return fail(ErrorKind::expectation, "the store is in use: take the running labs and builds down first");
-  }
-  auto pruned = prune_locked(most);
-  ::flock(lock_.get(), LOCK_SH);
+  // Who asks for another lock has none until it is granted (flock(2)), and so none if it is refused.
+  const bool alone = ::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0;
+  auto pruned = alone ? prune_locked(most)
+                      : fail(ErrorKind::expectation,
+                             "the store is in use: take the running labs and builds down first");
+  if (::flock(lock_.get(), LOCK_SH) != 0) return fail_errno("cannot lock " + folder_.string());
   return pruned;
 }
 

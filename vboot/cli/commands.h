@@ -131,7 +131,6 @@ Result<int> run_down(const LabChoice& lab);
 // action: show, set or clear.
 Result<int> run_fault(const LabChoice& lab, const std::string& action, const std::vector<std::string>& words);
 
-// accelerator: what QEMU uses here and why, as measured.
 // What doctor tries of a hypervisor, and what came of it, in words.
 struct HostTrial {
   std::string what;
@@ -148,6 +147,8 @@ struct ImageBuildOptions {
 Result<int> run_image_build(const ImageBuildOptions& options);
 Result<int> run_image_list(bool json);
 Result<int> run_image_show(const std::string& name, bool json);
+Result<int> run_image_remove(const std::string& name, bool json);
+Result<int> run_image_prune(bool json);
 
 // Where the program's own data lies (the image recipe, the guest programs): ROOKERY_DATA, what was installed
 // with it, or what the build said.

@@ -1,4 +1,4 @@
-// The commands of the image store: image build, list, show.
+// The commands of the image store: image build, list, show, remove, prune.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -24,7 +24,7 @@ Json to_json(const images::Manifest& manifest, const Digest256& digest) {
                        .set("name", component.name)
                        .set("file", component.file)
                        .set("sha256", to_hex(component.sha256))
-                       .set("size", Json::integer(static_cast<std::int64_t>(component.size.count))));
+                       .set("size", Json::count(component.size.count)));
   }
   return Json::object()
       .set("name", manifest.name)
@@ -147,6 +147,37 @@ Result<int> run_image_show(const std::string& name, bool json) {
     fmt::print("{}\n", to_json(*manifest, image->manifest).dump());
   } else {
     print(*manifest, image->manifest);
+  }
+  return 0;
+}
+
+Result<int> run_image_remove(const std::string& name, bool json) {
+  const auto store = images::Store::open();
+  if (!store) return tl::unexpected<Error>(store.error());
+  ROOKERY_TRY(store->remove(name));
+  if (json) {
+    fmt::print("{}\n", Json::object().set("removed", name).dump());
+  } else {
+    fmt::print("removed {}; 'rookery image prune' frees what only it needed\n", name);
+  }
+  return 0;
+}
+
+Result<int> run_image_prune(bool json) {
+  const auto store = images::Store::open();
+  if (!store) return tl::unexpected<Error>(store.error());
+  images::Store::Pruned all;
+  for (all.more = true; all.more;) {
+    const auto some = store->prune();
+    if (!some) return tl::unexpected<Error>(some.error());
+    all = {all.objects + some->objects, {all.freed.count + some->freed.count}, some->more};
+  }
+  if (json) {
+    const Json report =
+        Json::object().set("objects", Json::count(all.objects)).set("bytes", Json::count(all.freed.count));
+    fmt::print("{}\n", report.dump());
+  } else {
+    fmt::print("removed {} files that no image needs, {} MiB\n", all.objects, all.freed.count >> 20);
   }
   return 0;
 }

@@ -17,6 +17,7 @@
 #include "backends/xen/xen_backend.h"
 #include "vboot/cli/command_words.h"
 #include "vboot/cli/commands.h"
+#include "vboot/control/requests.h"
 
 namespace {
 
@@ -152,7 +153,8 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
       app.add_subcommand("exec", "Run a program: exec n7 -- uname -a, or exec --all -- uname -a");
   common(exec);
   exec->add_flag("--all", *all, "In every machine that is ready");
-  exec->add_option("--timeout", *timeout, "Give up after this many seconds");
+  exec->add_option("--timeout", *timeout, "Give up after this many seconds")
+      ->check(CLI::Range(0.001, static_cast<double>(RequestLimits::kTimeoutMs) / 1000));
   exec->add_option("machine", *machine, "Its name (not with --all)");
   exec->callback([=, &deed, &program] {
     deed = [=]() -> Result<int> {
@@ -290,6 +292,14 @@ void add_images(CLI::App& app, Deed& deed) {
   show->add_option("image", *name, "Its name, or the beginning of its digest")->required();
   show->add_flag("--json", *json, "JSON on standard output");
   show->callback([=, &deed] { deed = [=] { return run_image_show(*name, *json); }; });
+  CLI::App* remove = image->add_subcommand("remove", "Forget an image; its files go with the next prune");
+  remove->add_option("image", *name, "Its name")->required();
+  remove->add_flag("--json", *json, "JSON on standard output");
+  remove->callback([=, &deed] { deed = [=] { return run_image_remove(*name, *json); }; });
+  CLI::App* prune =
+      image->add_subcommand("prune", "Remove the files in the store that no image needs any more");
+  prune->add_flag("--json", *json, "JSON on standard output");
+  prune->callback([=, &deed] { deed = [json] { return run_image_prune(*json); }; });
 }
 
 // What the program says of its host and of itself.

@@ -159,6 +159,8 @@ BOOST_AUTO_TEST_CASE(prunes_nothing_while_another_uses_the_store) {
     BOOST_REQUIRE(other);
     BOOST_TEST(store.prune().error().message ==
                "the store is in use: take the running labs and builds down first");
+    // Who was refused still has its own lock.
+    BOOST_TEST(!other->prune().has_value());
   }
   BOOST_TEST(store.prune().value().objects == 1u);
 }
