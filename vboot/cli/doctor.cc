@@ -8,6 +8,7 @@
 
 #include "base/command.h"
 #include "base/file.h"
+#include "images/build/debian_system.h"
 #include "images/store.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/lab_client.h"
@@ -20,11 +21,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kImage = "debian-12";
-// For a hundred clients, each 18 MiB of memory, 16 descriptors and 12 processes
-// (docs/internals/resources.md).
+// What limits are held against: a lab that says nothing of its machines but that there are so many.
 constexpr std::uint64_t kClients = 100;
-constexpr Bytes kMemory = mebibytes(18 * kClients + 640);
-constexpr std::uint64_t kDescriptors = 16 * kClients + 128, kProcesses = 12 * kClients + 64;
+constexpr const char* kLab =
+    "lab: doctor\nmachines:\n  server: {role: boot-server}\n  n: {role: client, count: 100}\n";
 
 enum class Found : std::uint8_t { good, less, bad };  // less: something cannot be done, or not as quickly
 
@@ -84,10 +84,13 @@ void look_at_image(std::vector<Finding>& findings) {
 
 void look_at_limits(std::vector<Finding>& findings) {
   const auto host = measure_host("/dev/shm");
-  if (!host) {
-    findings.push_back({"limits", Found::bad, host.error().message});
+  const auto plan = parse_lab(kLab, "doctor").and_then([](const Lab& lab) { return plan_lab(lab, {}); });
+  if (!host || !plan) {
+    findings.push_back({"limits", Found::bad, (host ? plan.error() : host.error()).message});
     return;
   }
+  const PredictedUse use = predict_use(*plan);
+  const auto mib = [](Bytes bytes) { return bytes.count >> 20; };
   const auto add = [&](std::string what, std::uint64_t there, std::uint64_t wanted, const std::string& unit,
                        const std::string& remedy) {
     const bool enough = there >= wanted;
@@ -96,12 +99,13 @@ void look_at_limits(std::vector<Finding>& findings) {
          fmt::format("{}{}{}", there, unit,
                      enough ? "" : fmt::format("; {} clients need {}: {}", kClients, wanted, remedy))});
   };
-  add("memory", host->memory_available.count >> 20, kMemory.count >> 20, " MiB available", "start fewer");
-  add("/dev/shm", host->memory_files_free.count >> 20, kMemory.count >> 20, " MiB free",
+  add("memory", mib(host->memory_available), mib(use.memory) + mib(kMemoryReserve), " MiB available",
+      "start fewer");
+  add("/dev/shm", mib(host->memory_files_free), mib(use.memory_files) + mib(kMemoryReserve), " MiB free",
       "mount -o remount,size=80% /dev/shm (in a container: --shm-size)");
-  add("open files", host->descriptors, kDescriptors, " (hard limit)",
+  add("open files", host->descriptors, use.descriptors, " (hard limit)",
       "ulimit -Hn, or nofile in limits.conf(5)");
-  add("processes", host->processes, kProcesses, " (nproc, pid_max)",
+  add("processes", host->processes, use.processes, " (nproc, pid_max)",
       "nproc in limits.conf(5), or sysctl kernel.pid_max=4194304");
 }
 
@@ -110,15 +114,14 @@ Finding subordinate_ids() {
   Finding finding{"subordinate ids", Found::good, "not needed by root"};
   if (::geteuid() == 0) return finding;
   const passwd* user = ::getpwuid(::geteuid());
-  const std::string name = user != nullptr ? user->pw_name : "";
+  const std::string name = user != nullptr ? user->pw_name : std::to_string(::geteuid());
   for (const char* file : {"/etc/subuid", "/etc/subgid"}) {
     const auto text = read_file(file);
-    if (!name.empty() && text && ("\n" + *text).find("\n" + name + ":") != std::string::npos) continue;
+    if (text && images::has_subordinate_ids(*text, name, ::geteuid())) continue;
     return {"subordinate ids", Found::less,
-            fmt::format(
-                "{} has no line for {}; only building an image needs it: usermod --add-subuids 100000-165535 "
-                "--add-subgids 100000-165535 {}",
-                file, name, name)};
+            fmt::format("{} gives {} not enough of them; only building an image needs them: usermod "
+                        "--add-subuids 100000-165535 --add-subgids 100000-165535 {}",
+                        file, name, name)};
   }
   finding.text = "there";
   return finding;

@@ -328,6 +328,7 @@ void Node::state_changed(backends::Machine&, backends::MachineState state, const
   }
   if (!std::exchange(on_again_, false)) return;
   start_again_ = loop_.soon([this] {
+    if (is_on()) return;  // somebody else was quicker
     if (const auto started = power_on(); !started) could_not_start(started.error().message);
   });
 }

@@ -16,15 +16,14 @@ namespace {
 // memory when it is ready, at 100 as at 1,000; what its programs take and its cache keeps later comes on top,
 // and is bounded by its ceiling.
 constexpr Bytes kClientMemory = mebibytes(18);
+// A PC with a distribution's kernel, of QEMU: twenty took 5 GB (docs/backends/qemu.md).
+constexpr Bytes kPcMemory = mebibytes(256);
 // A boot server reads the image through its page cache, so in time it uses what it was promised.
 // A listener, a connection and a channel for each of up to three devices, two console pipes, a pidfd.
 constexpr std::uint64_t kDescriptorsPerMachine = 16, kDescriptorsOfOurs = 128;
 // The kernel, and a host process for each address space in the guest: three when idle, some more while it
 // starts.
 constexpr std::uint64_t kProcessesPerClient = 12, kProcessesOfBootServer = 64;
-// Left for the host and whatever else runs there.
-constexpr Bytes kMemoryReserve = mebibytes(256);
-
 Result<std::uint64_t> number_in(const std::filesystem::path& path, std::string_view key) {
   const auto text = read_file(path);
   if (!text) return tl::unexpected<Error>(text.error());
@@ -36,6 +35,10 @@ Result<std::uint64_t> number_in(const std::filesystem::path& path, std::string_v
     return fail(fmt::format("{} has no number for '{}'", path.string(), key));
   }
   return value;
+}
+
+bool has_memory_file(const MachinePlan& machine) {
+  return machine.backend == "uml";
 }
 
 std::uint64_t mib(Bytes bytes) {
@@ -64,7 +67,8 @@ Result<HostResources> measure_host(const std::filesystem::path& memory_folder) {
 }
 
 Bytes predicted_memory(const MachinePlan& machine) {
-  return serves_boot(machine.roles) ? machine.memory : std::min(machine.memory, kClientMemory);
+  if (serves_boot(machine.roles)) return machine.memory;
+  return std::min(machine.memory, machine.backend == "qemu" ? kPcMemory : kClientMemory);
 }
 
 PredictedUse predict_use(const LabPlan& plan) {
@@ -72,6 +76,7 @@ PredictedUse predict_use(const LabPlan& plan) {
   use.descriptors = kDescriptorsOfOurs;
   for (const MachinePlan& machine : plan.machines) {
     use.memory.count += predicted_memory(machine).count;
+    if (has_memory_file(machine)) use.memory_files.count += predicted_memory(machine).count;
     use.descriptors += kDescriptorsPerMachine;
     use.processes += serves_boot(machine.roles) ? kProcessesOfBootServer : kProcessesPerClient;
   }
@@ -82,15 +87,17 @@ Status check_fits(const LabPlan& plan, const HostResources& host) {
   const PredictedUse use = predict_use(plan);
   const std::size_t machines = plan.machines.size();
   std::string why;
-  const auto memory_short = [&](Bytes there, const char* where, const char* advice) {
-    if (use.memory.count + kMemoryReserve.count <= there.count) return;
+  const auto memory_short = [&](Bytes used, Bytes there, const char* where, const char* advice) {
+    if (used.count == 0 || used.count + kMemoryReserve.count <= there.count) return;
     why += fmt::format(
-        "\n  memory: {} machines are predicted to use {} MiB ({} MiB a client, the boot server what it is "
-        "promised), and {} MiB stay in reserve; {} has {} MiB: {}",
-        machines, mib(use.memory), mib(kClientMemory), mib(kMemoryReserve), where, mib(there), advice);
+        "\n  memory: {} machines are predicted to use {} MiB ({} MiB a client, {} MiB one of QEMU's, the "
+        "boot "
+        "server what it is promised), and {} MiB stay in reserve; {} has {} MiB: {}",
+        machines, mib(used), mib(kClientMemory), mib(kPcMemory), mib(kMemoryReserve), where, mib(there),
+        advice);
   };
-  memory_short(host.memory_available, "the host", "start fewer machines (--nodes)");
-  memory_short(host.memory_files_free, "/dev/shm, where guest memory lies,",
+  memory_short(use.memory, host.memory_available, "the host", "start fewer machines (--nodes)");
+  memory_short(use.memory_files, host.memory_files_free, "/dev/shm, where guest memory lies,",
                "start fewer machines, or give it more (mount -o remount,size=90% /dev/shm)");
   if (use.descriptors > host.descriptors) {
     why += fmt::format(
@@ -109,14 +116,14 @@ Status check_fits(const LabPlan& plan, const HostResources& host) {
 }
 
 std::optional<std::string> hindrance(const MachinePlan& machine, const HostResources& host) {
-  const Bytes left = std::min(host.memory_available, host.memory_files_free);
+  const bool in_files = has_memory_file(machine) && host.memory_files_free < host.memory_available;
+  const Bytes left = in_files ? host.memory_files_free : host.memory_available;
   const std::uint64_t needed = predicted_memory(machine).count + kMemoryReserve.count;
   if (needed <= left.count) return std::nullopt;
   return fmt::format(
       "not started: it is predicted to use {} MiB and {} MiB stay in reserve, and the host has only {} MiB "
       "left ({})",
-      mib(predicted_memory(machine)), mib(kMemoryReserve), mib(left),
-      host.memory_files_free < host.memory_available ? "in /dev/shm" : "of memory");
+      mib(predicted_memory(machine)), mib(kMemoryReserve), mib(left), in_files ? "in /dev/shm" : "of memory");
 }
 
 Status raise_descriptor_limit(const LabPlan& plan) {

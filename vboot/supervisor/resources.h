@@ -26,10 +26,13 @@ Result<HostResources> measure_host(const std::filesystem::path& memory_folder);
 // What a plan is predicted to use (see resources.cc for where the numbers come from).
 struct PredictedUse {
   Bytes memory;
+  Bytes memory_files;  // of that, on the tmpfs: guests of User-Mode Linux have theirs in files
   std::uint64_t descriptors = 0;
   std::uint64_t processes = 0;
 };
 PredictedUse predict_use(const LabPlan& plan);
+// Left for the host and whatever else runs there.
+inline constexpr Bytes kMemoryReserve = mebibytes(256);
 // Of one machine that has been up for a while.
 Bytes predicted_memory(const MachinePlan& machine);
 

@@ -154,6 +154,22 @@ BOOST_AUTO_TEST_CASE(what_the_power_switch_does_shows_at_once_and_on_after_cut_i
   BOOST_TEST(!server->power_on().has_value());
 }
 
+BOOST_AUTO_TEST_CASE(who_is_switched_on_twice_at_once_runs) {
+  FakeLab t(kTwo, {});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  Node* server = t.lab->find("server");
+  // Somebody who waits for its end is quicker than what was asked for before.
+  t.on_stage = [&](const Node& node) {
+    if (node.boot().stage == Stage::off && node.state() == backends::MachineState::off)
+      t.loop.soon([&] { BOOST_TEST(server->power_on().has_value()); });
+  };
+  BOOST_REQUIRE(server->power(backends::PowerAction::cut).has_value());
+  BOOST_REQUIRE(server->power_on().has_value());
+  t.loop.run_until([] { return false; }, milliseconds(1));
+  BOOST_TEST((server->state() == backends::MachineState::running));
+  BOOST_TEST((server->boot().stage == Stage::firmware));
+}
+
 BOOST_AUTO_TEST_CASE(a_failure_is_told_once) {
   FakeLab t(kTwo, {{"server", {{S(1), FakeStep::Crash{"exit code 1"}}}}});
   BOOST_REQUIRE(t.lab->start().has_value());
@@ -204,7 +220,22 @@ BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
   BOOST_TEST(why.find("processes: 1001 machines need up to 12064") != std::string::npos, why);
   BOOST_TEST((refused.error().kind == ErrorKind::infrastructure));
 
+  // QEMU's machines are larger, and have no files there.
+  LabPlan pcs = plan;
+  for (MachinePlan& machine : pcs.machines) machine.backend = "qemu";
+  for (MachinePlan& machine : pcs.machines) machine.memory = mebibytes(512);
+  host = {mebibytes(24'000), Bytes{}, 1'000'000, 100'000};
+  const auto too_many = check_fits(pcs, host);
+  BOOST_REQUIRE(!too_many.has_value());
+  BOOST_TEST(too_many.error().message.find("memory: 1001 machines are predicted to use 256512 MiB") !=
+             std::string::npos);
+  BOOST_TEST(too_many.error().message.find("/dev/shm") == std::string::npos);
+  BOOST_TEST(!hindrance(pcs.machines[1], host).has_value());
+  host.memory_available = mebibytes(500);
+  BOOST_TEST(hindrance(pcs.machines[1], host).value().ends_with("only 500 MiB left (of memory)"));
+
   // The same while it comes up.
+  host.memory_available = mebibytes(24'000);
   host.memory_files_free = mebibytes(300);
   BOOST_TEST(!hindrance(plan.machines[1], host).has_value());
   host.memory_files_free = mebibytes(270);
