@@ -90,9 +90,13 @@ class Reader final : NodeReader {
   }
 
   void machines(const YamlNode& node, std::vector<GroupWords>& groups) {
+    bool full = false;
     entries(node, "machines", "machine groups", kMachinesMax, [&](const YamlNode& key, const YamlNode& v) {
+      if (full) return;
       std::vector<HostRow> rows;
       const GroupWords words = group(key, v, rows);
+      full = groups.size() + rows.size() > kMachinesMax;
+      if (full) return problems_.add(key.at, fmt::format("more than {} machines", kMachinesMax));
       if (!words.from_at) groups.push_back(words);
       for (HostRow& row : rows) groups.push_back(machine_of(words, std::move(row)));
     });

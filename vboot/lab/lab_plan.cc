@@ -173,7 +173,7 @@ class Planner {
     }
     machine.inject = lab_.inject;
     machine.inject.insert(machine.inject.end(), group.inject.begin(), group.inject.end());
-    if (!group.management && !machine.inject.empty() && !group.inject.empty()) {
+    if (!group.management && !group.inject.empty()) {
       problems_.add(
           group.inject.front().at,
           fmt::format("'{}' has no management NIC, by which it could be given anything", machine.name));

@@ -62,7 +62,7 @@ Result<std::string> disk_for_changes(Devices& devices, std::string_view command_
   const Result<std::optional<san::Target>> target = san::parse_target(named);
   if (!target) return tl::unexpected(target.error());
   if (!*target) return fail("'" + named + "' names no disk for changes");
-  const Result<std::string> device = attach_san(devices, **target, nic);
+  Result<std::string> device = attach_san(devices, **target, nic);
   if (!device) return device;
   const Result<std::string> owner = claim_disk(*device, address);
   if (!owner) return tl::unexpected(Error(owner.error()).while_doing(named));

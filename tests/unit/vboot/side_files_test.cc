@@ -85,6 +85,18 @@ BOOST_AUTO_TEST_CASE(every_error_names_the_tables_line) {
   BOOST_REQUIRE(!strange);
   BOOST_TEST(strange.error().message ==
              "labs/hosts.csv:2:3: expected a role, found 'clint'; did you mean 'client'?");
+  // However often a table is named.
+  std::string many = "lab: x\nmachines:\n  server: {role: boot-server}\n", table = "name\n";
+  for (int i = 0; i < 4000; ++i) table += "a" + std::to_string(i) + "\n";
+  for (int i = 0; i < 100; ++i) many += "  d" + std::to_string(i) + ": {from: hosts.csv, role: client}\n";
+  int reads = 0;
+  const auto too_many = parse_lab(many, "lab.yaml", {.read = [&](const std::string&) -> Result<std::string> {
+                                    ++reads;
+                                    return table;
+                                  }});
+  BOOST_REQUIRE(!too_many);
+  BOOST_TEST(too_many.error().message == "lab.yaml:5:3: more than 4096 machines");
+  BOOST_TEST(reads == 2);
   // What is said of all rows at once is wrong once.
   const auto all = parse_lab(
       "lab: x\nmachines:\n  server: {role: boot-server}\n  desk: {from: hosts.csv, role: clint}\n",
