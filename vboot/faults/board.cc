@@ -198,7 +198,7 @@ Status FaultBoard::set(FaultSpec spec, Action settled) {
   const std::string name = fault.spec.name;
   in_force_[name] = std::move(made);
   for (FaultEvents* listener : listeners_) listener->fault_began(fault.spec);
-  if (const Status begun = begin(fault); !begun) {
+  if (Status begun = begin(fault); !begun) {
     settling->then = nullptr;
     end(name, "not possible");
     return begun;
