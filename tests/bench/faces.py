@@ -23,7 +23,7 @@ import tempfile
 import termios
 import threading
 
-from labs import family
+from labs import family_of, processor_of
 
 BAR = 3  # %
 LAB_SECONDS = 600
@@ -35,11 +35,6 @@ def drain(terminal):
             pass
     except OSError:
         pass  # nobody writes to it any more
-
-
-def processor_of(pid):
-    """Seconds of processor that one process has used itself."""
-    return sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def up(program, lab, nodes, environment, watched):
@@ -60,7 +55,7 @@ def up(program, lab, nodes, environment, watched):
             sys.exit(f"faces: exit code {done.returncode}: {done.stdout[-500:]}")
         supervisor = json.loads(subprocess.run([program, "ps", "--json", *name], env=environment, capture_output=True,
                                                text=True, timeout=60, check=True).stdout)["supervisor_pid"]
-        processes = family(supervisor)
+        processes = family_of(supervisor)
         return json.loads(done.stdout)["seconds"], processor_of(supervisor), sum(map(processor_of, processes))
     finally:
         subprocess.run([program, "down", *name], env=environment, capture_output=True, timeout=60)

@@ -7,31 +7,16 @@ QEMU's processor time. Then twenty such machines together: how many a minute. Ex
 """
 import argparse
 import json
-import os
-import pathlib
 import signal
 import statistics
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "guest/support"))
-from lab_test import IMAGE, Session  # noqa: E402
+from labs import processor_of  # first: it knows where the next is
+from lab_test import IMAGE, Session, image_parts
 
 BAR = 1.3  # times the processor time of the direct kernel
 SECONDS = 600  # for all of it
 WAYS = ("pxe", "direct", "microvm")
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def processor_of(pid):
-    """Seconds of processor, of all its threads."""
-    return sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])) / TICKS
-
-
-def parts_of_image(session):
-    image = json.loads(session.rookery("image", "show", IMAGE, "--json").out)
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ["HOME"], ".cache")
-    return {part["name"]: pathlib.Path(cache) / "rookery/store/objects" / part["sha256"] for part in image["components"]}
-
 
 def words_of_kernel(session):
     """The command line that the boot script gives to a machine with firmware."""
@@ -44,7 +29,7 @@ def words_of_kernel(session):
 
 def in_turns(session, rounds):
     """Of each way the processor time to `ready`, of each round."""
-    parts = parts_of_image(session)
+    parts = image_parts(session.rookery("image", "show", IMAGE, "--json").json())
     archives = session.folder / "archives"
     archives.write_bytes(b"".join(parts[name].read_bytes() + b"\0" * (-parts[name].stat().st_size % 4)
                                   for name in ("stage2.cpio", "modules.cpio")))

@@ -20,6 +20,10 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "guest/support"))
+from lab_test import IMAGE, image_parts  # noqa: E402
+from processes import family_of  # noqa: E402
+
 EXAMPLE = "examples/thousand.yaml"
 KERNEL_BUILD = "images/kernel/build"
 LAB_SECONDS = 600  # that anything may take at most
@@ -45,22 +49,6 @@ def initramfs(init):
             entry("init", 0o100755, init, inode=3) + entry("TRAILER!!!", 0))
 
 
-def family(root):
-    """A process and all its descendants."""
-    children = {}
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-        except OSError:
-            continue  # it has ended
-        children.setdefault(int(parent), []).append(int(folder.name))
-    found, todo = [], [root]
-    while todo:
-        found.append(todo.pop())
-        todo += children.get(found[-1], [])
-    return found
-
-
 def memory_of(processes):
     """MiB, proportional: what is shared by several counts in parts."""
     total = 0
@@ -72,16 +60,18 @@ def memory_of(processes):
     return total / 1024
 
 
-def processor_of(root):
-    """Seconds of processor that a process, its descendants and those of them that have ended used up to now."""
-    total = 0
-    for process in family(root):
-        try:
-            fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += sum(map(int, fields[11:15])) if process != root else sum(map(int, fields[11:13]))
-    return total / TICKS
+def processor_of(pid, ended_children=False):
+    """Seconds of processor that a process has used, all its threads; nothing, if it has ended."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(map(int, fields[11:15 if ended_children else 13])) / TICKS  # proc_pid_stat(5): utime, stime, cutime, cstime
+
+
+def processor_of_all(root):
+    """Likewise, of a process, its descendants and those of them that have ended."""
+    return sum(processor_of(pid, ended_children=pid != root) for pid in family_of(root))
 
 
 class Bench:
@@ -104,9 +94,8 @@ class Bench:
 
     def find_image(self):
         """The kernel that the labs boot, and the digests of the files that the machines will read, both from the store."""
-        image = json.loads(self.run(self.rookery, "image", "show", "debian-12", "--json"))
-        cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ["HOME"], ".cache")
-        part = {p["name"]: pathlib.Path(cache) / "rookery/store/objects" / p["sha256"] for p in image["components"]}
+        image = json.loads(self.run(self.rookery, "image", "show", IMAGE, "--json"))
+        part = image_parts(image)
         self.kernel = part["linux-uml"]
         self.image_size = part["root.squashfs"].stat().st_size
         read = "".join(f"unsquashfs -cat {part['root.squashfs']} {file} | sha256sum\n" for file in FILES)
@@ -155,8 +144,8 @@ class Bench:
 
     def watch(self, nodes):
         """What it took of the processors to switch, serve and watch them all; and what an answer takes."""
-        own = sum(map(int, pathlib.Path(f"/proc/{self.supervisor}/stat").read_text().rpartition(")")[2].split()[11:13])) / TICKS
-        self.figure("the supervisor, of all that the boot computed", 100 * own / processor_of(self.supervisor), "%")
+        share = processor_of(self.supervisor) / processor_of_all(self.supervisor)
+        self.figure("the supervisor, of all that the boot computed", 100 * share, "%")
         for words in ([], [f"n{nodes // 2}"]):
             took = []
             for _ in range(5):
@@ -166,7 +155,7 @@ class Bench:
             self.figure(f"rookery why{' of one' if words else ''}", statistics.median(took), "ms")
 
     def memory(self, nodes):
-        self.bar("memory a client, when ready", memory_of(family(self.supervisor)) / nodes, MEMORY_BAR, "MiB")
+        self.bar("memory a client, when ready", memory_of(family_of(self.supervisor)) / nodes, MEMORY_BAR, "MiB")
         began = time.monotonic()
         said = self.exec(["--all"], "sha256sum", *FILES)
         self.figure(f"all have read {len(FILES)} large files of the image", time.monotonic() - began, "s")
@@ -176,13 +165,13 @@ class Bench:
             told.setdefault(machine, []).append(digest)
         right = sum(digests == self.digests for digests in told.values())
         self.bar("machines whose digests are the image's", right, nodes + 1, least=True)
-        self.bar("memory a client, after that", memory_of(family(self.supervisor)) / nodes, MEMORY_BAR, "MiB")
+        self.bar("memory a client, after that", memory_of(family_of(self.supervisor)) / nodes, MEMORY_BAR, "MiB")
 
     def idle(self, nodes):
         time.sleep(5)  # the start's last words, and those who listen to them
-        began, before = time.monotonic(), processor_of(self.supervisor)
+        began, before = time.monotonic(), processor_of_all(self.supervisor)
         time.sleep(IDLE_SECONDS)
-        used = processor_of(self.supervisor) - before
+        used = processor_of_all(self.supervisor) - before
         self.bar(f"{nodes} idle machines", 100 * used / (time.monotonic() - began), IDLE_BAR, "% core")
 
     def tcp(self):

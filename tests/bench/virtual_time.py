@@ -51,11 +51,9 @@ def pings(machines, *more):
     with tempfile.TemporaryDirectory() as folder:
         initramfs = pathlib.Path(folder) / "ping.cpio"
         initramfs.write_bytes(labs.initramfs((programs / "ping_init").read_bytes()))
-        image = json.loads(subprocess.run([ROOKERY, "image", "show", "debian-12", "--json"], check=True,
+        image = json.loads(subprocess.run([ROOKERY, "image", "show", labs.IMAGE, "--json"], check=True,
                                           capture_output=True, text=True).stdout)
-        cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ["HOME"], ".cache")
-        digest = next(part["sha256"] for part in image["components"] if part["name"] == "linux-uml")
-        kernel = pathlib.Path(cache) / "rookery/store/objects" / digest
+        kernel = labs.image_parts(image)["linux-uml"]
         return json.loads(subprocess.run([programs / "bench_pings", kernel, initramfs, str(machines), *more], check=True,
                                          capture_output=True, text=True, timeout=SECONDS).stdout)["seconds"]
 

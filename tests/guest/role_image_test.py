@@ -8,8 +8,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
-from lab_test import GuestTest, Session, main  # noqa: E402
-from own_medium import real_store  # noqa: E402
+from lab_test import GuestTest, Session, main, real_store  # noqa: E402
 
 LAB = """  web: {role: greeting}
 image: IMAGE

@@ -42,6 +42,17 @@ def program():
     return os.environ.get("ROOKERY", "build/rookery")
 
 
+def real_store():
+    """Where this user's images are."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ["HOME"], ".cache")
+    return pathlib.Path(cache) / "rookery" / "store"
+
+
+def image_parts(image):
+    """The files of an image's components by name; of an image as `image show --json` has it."""
+    return {part["name"]: real_store() / "objects" / part["sha256"] for part in image["components"]}
+
+
 class Outcome:
     """How a command ended."""
 

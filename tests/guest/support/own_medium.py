@@ -1,17 +1,11 @@
 """A copy of the image's medium in a store of its own, to be damaged."""
 import json
-import os
 import pathlib
 import shutil
 import tempfile
 
 import iso9660
-from lab_test import GuestTest, IMAGE, Session
-
-
-def real_store():
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ["HOME"], ".cache")
-    return pathlib.Path(home) / "rookery" / "store"
+from lab_test import GuestTest, IMAGE, Session, real_store
 
 
 class OwnMedium(GuestTest):
