@@ -122,6 +122,8 @@ libvirt-daemon-driver-qemu  QEMU by libvirt, within our own process
 libvirt-clients       libvirt's schema, to check what we give it
 libxml2-utils         reads that schema
 chromium              opens the report, and clicks in it
+groff-base            sets the manual page
+zsh                   completes the program's words, as bash does
 END
     lint) cat <<'END' ;;
 git                   knows which files are ours

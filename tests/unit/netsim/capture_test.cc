@@ -109,7 +109,6 @@ BOOST_AUTO_TEST_CASE(is_read_by_tshark) {
   const auto tshark = find_program("tshark", "tshark");
   if (!tshark) {
     std::cerr << "skipped: " << tshark.error().message << '\n';
-    std::fprintf(stderr, "skipped is_read_by_tshark: %s\n", tshark.error().message.c_str());
     return;
   }
   Folder folder;

@@ -32,6 +32,11 @@ class Installed(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stderr)
         return done
 
+    def need(self, program, package):
+        if not shutil.which(program):
+            print(f"skipped: there is no {program}; install: {package}", flush=True)
+            self.skipTest(program)
+
     def test_the_program_and_what_images_are_made_of(self):
         self.assertRegex(self.run_it("rookery", "--version").stdout, r"rookery \d")
         data = self.root / "share/rookery"
@@ -41,8 +46,7 @@ class Installed(unittest.TestCase):
         self.assertIn("Subcommands:", self.run_it("rookery", code=2).stderr)
 
     def test_the_manual_page_is_set_without_a_warning(self):
-        if not shutil.which("groff"):
-            self.skipTest("there is no groff; install: groff-base")
+        self.need("groff", "groff-base")
         page = self.root / "share/man/man1/rookery.1"
         done = self.run_it("groff", "-ww", "-man", "-Tutf8", page)
         self.assertEqual(done.stderr, "")
@@ -87,8 +91,7 @@ class Installed(unittest.TestCase):
         self.tab(["bash", "--norc", "--noprofile", "-i"], [source, self.READY], (f"rookery up {self.folder}/my-o\t".encode(), b"my-own-lab.yaml"))
 
     def test_zsh_completes_it(self):
-        if not shutil.which("zsh"):
-            self.skipTest("there is no zsh")
+        self.need("zsh", "zsh")
         functions = self.root / "share/zsh/site-functions"
         begin = (f"fpath=({functions} $fpath); autoload -Uz compinit; compinit -u -D\n".encode(), b"compinit")
         for keys, wanted in ((b"rookery doc\t", b"doctor"), (b"rookery fault cl\t", b"clear"), (b"rookery up --pl\t", b"plain")):
