@@ -250,7 +250,7 @@ build_preset() { # PRESET FOLDER [TARGETS…]
   cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; die 1 "cmake failed; see above"; }
   rm -f "$log"
   say "building ($preset)"
-  if [[ -t 1 ]]; then ninja -C "$folder" "$@"; else ninja --quiet -C "$folder" "$@"; fi
+  if [[ -t 1 ]]; then ninja -C "$folder" "$@"; else ninja --quiet -C "$folder" "$@" | { grep -v '^ninja: no work' || true; }; fi
 }
 
 build() { # [COMMAND [TARGETS…]]
@@ -259,12 +259,15 @@ build() { # [COMMAND [TARGETS…]]
   timed build build_preset release build "$@"
 }
 
+# What it lists in the end, all components with their digests, 'rookery image show' has as well.
+build_image() { build/rookery image build --name "$image_name" >/dev/null; }
+
 image() {
   ids "$(id -un)"
   [[ $(id -u) == 0 ]] || unshare --user --map-root-user true 2>/dev/null ||
     die 4 "this kernel lets no ordinary user make a user namespace (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)"
   say "preparing the image $image_name (the first time takes some minutes: a kernel is compiled, Debian is downloaded)"
-  timed image build/rookery image build --name "$image_name"
+  timed image build_image
 }
 
 # 5. demo ----------------------------------------------------------------------------------------------------------
