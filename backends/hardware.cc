@@ -58,6 +58,24 @@ std::string_view qemu_device(NicModel model) {
   bug("no such NIC model");
 }
 
+std::string_view qemu_device(Graphics graphics) {
+  switch (graphics) {
+    case Graphics::none:
+      return "";
+    case Graphics::standard:
+      return "VGA";
+    case Graphics::virtio:
+      return "virtio-vga";
+    case Graphics::qxl:
+      return "qxl-vga";
+    case Graphics::cirrus:
+      return "cirrus-vga";
+    case Graphics::vmware:
+      return "vmware-svga";
+  }
+  bug("no such graphics");
+}
+
 std::string qemu_value(const std::filesystem::path& path) {
   std::string text;
   for (const char c : path.string()) text.append(c == ',' ? 2 : 1, c);

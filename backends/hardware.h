@@ -25,8 +25,9 @@ constexpr bool is_given_a_kernel(Chipset chipset) {
   return chipset == Chipset::microvm || chipset == Chipset::pv || chipset == Chipset::pvh;
 }
 
-// Every hypervisor here that emulates PCs does so by QEMU: what QEMU calls the NIC on a PCI bus.
+// Every hypervisor here that emulates PCs does so by QEMU: what QEMU calls the device on a PCI bus.
 std::string_view qemu_device(NicModel model);
+std::string_view qemu_device(Graphics graphics);  // empty: none
 // As a value among others on its command line, where commas separate: doubled.
 std::string qemu_value(const std::filesystem::path& path);
 

@@ -55,24 +55,6 @@ class Writer {
   std::size_t depth_ = 0;
 };
 
-std::string_view video_model(Graphics graphics) {
-  switch (graphics) {
-    case Graphics::none:
-      return "none";
-    case Graphics::standard:
-      return "vga";
-    case Graphics::virtio:
-      return "virtio";
-    case Graphics::qxl:
-      return "qxl";
-    case Graphics::cirrus:
-      return "cirrus";
-    case Graphics::vmware:
-      return "vmvga";
-  }
-  bug("no such graphics");
-}
-
 class DomainWriter {
  public:
   DomainWriter(const LibvirtUri& uri, const MachineSpec& spec, bool kvm, const LibvirtFiles& files)
@@ -173,11 +155,6 @@ class DomainWriter {
       xml_.line("<console type='pty'/>");
     }
     if (is_qemu()) {
-      if (spec_.hardware.graphics != Graphics::none) {
-        xml_.open("<video>");
-        xml_.line(fmt::format("<model type='{}'/>", video_model(spec_.hardware.graphics)));
-        xml_.close("video");
-      }
       xml_.line("<memballoon model='none'/>");
       xml_.line("<panic model='isa'/>");
     }
@@ -187,9 +164,11 @@ class DomainWriter {
   // libvirt 9.0 has no interface type for a stream on a unix socket, so the NICs are QEMU's own words. The
   // management NIC has no ROM: nothing boots from it, and a boot ROM would ask there for an address. The disk
   // is too: libvirt has neither NVMe nor IDE and SATA of files that are only read (<transient/> writes beside
-  // the file).
+  // the file). And graphics, because QEMU finds places on the bus for these before it sees those that libvirt
+  // chose.
   void write_arguments() {
     xml_.open("<qemu:commandline>");
+    if (spec_.hardware.graphics != Graphics::none) argument("-device", qemu_device(spec_.hardware.graphics));
     unsigned boot_index = 0;
     for (std::size_t i = 0; i < spec_.nics.size(); ++i) {
       const NicPlug& nic = spec_.nics[i];

@@ -27,24 +27,6 @@ std::string_view chipset_name(Chipset chipset) {
   bug("no such chipset");
 }
 
-std::string_view graphics_device(Graphics graphics) {
-  switch (graphics) {
-    case Graphics::none:
-      return "";
-    case Graphics::standard:
-      return "VGA";
-    case Graphics::virtio:
-      return "virtio-vga";
-    case Graphics::qxl:
-      return "qxl-vga";
-    case Graphics::cirrus:
-      return "cirrus-vga";
-    case Graphics::vmware:
-      return "vmware-svga";
-  }
-  bug("no such graphics");
-}
-
 // graphics=off: SeaBIOS then speaks on the serial port, and so does what it boots.
 void add_machine(Arguments& to, const MachineSpec& spec, Accelerator accelerator) {
   const Chipset chipset = spec.hardware.chipset;
@@ -158,7 +140,7 @@ Result<Arguments> qemu_arguments(const MachineSpec& spec, Accelerator accelerato
   if (!spec.kernel.empty()) add_kernel(arguments, spec);
   arguments.insert(arguments.end(), {"-boot", "strict=on"});  // from what has a boot index, and nothing else
   if (hardware.graphics != Graphics::none)
-    arguments.insert(arguments.end(), {"-device", std::string(graphics_device(hardware.graphics))});
+    arguments.insert(arguments.end(), {"-device", std::string(qemu_device(hardware.graphics))});
   for (const DiskPlug& disk : spec.disks) {
     const Arguments words = qemu_disk(hardware, disk.file);
     arguments.insert(arguments.end(), words.begin(), words.end());
