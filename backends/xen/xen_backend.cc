@@ -1,7 +1,10 @@
 #include "backends/xen/xen_backend.h"
 
+#include <fmt/format.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "backends/xen/unpacked_kernel.h"
 #include "backends/xen/xen_config.h"
 #include "backends/xen/xen_domain.h"
 #include "backends/xen/xen_machine.h"
@@ -41,6 +44,26 @@ Result<Capabilities> XenBackend::probe(const Hardware& hardware) {
   return capabilities;
 }
 
+// libxl reads it in this process, and so by a descriptor of ours.
+Status XenBackend::unpack_kernel(std::filesystem::path& kernel) {
+  if (kernel.empty()) return {};
+  auto found = kernels_.find(kernel);
+  if (found == kernels_.end()) {
+    const auto packed = read_file(kernel);
+    if (!packed) return tl::unexpected<Error>(packed.error());
+    if (!is_bzimage(as_bytes(*packed))) return {};  // libxl says what it is not
+    const auto unpacked = unpacked_kernel(as_bytes(*packed));
+    if (!unpacked) return tl::unexpected<Error>(unpacked.error());
+    UniqueFd memory(::memfd_create("rookery-kernel", MFD_CLOEXEC));
+    if (!memory ||
+        ::write(memory.get(), unpacked->data(), unpacked->size()) != static_cast<ssize_t>(unpacked->size()))
+      return fail_errno("no memory for it unpacked");
+    found = kernels_.emplace(kernel, std::move(memory)).first;
+  }
+  kernel = fmt::format("/proc/self/fd/{}", found->second.get());
+  return {};
+}
+
 Result<std::unique_ptr<Machine>> XenBackend::create(MachineSpec spec, MachineEvents& events) {
   ROOKERY_TRY(look_for_xen());
   if (spec.lane != nullptr)
@@ -51,6 +74,9 @@ Result<std::unique_ptr<Machine>> XenBackend::create(MachineSpec spec, MachineEve
       if (context != nullptr) (void)destroy_orphans(*context);
     });
   }
+  if (const auto unpacked = unpack_kernel(spec.kernel); !unpacked)
+    return fail(fmt::format("machine '{}': kernel {}: {}", spec.name, spec.kernel.string(),
+                            unpacked.error().message));
   return make_xen_machine(loop_, std::move(spec), events, thread_, patience_);
 }
 

@@ -3,7 +3,10 @@
 // are not ours are not touched.
 #pragma once
 
+#include <map>
+
 #include "backends/backend.h"
+#include "base/unique_fd.h"
 
 namespace rookery::backends {
 
@@ -19,9 +22,12 @@ class XenBackend final : public Backend {
   Result<std::unique_ptr<Machine>> create(MachineSpec spec, MachineEvents& events) override;
 
  private:
+  Status unpack_kernel(std::filesystem::path& kernel);
+
   EventLoop& loop_;
   Duration patience_;
-  std::shared_ptr<XenThread> thread_;  // from the first machine on
+  std::map<std::filesystem::path, UniqueFd> kernels_;  // unpacked, in memory, by the file that they came from
+  std::shared_ptr<XenThread> thread_;                  // from the first machine on
 };
 
 // Whether this is a Xen host whose domains we may make; if not, what is missing, and how it is had.

@@ -16,7 +16,7 @@ class FuzzHost final : public ScriptHost {
     if (url.path.size() % 3 == 0) return fail("not found");
     return std::string(text_.substr(0, kScriptMax));
   }
-  Result<std::string> fetch_image(const BootUrl& url, ImageUse) override {
+  Result<std::string> fetch_image(const BootUrl& url, ImageUse, std::string_view) override {
     images_ += 1;
     if (images_ > kStepsMax) std::abort();
     return url.to_string();

@@ -3,8 +3,10 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "backends/xen/unpacked_kernel.h"
 #include "backends/xen/xen_backend.h"
 #include "backends/xen/xen_config.h"
+#include "base/command.h"
 #include "base/file.h"
 
 namespace rookery::backends {
@@ -44,9 +46,64 @@ MachineSpec spec_of(const Hardware& hardware, bool has_disk = false) {
   return spec;
 }
 
+// A bzImage of one sector of setup and a payload, by its header (Documentation/arch/x86/boot.rst).
+std::string bzimage(const std::string& payload) {
+  std::string file(1024, '\0');
+  file[0x1f1] = 1;
+  file.replace(0x202, 6, std::string_view("HdrS\x0f\x02", 6));
+  for (int i = 0; i < 4; ++i) file[0x24c + i] = static_cast<char>(payload.size() >> 8 * i);
+  return file + payload;
+}
+
+const std::string kKernel =
+    "\x7f"
+    "ELF" +
+    std::string(10'000, 'k');
+
+// What `packer` makes of the kernel, and behind it its size, as the kernel's Makefile does.
+std::string packed(const std::string& packer, std::size_t size = kKernel.size()) {
+  const auto folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  BOOST_REQUIRE(write_file(folder.path() / "kernel", kKernel));
+  BOOST_REQUIRE(run_checked({{"sh", "-c", packer + " -c kernel >packed"}, folder.path()}));
+  std::string payload = read_file(folder.path() / "packed").value();
+  if (packer != "gzip") payload += std::string(reinterpret_cast<const char*>(&size), 4);
+  return payload;
+}
+
+std::string complaint(const std::string& file) {
+  const auto kernel = unpacked_kernel(as_bytes(file));
+  return kernel ? "" : kernel.error().message;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(xen)
+
+BOOST_AUTO_TEST_CASE(a_kernel_comes_out_of_its_bzimage) {
+  for (const char* packer : {"xz --check=crc32", "gzip", "zstd -q"})
+    BOOST_TEST((unpacked_kernel(as_bytes(bzimage(packed(packer)))).value() == kKernel), packer);
+  BOOST_TEST((unpacked_kernel(as_bytes(bzimage(kKernel))).value() == kKernel));
+  BOOST_TEST(is_bzimage(as_bytes(bzimage(kKernel))));
+  BOOST_TEST(!is_bzimage(as_bytes(kKernel)));
+}
+
+BOOST_AUTO_TEST_CASE(a_bzimage_that_is_not_as_it_says_is_refused) {
+  const std::string good = bzimage(packed("xz"));
+  BOOST_TEST(complaint("MZ") == "it is no bzImage");
+  BOOST_TEST(complaint(good.substr(0, good.size() - 1)).find("its kernel is to be at 1024 to ") == 0);
+  BOOST_TEST(complaint(bzimage("abc")) == "its kernel is to be at 1024 to 1027 of its 1027 bytes");
+  BOOST_TEST(complaint(bzimage("no format at all")).find("its kernel is to have ") == 0);
+  BOOST_TEST(complaint(bzimage(packed("xz", kKernel.size() - 1))) ==
+             "what it is packed of has not the 10003 bytes that it says");
+  BOOST_TEST(complaint(bzimage(packed("xz", kKernel.size() + 1))) ==
+             "what it is packed of has not the 10005 bytes that it says");
+  std::string broken = good;
+  broken[1024 + 40] ^= 1;
+  BOOST_TEST(complaint(broken).find("what it is packed of cannot be unpacked: ") == 0);
+  std::string old = good;
+  old[0x206] = 7;
+  BOOST_TEST(complaint(old).find("it is from before Linux 2.6.26") == 0);
+}
 
 // GOLDEN=update writes them anew.
 BOOST_DATA_TEST_CASE(a_domain_is_what_its_golden_file_says, boost::unit_test::data::make(kExamples),
