@@ -68,7 +68,7 @@ libjson-c-dev         JSON
 libtins-dev           names what a network frame holds
 libpcap-dev           which frames a fault is about; needed by libtins
 libsodium-dev         digests
-libzstd-dev           compresses the trace of a run
+libzstd-dev           compresses the trace of a run, unpacks initramfs archives in guests
 libarchive-dev        root file systems and initramfs archives
 libxen-dev            the headers of Xen's library, which is opened where there is a Xen
 libnl-genl-3-dev      attaches network block devices in guests

@@ -6,6 +6,9 @@
 namespace rookery::images {
 namespace {
 
+constexpr const char* kLevel = "9";  // 19 is 20 times as slow for a tenth of the size
+constexpr int kInitramfsAlignment = 4;
+
 struct FreeEntry {
   void operator()(archive_entry* entry) const { archive_entry_free(entry); }
 };
@@ -39,6 +42,12 @@ Result<ArchiveWriter> ArchiveWriter::create(const std::filesystem::path& path, F
     archive_write_set_format_pax_restricted(raw);
   } else {
     archive_write_set_format_cpio_newc(raw);
+  }
+  if (format == Format::packed_initramfs &&
+      (archive_write_add_filter_zstd(raw) != ARCHIVE_OK ||
+       archive_write_set_filter_option(raw, "zstd", "compression-level", kLevel) != ARCHIVE_OK ||
+       archive_write_set_bytes_in_last_block(raw, kInitramfsAlignment) != ARCHIVE_OK)) {
+    return writer.failed();
   }
   if (archive_write_open_filename(raw, path.c_str()) != ARCHIVE_OK) return writer.failed();
   return writer;

@@ -1,4 +1,5 @@
-// Writes a tar or an initramfs (cpio "newc") file: the one place that speaks with libarchive's writer.
+// Writes a tar or an initramfs (cpio "newc", packed by zstd or not) file: the one place that speaks with
+// libarchive's writer.
 // Owners, dates and numbers are fixed, so that the same files give the same bytes. It owns the file that it
 // writes.
 #pragma once
@@ -20,7 +21,9 @@ namespace rookery::images {
 
 class ArchiveWriter {
  public:
-  enum class Format { tar, initramfs };
+  // The kernel takes several initramfs for one that stand in a row, plain ones at offsets of 4 bytes
+  // (init/initramfs.c): each is of a size that 4 divides, by zeros behind what is packed.
+  enum class Format { tar, initramfs, packed_initramfs };
   // Every file is dated `date` (seconds since 1970).
   static Result<ArchiveWriter> create(const std::filesystem::path& path, Format format, std::int64_t date);
 

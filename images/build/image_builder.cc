@@ -35,7 +35,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // To be raised when the builder makes something else of the same inputs.
-constexpr std::string_view kBuilderVersion = "6";
+constexpr std::string_view kBuilderVersion = "7";
 constexpr const char* kBaseTarFile = "base.tar";  // the system that layers are laid over
 
 tl::unexpected<Error> up(const Error& error) {

@@ -87,7 +87,7 @@ using Contents = std::map<std::string, std::string>;  // by path
 Status write_modules(const Facts& facts, const std::vector<std::string>& early,
                      const std::vector<std::string>& all, const Contents& contents,
                      const std::string& busybox, const fs::path& destination) {
-  auto writer = ArchiveWriter::create(destination, ArchiveWriter::Format::initramfs, facts.date);
+  auto writer = ArchiveWriter::create(destination, ArchiveWriter::Format::packed_initramfs, facts.date);
   if (!writer) return tl::unexpected<Error>(writer.error());
   const std::string folder = "lib/modules/" + facts.kernel_version + "/";
   std::string dep;
@@ -107,7 +107,7 @@ Status write_modules(const Facts& facts, const std::vector<std::string>& early,
 Status write_san(const Facts& facts, const std::vector<std::string>& early,
                  const std::vector<std::string>& all, const Contents& contents, const Contents& initiator,
                  const fs::path& destination) {
-  auto writer = ArchiveWriter::create(destination, ArchiveWriter::Format::initramfs, facts.date);
+  auto writer = ArchiveWriter::create(destination, ArchiveWriter::Format::packed_initramfs, facts.date);
   if (!writer) return tl::unexpected<Error>(writer.error());
   for (const std::string& line : all) {
     if (std::find(early.begin(), early.end(), line) != early.end()) continue;

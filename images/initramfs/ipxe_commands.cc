@@ -162,18 +162,19 @@ BootImage* Interpreter::find_image(std::string_view name) {
 // The image of that name if there is one, and otherwise what the address gives.
 Result<BootImage*> Interpreter::acquire(const Invocation& call, ImageUse use) {
   const std::string& reference = call.words[0];
+  const std::string arguments = call.joined(1);
   BootImage* image = find_image(reference);
   if (image == nullptr) {
     if (images_.size() >= kImagesMax) return fail("more than " + std::to_string(kImagesMax) + " images");
     const Result<BootUrl> url = resolve_url(url_, reference);
     if (!url) return tl::unexpected(url.error());
-    Result<std::string> handle = host_.fetch_image(*url, use);
+    Result<std::string> handle = host_.fetch_image(*url, use, arguments);
     if (!handle) return fail("cannot fetch " + url->to_string() + ": " + handle.error().message);
     images_.push_back(BootImage{url->file_name(), *url, use, std::move(*handle), ""});
     image = &images_.back();
   }
   if (const auto name = call.options.find('n'); name != call.options.end()) image->name = name->second;
-  if (call.words.size() > 1) image->arguments = call.joined(1);
+  if (!arguments.empty()) image->arguments = arguments;
   return image;
 }
 

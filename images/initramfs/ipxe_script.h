@@ -43,8 +43,8 @@ class ScriptHost {
   virtual ~ScriptHost() = default;
   // The text of a script; of at most kScriptMax bytes.
   virtual Result<std::string> fetch_script(const BootUrl& url) = 0;
-  // Gets an image and gives a handle to it (a path, say), which comes back in BootImage.
-  virtual Result<std::string> fetch_image(const BootUrl& url, ImageUse use) = 0;
+  // Gets an image and gives a handle to it (a path, say), which comes back in BootImage, as do its arguments.
+  virtual Result<std::string> fetch_image(const BootUrl& url, ImageUse use, std::string_view arguments) = 0;
   // A setting of the machine or its lease. `scope` is "" or what stood before the slash: net0, netX,
   // net0.dhcp.
   virtual std::optional<Setting> setting(std::string_view scope, std::string_view name) = 0;

@@ -34,6 +34,11 @@ void pause_for(Duration duration) {
 
 }  // namespace
 
+bool is_running_kernel(std::string_view arguments) {
+  const std::string digest = command_line_value(arguments, kKernelDigest);
+  return !digest.empty() && digest == command_line_value(kernel_command_line(), kKernelDigest);
+}
+
 BootRom::BootRom(const Interface& nic, const Lease& lease, Report& report)
     : nic_(nic), lease_(lease), report_(report), user_mode_linux_(runs_in_user_mode_linux()) {}
 
@@ -81,10 +86,12 @@ Result<std::string> BootRom::fetch_script(const ipxe::BootUrl& url) {
   return text;
 }
 
-Result<std::string> BootRom::fetch_image(const ipxe::BootUrl& url, ipxe::ImageUse use) {
+Result<std::string> BootRom::fetch_image(const ipxe::BootUrl& url, ipxe::ImageUse use,
+                                         std::string_view arguments) {
   if (!image_asked_) report_.stage(agent::BootStage::kernel, url.to_string());
   image_asked_ = true;
-  if (use == ipxe::ImageUse::kernel && user_mode_linux_) return std::string();
+  if (use == ipxe::ImageUse::kernel && (user_mode_linux_ || is_running_kernel(arguments)))
+    return std::string();
   const std::string file = std::string(kFetchFolder) + "/" + std::to_string(++files_);
   Status fetched = fetch(url, file, kImageTimeout);
   image_failed_ = !fetched;

@@ -15,6 +15,7 @@
 #include "images/initramfs/guest/devices.h"
 #include "images/initramfs/guest/stages.h"
 #include "images/initramfs/guest/system.h"
+#include "images/initramfs/guest/unpack.h"
 
 namespace rookery::guest {
 namespace {
@@ -22,7 +23,6 @@ namespace {
 using agent::BootStage;
 
 constexpr const char* kNextRoot = "/next";
-constexpr std::string_view kKernelDigest = "rookery.kernel.sha256";  // on command lines
 
 // What the script chose, as files in the order in which they are laid over each other. The "kernel" is among
 // them if the script selected an initramfs, which is how it says: keep your kernel.
@@ -61,11 +61,6 @@ Status check_digests(std::string_view digests, const std::vector<ipxe::BootImage
   }
   for (std::size_t i = 0; i < images.size(); ++i) ROOKERY_TRY(check_digest(wanted[i], images[i]));
   return {};
-}
-
-// Whether the script's kernel, of that digest, is the one that runs: its host says what it started.
-bool is_running(std::string_view digest) {
-  return !digest.empty() && digest == command_line_value(kernel_command_line(), kKernelDigest);
 }
 
 Status append_file(int to, const std::string& from) {
@@ -118,10 +113,8 @@ Status try_kexec(const ipxe::BootChoice& choice, const std::vector<ipxe::BootIma
 Status unpack(const std::vector<ipxe::BootImage>& images) {
   ROOKERY_TRY(mount_at("tmpfs", kNextRoot, "tmpfs", 0, "mode=0755"));
   for (const ipxe::BootImage& image : images) {
-    const Status unpacked = run_program({"/bin/busybox", "cpio", "-idmu", "-F", image.handle},
-                                        std::chrono::minutes(2), kNextRoot);
+    const Status unpacked = unpack_initramfs(image.handle, kNextRoot);
     if (!unpacked) return fail(image.name + " cannot be unpacked: " + unpacked.error().message);
-    unlink(image.handle.c_str());
   }
   if (access((std::string(kNextRoot) + "/init").c_str(), X_OK) != 0)
     return fail("the second stage has no /init");
@@ -192,7 +185,8 @@ void stage_one() {
   }
   const ipxe::BootImage& kernel = end.boot->kernel;
   const std::string kernel_digest = command_line_value(kernel.arguments, kKernelDigest);
-  if (!kernel.handle.empty() && kernel.use == ipxe::ImageUse::kernel && !is_running(kernel_digest)) {
+  if (kernel.use == ipxe::ImageUse::kernel && !runs_in_user_mode_linux() &&
+      !is_running_kernel(kernel.arguments)) {
     Status status = kernel_digest.empty() ? Status() : check_digest(kernel_digest, kernel);
     if (status) status = try_kexec(*end.boot, images, report);
     report.failed(BootStage::kernel, kernel.url.to_string() + ": " + status.error().message);

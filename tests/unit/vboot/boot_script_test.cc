@@ -20,7 +20,7 @@ class Machine final : public ipxe::ScriptHost {
   Result<std::string> fetch_script(const ipxe::BootUrl& url) override {
     return fail("no script " + url.to_string());
   }
-  Result<std::string> fetch_image(const ipxe::BootUrl& url, ipxe::ImageUse) override {
+  Result<std::string> fetch_image(const ipxe::BootUrl& url, ipxe::ImageUse, std::string_view) override {
     if (url.file_name() == missing_) return fail("404");
     fetched += url.to_string() + " ";
     return url.to_string();

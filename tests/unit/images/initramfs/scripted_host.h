@@ -29,7 +29,7 @@ class ScriptedHost final : public ScriptHost {
     if (file == files.end()) return fail("not found");
     return file->second;
   }
-  Result<std::string> fetch_image(const BootUrl& url, ImageUse use) override {
+  Result<std::string> fetch_image(const BootUrl& url, ImageUse use, std::string_view) override {
     fetched.push_back((use == ImageUse::kernel ? "kernel " : "initrd ") + url.to_string());
     if (url.path.find("missing") != std::string::npos) return fail("not found");
     return "handle:" + url.file_name();
