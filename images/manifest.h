@@ -25,7 +25,7 @@ inline constexpr std::string_view kLinuxUmlStorage =
     "linux-uml-storage";  // the same with iSCSI and NFS, for machines whose root is there
 inline constexpr std::string_view kVmlinuz = "vmlinuz";  // the distribution's x86-64 kernel
 inline constexpr std::string_view kModulesCpio =
-    "modules.cpio";                                       // those of its modules that are needed early, packed by zstd
+    "modules.cpio";  // those of its modules that are needed early, packed by zstd
 inline constexpr std::string_view kSanCpio = "san.cpio";  // what a root by iSCSI or NFS takes, likewise
 inline constexpr std::string_view kStageOneCpio = "stage1.cpio";  // the virtual boot ROM
 inline constexpr std::string_view kStageTwoCpio = "stage2.cpio";  // what it fetches and goes on in

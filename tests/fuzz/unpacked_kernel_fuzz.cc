@@ -3,6 +3,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto kernel = rookery::backends::unpacked_kernel({data, size});
-  if (kernel && !kernel->starts_with("\x7f" "ELF")) __builtin_trap();
+  if (kernel && !kernel->starts_with("\x7f"
+                                     "ELF"))
+    __builtin_trap();
   return 0;
 }

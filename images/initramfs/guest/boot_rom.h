@@ -11,8 +11,8 @@
 
 namespace rookery::guest {
 
-// The word of command lines that says which kernel it is that starts: a script's to the boot ROM, and a host's
-// to the kernel that it starts itself.
+// The word of command lines that says which kernel it is that starts: a script's to the boot ROM, and a
+// host's to the kernel that it starts itself.
 inline constexpr std::string_view kKernelDigest = "rookery.kernel.sha256";
 // Whether a kernel with these arguments is the one that runs.
 bool is_running_kernel(std::string_view arguments);
@@ -27,8 +27,8 @@ class BootRom final : public ipxe::ScriptHost {
   bool image_failed() const { return image_failed_; }
 
   Result<std::string> fetch_script(const ipxe::BootUrl& url) override;
-  // The handle is the file's path; of a kernel that is not fetched, "": User-Mode Linux keeps its own, and one
-  // that runs already is kept.
+  // The handle is the file's path; of a kernel that is not fetched, "": User-Mode Linux keeps its own, and
+  // one that runs already is kept.
   Result<std::string> fetch_image(const ipxe::BootUrl& url, ipxe::ImageUse use,
                                   std::string_view arguments) override;
   std::optional<ipxe::Setting> setting(std::string_view scope, std::string_view name) override;

@@ -1,5 +1,5 @@
-// What a kernel does with the initramfs that it is given, for one that came later: stage one unpacks the second
-// stage's with it.
+// What a kernel does with the initramfs that it is given, for one that came later: stage one unpacks the
+// second stage's with it.
 #pragma once
 
 #include <string>
