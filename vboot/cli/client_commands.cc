@@ -87,6 +87,10 @@ class RawTerminal {
   bool raw_ = false;
 };
 
+// For a supervisor that is silent until it has moved machines' memory, or taken down hundreds of them: their
+// backends have deadlines of their own.
+constexpr Duration kLongest = std::chrono::minutes(10);
+
 constexpr char kEscape = 0x1d;  // Ctrl-], as telnet has it
 
 // Sends what is typed until the escape; false if the input ended instead, and the output should go on.
@@ -203,7 +207,7 @@ Result<int> run_snapshot(const LabChoice& choice, bool restore, const std::strin
   auto client = connect(choice);
   if (!client) return tl::unexpected<Error>(client.error());
   const auto action = restore ? SnapshotAction::restore : SnapshotAction::take;
-  const auto result = client->call(SnapshotRequest{action, machine, name});
+  const auto result = client->call(SnapshotRequest{action, machine, name}, kLongest);
   if (!result) return tl::unexpected<Error>(result.error());
   if (choice.json) print_json(*result);
   return 0;
@@ -280,7 +284,7 @@ Result<int> run_down(const LabChoice& choice) {
   socklen_t size = sizeof peer;
   ::getsockopt(client->fd(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
   const UniqueFd supervisor(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
-  const auto result = client->call(DownRequest{});
+  const auto result = client->call(DownRequest{}, kLongest);
   if (!result) return tl::unexpected<Error>(result.error());
   // It answers when nothing is left but itself and its empty folder.
   constexpr int kPatience = 10'000;  // milliseconds

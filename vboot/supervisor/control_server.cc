@@ -350,6 +350,7 @@ Json ControlServer::end_capture(Connection& connection, std::int64_t id) {
 void ControlServer::power(Connection& connection, std::int64_t id, const PowerRequest& request) {
   const auto nodes = choose(request.machines);
   if (!nodes) return say(connection, error_message(id, nodes.error()));
+  Status first;  // of those that could not; the others have theirs all the same
   for (Node* node : *nodes) {
     Status done;
     switch (request.action) {
@@ -366,8 +367,9 @@ void ControlServer::power(Connection& connection, std::int64_t id, const PowerRe
         done = node->power(backends::PowerAction::press);
         break;
     }
-    if (!done) return say(connection, error_message(id, done.error()));
+    if (!done && first) first = std::move(done);
   }
+  if (!first) return say(connection, error_message(id, first.error()));
   say(connection, result_message(id, Json::object().set("machines", Json::count(nodes->size()))));
 }
 

@@ -90,6 +90,14 @@ BOOST_AUTO_TEST_CASE(a_machine_named_twice_is_meant_once) {
   BOOST_TEST(caller.hear().dump() == R"({"id":1,"result":{"machines":2,"failed":2}})");
 }
 
+BOOST_AUTO_TEST_CASE(a_machine_that_cannot_does_not_keep_the_others_from_it) {
+  Bench bench;
+  Caller caller{bench};
+  caller.say(R"({"id":1,"verb":"power","action":"on","machines":["server","n1"]})");
+  BOOST_TEST(caller.hear_error() == "usage: server is running already");
+  BOOST_TEST((bench.fakes.lab->find("n1")->state() == backends::MachineState::running));
+}
+
 BOOST_AUTO_TEST_CASE(a_connection_has_so_many_conversations_and_no_more) {
   Bench bench;
   Caller caller{bench};
