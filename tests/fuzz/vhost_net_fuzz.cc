@@ -1,6 +1,6 @@
 // What a hostile guest can say to a network port, in whatever order, over a real socket: messages with and
 // without descriptors, rings in memory that it shares and changes, frames that come for it meanwhile. The
-// input's first part becomes the memory, the rest is a list of what is done.
+// input's first half becomes the memory, the rest is a list of what is done.
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -87,7 +87,7 @@ class Guest {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Guest guest;
   ByteReader input({data, size});
-  guest.write_memory(input.take(std::min(size, kGiven)));
+  guest.write_memory(input.take(std::min(size / 2, kGiven)));
   for (int steps = 0; steps < 64 && input.remaining() > 0; ++steps) {
     const std::uint8_t what = input.u8();
     const std::uint32_t number = input.u8();
