@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <future>
 
 #include "backends/xen/xen_config.h"
@@ -232,15 +230,11 @@ void XenMachine::ended(MachineState state, const std::string& reason) {
 }
 
 void XenMachine::read_console() {
-  std::array<char, 4096> block;
-  while (console_ && *console_) {
-    const ssize_t got = ::read(console_->get(), block.data(), block.size());
-    if (got < 0 && errno == EINTR) continue;
-    // Its other end, a daemon of dom0's, is closed when the domain goes: an error here (EIO).
-    if (got == 0 || (got < 0 && errno != EAGAIN)) console_watch_.stop();
-    if (got <= 0) return;
-    events_.console_output(*this, {block.data(), static_cast<std::size_t>(got)});
-  }
+  if (!console_) return;
+  // Its other end, a daemon of dom0's, is closed when the domain goes: an error here (EIO).
+  const bool open =
+      read_what_is_there(*console_, [this](std::string_view bytes) { events_.console_output(*this, bytes); });
+  if (!open) console_watch_.stop();
 }
 
 void XenMachine::console_input(std::string_view bytes) {
