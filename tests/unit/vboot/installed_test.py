@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """`cmake --install` in a folder of its own: the program runs from there with what it needs, its manual page is one, and the
 TAB key knows its commands in bash and zsh."""
+import fcntl
 import os
 import pathlib
 import pty
 import re
 import select
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -61,6 +64,8 @@ class Installed(unittest.TestCase):
         """What a shell on a terminal makes of a line with a TAB at its end."""
         process, terminal = pty.fork()
         if process == 0:
+            # Of a line that is longer than the terminal is wide, shells show a part.
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 500, 0, 0))
             os.execvpe(argv[0], argv, self.environment)
         said, deadline = b"", time.monotonic() + PATIENCE
         try:
@@ -82,20 +87,20 @@ class Installed(unittest.TestCase):
 
     def test_bash_completes_it(self):
         script = self.root / "share/bash-completion/completions/rookery"
-        source = (f"source {script}\n".encode(), str(script).encode())
+        source = (f"source {script} && echo lo''aded\n".encode(), b"loaded")
         for keys, wanted in ((b"rookery doc\t", b"rookery doctor "), (b"rookery fault cl\t", b"rookery fault clear "),
                              (b"rookery up --detach --pl\t", b"--plain "), (b"rookery image b\t", b"image build ")):
-            self.tab(["bash", "--norc", "--noprofile", "-i"], [source, self.READY], (keys, wanted))
+            self.tab(["bash", "--norc", "--noprofile", "-i"], [self.READY, source], (keys, wanted))
         lab = self.folder / "my-own-lab.yaml"
         lab.write_text("")
-        self.tab(["bash", "--norc", "--noprofile", "-i"], [source, self.READY], (f"rookery up {self.folder}/my-o\t".encode(), b"my-own-lab.yaml"))
+        self.tab(["bash", "--norc", "--noprofile", "-i"], [self.READY, source], (f"rookery up {self.folder}/my-o\t".encode(), b"my-own-lab.yaml"))
 
     def test_zsh_completes_it(self):
         self.need("zsh", "zsh")
         functions = self.root / "share/zsh/site-functions"
-        begin = (f"fpath=({functions} $fpath); autoload -Uz compinit; compinit -u -D\n".encode(), b"compinit")
+        begin = (f"fpath=({functions} $fpath); autoload -Uz compinit; compinit -u -D && echo lo''aded\n".encode(), b"loaded")
         for keys, wanted in ((b"rookery doc\t", b"doctor"), (b"rookery fault cl\t", b"clear"), (b"rookery up --pl\t", b"plain")):
-            self.tab(["zsh", "-f", "-i"], [begin, self.READY], (keys, wanted))
+            self.tab(["zsh", "-f", "-i"], [self.READY, begin], (keys, wanted))
 
 
 if __name__ == "__main__":
