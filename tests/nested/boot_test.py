@@ -22,7 +22,7 @@ boot_timeout: 10 min
 SERVER = sys.argv[2] if sys.argv[1:2] == ["server"] else None
 MACHINES = ("server", "u") if SERVER else ("server", "u", "x", "pv1", "pv2", "pvh")
 DOMAINS = 1 if SERVER else 4
-FILES = "/usr/bin/bash /usr/bin/perl"
+FILES = "/usr/bin/bash /usr/bin/dpkg"
 
 
 def lab():
