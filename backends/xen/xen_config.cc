@@ -144,7 +144,8 @@ json_object* disks(const MachineSpec& spec) {
     put(disk, "backend", text("qdisk"));
     put(disk, "format", text("raw"));
     put(disk, "readwrite", number(0));
-    // QEMU's own disk for Xen asks to write, whatever stands here ("Block node is read-only"); its CD does not.
+    // QEMU's own disk for Xen asks to write, whatever stands here ("Block node is read-only"); its CD does
+    // not.
     put(disk, "removable", number(1));
     put(disk, "is_cdrom", number(1));
     json_object_array_add(list, disk);
