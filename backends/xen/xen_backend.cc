@@ -35,10 +35,14 @@ Result<Capabilities> XenBackend::probe(const Hardware& hardware) {
   capabilities.press = true;
   capabilities.nics_max = 8;
   capabilities.firmware = !is_paravirtual(hardware);
-  capabilities.disk_wire = DiskWire::file;
   capabilities.lacks = {
       {"virtual_time", "Xen's machines go by the host's clock; use backend: uml"},
       {"firmware", "a paravirtual machine is given the virtual boot ROM; without chipset: it has SeaBIOS"}};
+  if (hardware.chipset == Chipset::pvh) {
+    capabilities.lacks.push_back({"disk", kNoPvhDisk});
+  } else {
+    capabilities.disk_wire = DiskWire::file;
+  }
   capabilities.wire = capabilities.management_wire =
       is_paravirtual(hardware) ? NicWire::interface : NicWire::stream;
   return capabilities;

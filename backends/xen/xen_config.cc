@@ -162,6 +162,7 @@ Status check(const MachineSpec& spec) {
     return cannot(std::string(why));
   if (is_paravirtual(hardware)) {
     if (spec.kernel.empty()) return cannot("a paravirtual machine has no firmware of its own");
+    if (hardware.chipset == Chipset::pvh && !spec.disks.empty()) return cannot(std::string(kNoPvhDisk));
     if (!hardware.more_arguments.empty()) return cannot("a paravirtual machine has no QEMU for arguments");
     return {};
   }

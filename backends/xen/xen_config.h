@@ -15,6 +15,10 @@ inline constexpr std::string_view kXenNamePrefix = "rookery-";
 // In the machine's folder: the script that brings up a virtual interface (see xen_config.cc).
 inline constexpr const char* kVifScriptName = "vif-up";
 extern const std::string_view kVifScript;
+// Why a machine of the chipset pvh has no disk: Linux takes no CD there (drivers/block/xen-blkfront.c), and
+// what dom0's QEMU serves for reading only must be one (see xen_config.cc).
+inline constexpr std::string_view kNoPvhDisk =
+    "under Xen a pvh machine has no disk that is only read; use chipset: pv, or none";
 
 // Paravirtual machines have interfaces in dom0; fully virtual ones speak to our sockets.
 bool is_paravirtual(const Hardware& hardware);

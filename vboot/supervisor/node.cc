@@ -117,6 +117,10 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
                          .socket = kManagementNic,
                          .management = true,
                          .wire = able->management_wire});
+  // Who is given a kernel has nothing but a disk to find the system on.
+  if (given.medium != nullptr && !able->disk_wire && has_modules) {
+    return rookery::fail(ErrorKind::usage, fmt::format("machine '{}': {}", plan.name, able->why_not("disk")));
+  }
   if (given.medium != nullptr && able->disk_wire == backends::DiskWire::file) {
     spec.disks.push_back({.file = given.medium_file});
   } else if (given.medium != nullptr && able->disk_wire) {

@@ -138,6 +138,9 @@ BOOST_AUTO_TEST_CASE(a_machine_that_cannot_be_is_refused_with_the_reason) {
   spec.folder = "/" + std::string(120, 'f');
   BOOST_TEST(refusal(spec).find("too long for sockets") != std::string::npos);
   spec = spec_of(kExamples[1].hardware);
+  spec.disks = {{.file = "/a"}};
+  BOOST_TEST(refusal(spec) ==
+             "machine 'n1': under Xen a pvh machine has no disk that is only read; use chipset: pv, or none");
   spec.disks = {{.file = "/a"}, {.file = "/b"}};
   BOOST_TEST(refusal(spec) == "machine 'n1': it has more disks than one");
 }
