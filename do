@@ -408,7 +408,8 @@ lint() {
 }
 
 fuzz() {
-  local duration=${1:-10} target name failed=0 corpus flags log
+  local duration=${1:-10} target name failed=0 flags log
+  local -a corpus
   [[ $duration =~ ^[1-9][0-9]*$ ]] || die 2 "fuzz: wants a number of seconds, not '$duration'"
   deps fuzz
   local targets; targets=$(sed -n 's/^rookery_fuzzer(\([a-z0-9_]*\) .*/\1/p' tests/fuzz/CMakeLists.txt)
@@ -416,7 +417,8 @@ fuzz() {
   build_preset fuzz build-fuzz $(printf 'fuzz_%s ' $targets)
   for name in $targets; do
     target=build-fuzz/tests/fuzz/fuzz_$name
-    corpus=tests/fuzz/corpus/$name
+    corpus=()  # of those that have none by hand, what was found before
+    if [[ -d tests/fuzz/corpus/$name ]]; then corpus=("tests/fuzz/corpus/$name"); fi
     # A target that needs a larger limit than others says so in its first lines.
     flags=$(grep -om1 -- '-malloc_limit_mb=[0-9]*' "tests/fuzz/${name}_fuzz.cc" || true)
     # New inputs go to the build folder; those that are kept go into the corpus by hand.
@@ -424,7 +426,7 @@ fuzz() {
     log=build-fuzz/found/$name.log
     # shellcheck disable=SC2086  # no flag, or one
     if "$target" -max_total_time="$duration" -timeout=10 -rss_limit_mb=2048 $flags \
-      -artifact_prefix="build-fuzz/found/$name-" "build-fuzz/found/$name" "$corpus" </dev/null >"$log" 2>&1; then
+      -artifact_prefix="build-fuzz/found/$name-" "build-fuzz/found/$name" "${corpus[@]}" </dev/null >"$log" 2>&1; then
       say "$name: $(sed -n 's/^Done \(.*\)/\1/p' "$log")"
     else
       tail -n 40 "$log" >&2
