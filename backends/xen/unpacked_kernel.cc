@@ -13,7 +13,6 @@ namespace {
 constexpr std::size_t kSetupSectors = 0x1f1;
 constexpr std::size_t kMagic = 0x202;  // and the protocol's version behind it
 constexpr std::size_t kPayloadOffset = 0x248, kPayloadLength = 0x24c;
-constexpr std::size_t kHeaderEnd = 0x250;
 constexpr std::size_t kSector = 512;
 constexpr std::size_t kDefaultSetupSectors = 4;  // "if the setup_sects field contains 0"
 constexpr unsigned kOldestProtocol = 0x0208;
@@ -61,7 +60,7 @@ Result<std::string> expand(ByteView packed, std::size_t size) {
 }  // namespace
 
 bool is_bzimage(ByteView file) {
-  return file.size() >= kHeaderEnd && as_text(file.subspan(kMagic, 4)) == "HdrS";
+  return file.size() >= kBzimageHead && as_text(file.subspan(kMagic, 4)) == "HdrS";
 }
 
 Result<std::string> unpacked_kernel(ByteView bzimage) {

@@ -9,6 +9,8 @@
 
 namespace rookery::backends {
 
+// Of so many bytes is_bzimage() can tell.
+inline constexpr std::size_t kBzimageHead = 0x250;
 // Whether the file begins as one (Documentation/arch/x86/boot.rst: "HdrS" at 0x202).
 bool is_bzimage(ByteView file);
 // The ELF file that it is packed of, of at most 512 MiB; an Error says what of it is not as it must be.

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "backends/xen/unpacked_kernel.h"
 #include "backends/xen/xen_config.h"
 #include "backends/xen/xen_domain.h"
@@ -53,9 +55,11 @@ Status XenBackend::unpack_kernel(std::filesystem::path& kernel) {
   if (kernel.empty()) return {};
   auto found = kernels_.find(kernel);
   if (found == kernels_.end()) {
+    std::string head(kBzimageHead, '\0');
+    std::ifstream(kernel, std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
+    if (!is_bzimage(as_bytes(head))) return {};  // unpacked already, or libxl says what it is not
     const auto packed = read_file(kernel);
     if (!packed) return tl::unexpected<Error>(packed.error());
-    if (!is_bzimage(as_bytes(*packed))) return {};  // libxl says what it is not
     const auto unpacked = unpacked_kernel(as_bytes(*packed));
     if (!unpacked) return tl::unexpected<Error>(unpacked.error());
     UniqueFd memory(::memfd_create("rookery-kernel", MFD_CLOEXEC));
