@@ -166,7 +166,7 @@ missing_packages() { # COMMAND
     for name in ${names//|/ }; do
       if grep -qxF -- "$name" <<<"$installed"; then found=yes; fi
     done
-    [[ $found == yes ]] || printf '%-24s%s\n' "${names%%|*}" "$why"
+    [[ $found == yes ]] || printf '%-24s  %s\n' "${names%%|*}" "$why"
   done
 }
 
