@@ -243,12 +243,16 @@ ids() { # [USER]
 
 # 4. build ---------------------------------------------------------------------------------------------------------
 
+configure_preset() { # PRESET
+  local log; log=$(mktemp)
+  cmake --preset "$1" >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; die 1 "cmake failed; see above"; }
+  rm -f "$log"
+}
+
 # Configures and builds a preset; all of it is shown on a terminal, elsewhere only what went wrong.
 build_preset() { # PRESET FOLDER [TARGETS…]
-  local preset=$1 folder=$2 log; shift 2
-  log=$(mktemp)
-  cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; die 1 "cmake failed; see above"; }
-  rm -f "$log"
+  local preset=$1 folder=$2; shift 2
+  configure_preset "$preset"
   say "building ($preset)"
   if [[ -t 1 ]]; then ninja -C "$folder" "$@"; else ninja --quiet -C "$folder" "$@" | { grep -v '^ninja: no work' || true; }; fi
 }
@@ -403,7 +407,7 @@ bench() {
 
 lint() {
   deps lint
-  build_preset release build
+  configure_preset lint
   bash tests/lint/lint.sh
 }
 
@@ -439,7 +443,7 @@ fuzz() {
 
 clean() {
   [[ ${1:-} == '' || $1 == --all ]] || die 2 "clean: what is '$1'? usage: ./do clean [--all]"
-  rm -rf build build-asan build-tsan build-fuzz
+  rm -rf build build-asan build-tsan build-fuzz build-lint
   say "the build folders are gone"
   if [[ ${1:-} == --all ]]; then
     rm -rf "$cache"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What `./do lint` looks at, over the files that git knows: form, scripts, what must not be in a public project, the
-# links of the documents, and the bugs that clang-tidy finds. Wants build/compile_commands.json. Every finding is
-# shown; the exit code is 1 if there was one.
+# links of the documents, and the bugs that clang-tidy finds. Wants build-lint/compile_commands.json (the preset lint:
+# without a precompiled header, so that a file that includes too little is found). Every finding is shown; the exit code
+# is 1 if there was one.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -74,7 +75,7 @@ links() {
 # every defaulted operator<=> for a null pointer. A file that was clean is not looked at again until it, a header of
 # ours or the configuration changes.
 bugs() {
-  local clean=build/lint headers
+  local clean=build-lint/clean headers
   mkdir -p "$clean"
   headers=$(tracked '*.h' .clang-tidy '*CMakeLists.txt' | xargs -0 cat | sha256sum | cut -c1-32)
   export clean headers
@@ -82,8 +83,8 @@ bugs() {
   git ls-files | grep -E "$ours" | xargs -P "$(nproc)" -I{} bash -c '
     mark=$clean/$(sha256sum <(printf "%s %s" "$headers" "$1") "$1" | sha256sum | cut -c1-32)
     [[ ! -e $mark ]] || exit 0
-    grep -qF "/$1\"" build/compile_commands.json || exit 0
-    if out=$(timeout 300 clang-tidy --quiet -p build --extra-arg=-Wno-unknown-warning-option \
+    grep -qF "/$1\"" build-lint/compile_commands.json || exit 0
+    if out=$(timeout 300 clang-tidy --quiet -p build-lint --extra-arg=-Wno-unknown-warning-option \
         --checks=-modernize-use-nullptr "$1" 2>/dev/null); then touch "$mark"; else printf "%s\n" "$out"; exit 1; fi' _ {}
 }
 
