@@ -166,7 +166,7 @@ missing_packages() { # COMMAND
     for name in ${names//|/ }; do
       if grep -qxF -- "$name" <<<"$installed"; then found=yes; fi
     done
-    [[ $found == yes ]] || printf '%-24s  %s\n' "${names%%|*}" "$why"
+    [[ $found == yes ]] || printf '%-27s %s\n' "${names%%|*}" "$why"
   done
 }
 
@@ -184,7 +184,40 @@ find_root() { # SCRIPT
   fi
 }
 
+# What root has to run so that libvirt, which root asks for machines, has the user to run them as: the same that the
+# package libvirt-daemon-system makes, of which nothing else is wanted. It finds them there if it comes later.
+libvirt_user_script() {
+  local id=64055  # Debian's own number for both, if nobody has it
+  if ! getent group kvm >/dev/null; then echo 'groupadd --system kvm'; fi
+  if ! getent group libvirt-qemu >/dev/null; then
+    if getent group "$id" >/dev/null; then echo 'groupadd --system libvirt-qemu'; else echo "groupadd --system --gid $id libvirt-qemu"; fi
+  fi
+  if ! getent passwd libvirt-qemu >/dev/null; then
+    printf "useradd --system --gid kvm --groups libvirt-qemu --home-dir /var/lib/libvirt --no-create-home"
+    printf " --shell /usr/sbin/nologin --comment 'Libvirt Qemu'"
+    if getent passwd "$id" >/dev/null; then echo ' libvirt-qemu'; else echo " --uid $id --key SYS_UID_MAX=$id libvirt-qemu"; fi
+  fi
+}
+
+# Ordinary users' machines by libvirt run as themselves.
+libvirt_user() { # COMMAND
+  local part wanted=no script
+  for part in $(parts_of "$1"); do
+    if packages_of "$part" | grep -q '^libvirt-daemon-driver-qemu '; then wanted=yes; fi
+  done
+  [[ $wanted == yes && $(id -u) == 0 ]] || return 0
+  script=$(libvirt_user_script)
+  [[ -n $script ]] || return 0
+  say "making the user libvirt-qemu: root's machines by libvirt run as that user"
+  PATH=$PATH:/usr/sbin:/sbin sh -ec "$script" || die 4 "cannot make the user libvirt-qemu; see above"
+}
+
 deps() { # COMMAND
+  install_packages "$1"
+  libvirt_user "$1"
+}
+
+install_packages() { # COMMAND
   local missing names
   parts_of "$1" >/dev/null
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

@@ -40,6 +40,9 @@ Result<ArchiveWriter> ArchiveWriter::create(const std::filesystem::path& path, F
   archive* raw = writer.writer_.get();
   if (format == Format::tar) {
     archive_write_set_format_pax_restricted(raw);
+    // Names are bytes: they are not to be translated into UTF-8, which not all of them are.
+    if (archive_write_set_format_option(raw, "pax", "hdrcharset", "BINARY") != ARCHIVE_OK)
+      return writer.failed();
   } else {
     archive_write_set_format_cpio_newc(raw);
   }

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "images/build/byte_names.h"
+
 namespace rookery::images {
 
 namespace fs = std::filesystem;
@@ -45,6 +47,7 @@ Result<std::string> read_text(archive* reader, std::size_t limit) {
 
 Status for_each_entry(const fs::path& tar,
                       const std::function<Status(archive*, archive_entry*, const std::string&)>& use) {
+  const ByteNames as_bytes;
   const Reader reader(archive_read_new());
   archive_read_support_filter_all(reader.get());
   archive_read_support_format_tar(reader.get());
@@ -59,7 +62,9 @@ Status for_each_entry(const fs::path& tar,
       return fail("cannot read " + tar.string() + ": " + archive_error_string(reader.get()));
     }
     if (count == kFilesLimit) return fail(tar.string() + " has more files than a system of ours");
-    std::string path = archive_entry_pathname(entry);
+    const char* name = archive_entry_pathname(entry);
+    if (name == nullptr) return fail("cannot read " + tar.string() + ": the name of an entry");
+    std::string path = name;
     if (path.starts_with("./")) path.erase(0, 2);
     while (path.ends_with('/')) path.pop_back();
     if (!path.empty() && path != ".") ROOKERY_TRY(use(reader.get(), entry, path));

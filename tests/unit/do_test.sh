@@ -39,4 +39,60 @@ for files in "$folder/subuid $folder/none" "$folder/none $folder/subuid"; do
   [[ $found == 231072 ]] || { printf 'FAILED: the next free id of %s is not %s\n' "$files" "$found"; failed=1; }
 done
 [[ $(next_free_ids "$folder/none") == 100000 ]] || { printf 'FAILED: without a file the first id is not 100000\n'; failed=1; }
+
+wrong() { # WORDS
+  printf 'FAILED: %s\n' "$1"
+  failed=1
+}
+
+# With nothing installed, every part names packages of its table, each as apt knows it.
+eval "$(sed -n '/^packages_of()/,/^}/p; /^parts_of()/,/^}/p; /^missing_packages()/,/^}/p; /^libvirt_user_script()/,/^}/p' ./do)"
+# shellcheck disable=SC2317  # missing_packages asks dpkg-query by it
+xargs() { false; }
+commands=$(sed -n 's/^readonly commands=(\(.*\))$/\1/p' ./do)
+[[ -n $commands ]] || wrong 'the commands of ./do are not found'
+listed=$(for command in $commands all; do
+  case $command in
+    deps | ids | help) ;;
+    *) missing_packages "$command" ;;
+  esac
+done)
+names=$(cut -d' ' -f1 <<<"$listed" | sort -u)
+table=$(for part in $(parts_of all); do packages_of "$part"; done | cut -d' ' -f1 | tr '|' '\n' | sort -u)
+[[ $(wc -l <<<"$names") -gt 60 ]] || wrong "with nothing installed, only these are missing: $names"
+for part in $(parts_of all); do
+  while read -r first _; do
+    grep -qxF -- "${first%%|*}" <<<"$names" || wrong "part $part: ${first%%|*} is installed by no command"
+  done < <(packages_of "$part")
+done
+while read -r name why; do
+  grep -qxF -- "$name" <<<"$table" || wrong "'$name' is no package of the table"
+  [[ -n $why ]] || wrong "'$name' is wanted without a reason"
+done <<<"$listed"
+# shellcheck disable=SC2086  # a list of words
+known=$(apt-cache show --no-all-versions $names 2>/dev/null | sed -n 's/^Package: //p' || true)
+if [[ $(apt-cache show g++ 2>/dev/null || true) != *$'\nFilename: '* ]]; then  # what dpkg alone knows has none
+  echo 'skipped: whether apt knows each package: apt has no lists here (apt-get update makes them)'
+else
+  for name in $names; do
+    grep -qxF -- "$name" <<<"$known" || wrong "apt knows no package '$name'"
+  done
+fi
+
+# The user that root's libvirt wants, whatever is there of it.
+users() { # WANT PRESENT…
+  local want=$1 found; shift
+  present=" $* "
+  found=$(libvirt_user_script | tr '\n' ';')
+  [[ $found == "$want" ]] || wrong "with $*: '$found' instead of '$want'"
+}
+# shellcheck disable=SC2317  # libvirt_user_script asks it
+getent() { [[ $present == *" $1:$2 "* ]]; }
+user='useradd --system --gid kvm --groups libvirt-qemu --home-dir /var/lib/libvirt --no-create-home'
+user+=" --shell /usr/sbin/nologin --comment 'Libvirt Qemu'"
+users "groupadd --system kvm;groupadd --system --gid 64055 libvirt-qemu;$user --uid 64055 --key SYS_UID_MAX=64055 libvirt-qemu;"
+users "groupadd --system --gid 64055 libvirt-qemu;$user --uid 64055 --key SYS_UID_MAX=64055 libvirt-qemu;" group:kvm
+users "groupadd --system kvm;groupadd --system libvirt-qemu;$user libvirt-qemu;" group:64055 passwd:64055
+users "$user --uid 64055 --key SYS_UID_MAX=64055 libvirt-qemu;" group:kvm group:libvirt-qemu
+users '' group:kvm group:libvirt-qemu passwd:libvirt-qemu
 exit "$failed"
