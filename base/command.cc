@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/signals.h"
 #include "base/unique_fd.h"
 
 namespace rookery {
@@ -47,9 +48,7 @@ void give_lines(std::string& text, const std::function<void(std::string_view)>& 
   ::dup2(in, 0);
   ::dup2(out, 1);
   ::dup2(err, 2);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
+  restore_signals();
   if (!command.folder.empty() && ::chdir(command.folder.c_str()) != 0) {
     ::dprintf(2, "cannot enter %s: %s\n", command.folder.c_str(), std::strerror(errno));
     ::_exit(127);

@@ -14,6 +14,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/signals.h"
+
 namespace rookery {
 namespace {
 
@@ -87,9 +89,7 @@ struct Prepared {
   ::dup2(out, 1);
   ::dup2(err, 2);
   ::syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  restore_signals();
   if (!spec.folder.empty() && ::chdir(spec.folder.c_str()) != 0) ::_exit(126);
   if (spec.confined && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(125);
   if (prepared.ruleset && ::syscall(SYS_landlock_restrict_self, prepared.ruleset.get(), 0) != 0) ::_exit(125);
@@ -248,9 +248,7 @@ void run_last(const std::vector<std::string>& words) {
     std::vector<char*> argv;
     for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    restore_signals();
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <thread>
 
+#include "base/signals.h"
+
 namespace rookery::backends {
 namespace {
 
@@ -21,11 +23,7 @@ constexpr Duration kPatience = std::chrono::seconds(30);
 // Hotplug scripts and device models are to get the signals that they are sent, whatever this thread blocks.
 pid_t fork_with_signals(void*) {
   const pid_t child = ::fork();
-  if (child == 0) {
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  }
+  if (child == 0) restore_signals();
   return child;
 }
 // libxl waits for its own children only; ours are others' (base/process.h).

@@ -15,6 +15,7 @@
 #include "backends/qemu/qemu_backend.h"
 #include "backends/uml/uml_backend.h"
 #include "backends/xen/xen_backend.h"
+#include "base/signals.h"
 #include "vboot/cli/command_words.h"
 #include "vboot/cli/commands.h"
 #include "vboot/control/requests.h"
@@ -393,6 +394,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ignore_full_files();
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {  // of a library of others: none of ours throws

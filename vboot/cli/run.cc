@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/host_clock.h"
+#include "base/signals.h"
 #include "images/store.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
@@ -238,6 +239,7 @@ Result<Json> Runner::finish(RunOutcome outcome) {
 }
 
 Result<int> Runner::run() {
+  ignore_closed_pipes();
   ROOKERY_TRY(check_report_files(options_.reports));
   ROOKERY_TRY(read());
   auto place = RunPlace::make(clean_after(plan_->lab));

@@ -11,6 +11,7 @@
 #include <boost/test/unit_test.hpp>
 #include <iostream>
 
+#include "base/command.h"
 #include "base/file.h"
 
 namespace rookery {
@@ -54,6 +55,21 @@ BOOST_AUTO_TEST_CASE(its_end_is_an_event_with_the_exit_code_or_the_signal) {
   Wall second;
   const auto killed = second.start(shell("kill -9 $$"));
   BOOST_TEST(second.wait().signal == SIGKILL);
+}
+
+BOOST_AUTO_TEST_CASE(what_we_ignore_acts_on_it_as_by_default) {
+  const auto pipes = ::signal(SIGPIPE, SIG_IGN), files = ::signal(SIGXFSZ, SIG_IGN);
+  for (const auto& [script, number] :
+       {std::pair{"kill -PIPE $$", SIGPIPE}, std::pair{"kill -XFSZ $$", SIGXFSZ}}) {
+    Wall wall;
+    const auto child = wall.start(shell(script));
+    BOOST_TEST(wall.wait().signal == number);
+    const auto done = run_command({.argv = {"sh", "-c", script}, .folder = {}});
+    BOOST_REQUIRE(done.has_value());
+    BOOST_TEST(done->exit_code == 128 + number);
+  }
+  ::signal(SIGPIPE, pipes);
+  ::signal(SIGXFSZ, files);
 }
 
 BOOST_AUTO_TEST_CASE(destroying_it_kills_it_and_what_it_started) {
