@@ -157,7 +157,8 @@ class Machine {  // destruction power-cuts the guest and waits until nothing of 
   virtual Status power(PowerAction action) = 0;
   virtual MachineState state() const = 0;
   virtual void console_input(std::string_view bytes) = 0;
-  // Host processes that are this machine, for accounting; empty when off.
+  // Host processes that are this machine, for accounting, without those that they have started themselves;
+  // empty when off.
   virtual std::vector<pid_t> processes() const = 0;
   virtual Pausing* pausing() { return nullptr; }
   virtual Snapshots* snapshots() { return nullptr; }

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -23,6 +24,8 @@ namespace {
 constexpr std::size_t kAtOnce = std::size_t{256} << 10;       // bytes that are worth a write
 constexpr Duration kGather = std::chrono::milliseconds(100);  // that fewer wait for company
 constexpr Duration kBetweenLooks = std::chrono::milliseconds(100);
+constexpr Duration kBetweenVisits =
+    std::chrono::milliseconds(500);  // with a reader who has all that there is
 
 struct Batch {
   ByteBuffer bytes;
@@ -98,7 +101,22 @@ struct Sink::Shared {
     if (opening && !unblocks) unblocks.reset(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   }
 
+  // Waits until `ready`. False if nothing was written for `patience`, or somebody asks us to end.
+  template <typename Ready>
+  bool await(std::unique_lock<std::mutex>& lock, Duration patience, Ready ready) {
+    std::uint64_t before = written;
+    for (Duration waited{0}; !ready();) {
+      if (waited >= patience || is_asked_to_end()) return false;
+      const Duration step = std::min(kBetweenLooks, patience - waited);
+      changed.wait_for(lock, step, ready);
+      waited = std::exchange(before, written) == written ? waited + step : Duration{0};
+    }
+    return true;
+  }
+
+  bool is_written() const { return queue.bytes.empty() && in_flight == 0; }
   bool open_fifo();
+  bool is_left() const;
   bool write(const Batch& batch);
   ssize_t write_some(ByteView bytes) const;
 };
@@ -116,6 +134,12 @@ bool Sink::Shared::open_fifo() {
   fd = std::move(opened);
   changed.notify_all();
   return state == State::open;
+}
+
+// Whether the other end of a pipe, socket or terminal is gone, of which otherwise only a write would tell.
+bool Sink::Shared::is_left() const {
+  pollfd end{fd.get(), 0, 0};
+  return !is_file && ::poll(&end, 1, 0) > 0 && (end.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 // As much as can be written without a wait that nobody could end. Of a pipe with room at least PIPE_BUF bytes
@@ -161,7 +185,9 @@ void Sink::work(const std::shared_ptr<Shared>& shared) {
   bool good = s.open_fifo();
   std::unique_lock lock(s.mutex);
   while (good) {
-    s.changed.wait(lock, [&] { return s.closing || !s.queue.bytes.empty(); });
+    while (!s.changed.wait_for(lock, kBetweenVisits, [&] { return s.closing || !s.queue.bytes.empty(); })) {
+      if (s.is_left()) s.fail(State::reader_left, EPIPE);
+    }
     s.changed.wait_for(lock, kGather, [&] { return s.closing || s.queue.bytes.size() >= kAtOnce; });
     if (s.queue.bytes.empty()) break;  // closing
     batch.bytes.clear();
@@ -228,8 +254,14 @@ Result<std::unique_ptr<Sink>> Sink::start(std::shared_ptr<Shared> shared, bool r
   sigset_t all, before;
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);  // so EPIPE and EFBIG are errors, and no signals
-  std::thread([shared = std::move(shared)] { work(shared); }).detach();
+  std::optional<int> problem;
+  try {
+    std::thread([shared = std::move(shared)] { work(shared); }).detach();
+  } catch (const std::system_error& error) {  // a limit of processes
+    problem = error.code().value();
+  }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (problem) return fail_errno("no thread to write " + rules.name, *problem);
   return sink;
 }
 
@@ -244,16 +276,10 @@ bool Sink::put(ByteView bytes, As as) {
   const auto room = [&] {
     return as == As::always || s.queue.bytes.size() + s.in_flight + bytes.size() <= s.most;
   };
-  std::uint64_t before = s.written;
-  for (Duration waited{0}; !room(); waited += kBetweenLooks) {
+  if (!room()) {
     if (when_full_ == WhenFull::refuse) return false;
-    s.changed.wait_for(lock, kBetweenLooks, [&] { return s.state != State::open || room(); });
+    if (!s.await(lock, patience_, [&] { return s.state != State::open || room(); })) s.give_up();
     if (s.state != State::open) return false;
-    if (std::exchange(before, s.written) != s.written) waited = {};
-    if (waited >= patience_ || is_asked_to_end()) {
-      s.give_up();
-      return false;
-    }
   }
   const std::size_t queued = s.queue.bytes.size();
   s.queue.bytes.insert(s.queue.bytes.end(), bytes.begin(), bytes.end());
@@ -290,15 +316,10 @@ int Sink::news() const {
 Status Sink::flush(Duration patience) {
   Shared& s = *shared_;
   std::unique_lock lock(s.mutex);
-  for (;;) {
-    const std::uint64_t before = s.written;
-    const bool moved = s.changed.wait_for(lock, patience, [&] {
-      return s.state != State::open || (s.queue.bytes.empty() && s.in_flight == 0) || s.written != before;
-    });
-    if (s.state == State::failed || s.state == State::reader_left) return tl::unexpected<Error>(s.error);
-    if (s.queue.bytes.empty() && s.in_flight == 0) return {};
-    if (!moved) return fail(ErrorKind::timeout, s.name + " is not read");
-  }
+  const bool done = s.await(lock, patience, [&] { return s.state != State::open || s.is_written(); });
+  if (s.state == State::failed || s.state == State::reader_left) return tl::unexpected<Error>(s.error);
+  if (!done) return fail(ErrorKind::timeout, s.name + " is not read");
+  return {};
 }
 
 void Sink::close() {
@@ -311,11 +332,7 @@ Status Sink::close(Duration patience) {
   close();
   Shared& s = *shared_;
   std::unique_lock lock(s.mutex);
-  while (s.state == State::open) {
-    const std::uint64_t before = s.written;
-    if (!s.changed.wait_for(lock, patience, [&] { return s.state != State::open || s.written != before; }))
-      s.give_up();
-  }
+  if (!s.await(lock, patience, [&] { return s.state != State::open; })) s.give_up();
   if (s.state == State::done) return {};
   return tl::unexpected<Error>(s.error);
 }

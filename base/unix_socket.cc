@@ -13,6 +13,8 @@
 namespace rookery {
 namespace {
 
+constexpr std::size_t kFilesReceived = 64;  // with one message; the kernel closes what is beyond
+
 // A socket's address, and the folder that it may go through for as long as it is used.
 struct Address {
   sockaddr_un name{};
@@ -107,6 +109,10 @@ UniqueFd accept_unix(int listener) {
   return UniqueFd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
+bool has_no_room_for_peer(int errno_value) {  // accept(2)
+  return errno_value == EMFILE || errno_value == ENFILE || errno_value == ENOBUFS || errno_value == ENOMEM;
+}
+
 bool send_with_files(int socket, ByteView message, std::span<const int> files, int flags) {
   if (files.size() > kFilesPerMessage) bug("more descriptors than a message carries");
   iovec part{const_cast<std::uint8_t*>(message.data()), message.size()};  // not written to
@@ -124,6 +130,28 @@ bool send_with_files(int socket, ByteView message, std::span<const int> files, i
     std::memcpy(CMSG_DATA(rights), files.data(), files.size_bytes());
   }
   return ::sendmsg(socket, &header, flags | MSG_NOSIGNAL) == static_cast<ssize_t>(message.size());
+}
+
+ssize_t receive_with_files(int socket, std::span<std::uint8_t> into, std::vector<UniqueFd>& files) {
+  iovec part{into.data(), into.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kFilesReceived)> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd;
+      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
+      files.emplace_back(fd);
+    }
+  }
+  return got;
 }
 
 }  // namespace rookery

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <span>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -19,6 +20,9 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog = 12
 Result<UniqueFd> connect_unix(const std::filesystem::path& path);
 // The next peer, non-blocking; an empty descriptor if nobody waits.
 UniqueFd accept_unix(int listener);
+// Whether that is so, by errno, because we have no descriptor or memory left for one who waits. He still does:
+// who asks again at once asks for ever.
+bool has_no_room_for_peer(int errno_value);
 
 // Sockets of datagrams, non-blocking: one that takes what is sent to `path`, where the same may be as for
 // listen_unix(); and one that sends there. Nobody there is an Error of kind expectation.
@@ -29,5 +33,8 @@ Result<UniqueFd> connect_unix_datagrams(const std::filesystem::path& path);
 // False, with errno, if it could not be sent whole. `flags` as send(2)'s, beside MSG_NOSIGNAL.
 inline constexpr std::size_t kFilesPerMessage = 8;
 bool send_with_files(int socket, ByteView message, std::span<const int> files, int flags = 0);
+// Reads what is there without waiting, with the descriptors that came along: each is appended to `files`.
+// What is returned, and errno, are those of recvmsg(2).
+ssize_t receive_with_files(int socket, std::span<std::uint8_t> into, std::vector<UniqueFd>& files);
 
 }  // namespace rookery

@@ -17,7 +17,9 @@ Inbox::Inbox(EventLoop& loop) : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) 
 }
 
 void Inbox::post(Action action) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  if (std::this_thread::get_id() != loop_thread_)
+    room_.wait(lock, [this] { return closed_ || actions_.size() < kLimit; });
   if (closed_) return;
   actions_.push_back(std::move(action));
   const std::uint64_t one = 1;
@@ -30,6 +32,7 @@ void Inbox::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
   dropped.swap(actions_);
+  room_.notify_all();
 }
 
 // An action may close the inbox, or drop the last handle of who owns it: nothing of ours is held meanwhile.
@@ -48,6 +51,7 @@ void Inbox::take() {
       if (closed_ || actions_.empty()) return;
       next = std::move(actions_.front());
       actions_.pop_front();
+      room_.notify_one();
     }
     next();
   }

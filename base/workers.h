@@ -19,16 +19,22 @@ namespace rookery {
 // which may outlive the loop: what is posted after close() is dropped.
 class Inbox {
  public:
-  explicit Inbox(EventLoop& loop);
-  void post(Action action);  // from any thread
-  void close();              // from the loop's; it takes nothing more, and what it has is dropped
+  // So many wait for the loop, and no more: another thread then waits until it has taken some. What the
+  // loop's own thread posts is always taken.
+  static constexpr std::size_t kLimit = 1 << 16;
+
+  explicit Inbox(EventLoop& loop);  // in the loop's thread
+  void post(Action action);         // from any thread
+  void close();                     // from the loop's; it takes nothing more, and what it has is dropped
 
  private:
   void take();
 
   UniqueFd wake_;
   Watch watch_;
+  const std::thread::id loop_thread_ = std::this_thread::get_id();
   std::mutex mutex_;
+  std::condition_variable room_;
   std::deque<Action> actions_;
   bool closed_ = false;
 };

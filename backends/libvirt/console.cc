@@ -13,14 +13,13 @@ namespace rookery::backends {
 Result<std::unique_ptr<ConsoleSocket>> ConsoleSocket::listen(EventLoop& loop,
                                                              const std::filesystem::path& path,
                                                              OnBytes on_bytes, Action on_end) {
-  auto listener = listen_unix(path);
-  if (!listener) return tl::unexpected<Error>(listener.error());
+  auto listening = listen_unix(path);
+  if (!listening) return tl::unexpected<Error>(listening.error());
   std::unique_ptr<ConsoleSocket> console(new ConsoleSocket(loop, path));
   console->on_bytes_ = std::move(on_bytes);
   console->on_end_ = std::move(on_end);
-  console->listener_ = std::move(*listener);
-  console->listener_watch_ =
-      loop.watch(console->listener_.get(), EPOLLIN, [raw = console.get()](std::uint32_t) { raw->accept(); });
+  console->listener_ = std::make_unique<Listener>(
+      loop, std::move(*listening), [raw = console.get()](UniqueFd peer) { raw->accept(std::move(peer)); });
   return console;
 }
 
@@ -28,9 +27,8 @@ ConsoleSocket::~ConsoleSocket() {
   ::unlink(path_.c_str());
 }
 
-void ConsoleSocket::accept() {
-  UniqueFd peer = accept_unix(listener_.get());
-  if (!peer || connection_) return;
+void ConsoleSocket::accept(UniqueFd peer) {
+  if (connection_) return;
   connection_ = std::move(peer);
   connection_watch_ = loop_.watch(connection_.get(), EPOLLIN, [this](std::uint32_t) { read(); });
 }
@@ -47,7 +45,7 @@ void ConsoleSocket::read() {
 }
 
 bool ConsoleSocket::connected() {
-  if (!connection_) accept();  // so quick that we had not looked
+  if (!connection_) listener_->look();  // so quick that we had not looked
   return static_cast<bool>(connection_);
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/event_loop.h"
+#include "base/listener.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -30,15 +31,16 @@ class ConsoleSocket {
 
  private:
   ConsoleSocket(EventLoop& loop, std::filesystem::path path) : loop_(loop), path_(std::move(path)) {}
-  void accept();
+  void accept(UniqueFd peer);
   void read();
 
   EventLoop& loop_;
   std::filesystem::path path_;
   OnBytes on_bytes_;
   Action on_end_;
-  UniqueFd listener_, connection_;
-  Watch listener_watch_, connection_watch_;
+  std::unique_ptr<Listener> listener_;
+  UniqueFd connection_;
+  Watch connection_watch_;
 };
 
 }  // namespace rookery::backends

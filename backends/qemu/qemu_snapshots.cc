@@ -40,11 +40,14 @@ Status QemuSnapshots::take(const std::filesystem::path& file, Snapshots::Done do
   if (done_) return fail(ErrorKind::expectation, "a snapshot of this machine is being written or read");
   UniqueFd opened(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!opened) return fail_errno("cannot make " + file.string());
-  closes_ = UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (::inotify_add_watch(closes_.get(), file.c_str(), IN_CLOSE_WRITE) < 0) {
+  // Ours only when it watches: load() takes one that is there for a file that is yet to be closed.
+  UniqueFd closes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!closes || ::inotify_add_watch(closes.get(), file.c_str(), IN_CLOSE_WRITE) < 0) {
+    const auto problem = fail_errno("cannot watch " + file.string() + " (sysctl fs.inotify)");
     ::unlink(file.c_str());
-    return fail_errno("cannot watch " + file.string());
+    return problem;
   }
+  closes_ = std::move(closes);
   closes_watch_ = loop_.watch(closes_.get(), EPOLLIN, [this](std::uint32_t) { closed(); });
   file_ = file;
   begin(std::move(opened),

@@ -18,12 +18,11 @@ constexpr Duration kPatience = std::chrono::seconds(60);
 
 Result<std::unique_ptr<QmpLink>> QmpLink::listen(EventLoop& loop, const std::filesystem::path& socket,
                                                  OnEvent on_event) {
-  auto listener = listen_unix(socket);
-  if (!listener) return tl::unexpected<Error>(listener.error());
+  auto listening = listen_unix(socket);
+  if (!listening) return tl::unexpected<Error>(listening.error());
   std::unique_ptr<QmpLink> link(new QmpLink(loop, socket, std::move(on_event)));
-  link->listener_ = std::move(*listener);
-  link->listener_watch_ =
-      loop.watch(link->listener_.get(), EPOLLIN, [raw = link.get()](std::uint32_t) { raw->accept(); });
+  link->listener_ = std::make_unique<Listener>(
+      loop, std::move(*listening), [raw = link.get()](UniqueFd peer) { raw->accept(std::move(peer)); });
   return link;
 }
 
@@ -44,7 +43,7 @@ void QmpLink::starting() {
 }
 
 void QmpLink::ended() {
-  if (!connection_) accept();  // so quick that we had not looked
+  if (!connection_) listener_->look();  // so quick that we had not looked
   while (connection_ && readable()) {
   }
   connection_watch_.stop();
@@ -53,9 +52,8 @@ void QmpLink::ended() {
   loop_.cancel(std::exchange(deadline_, {}));
 }
 
-void QmpLink::accept() {
-  UniqueFd peer = accept_unix(listener_.get());
-  if (!peer || connection_ || !client_) return;  // only the one that was started
+void QmpLink::accept(UniqueFd peer) {
+  if (connection_ || !client_) return;  // only the one that was started
   connection_ = std::move(peer);
   connection_watch_ = loop_.watch(connection_.get(), EPOLLIN, [this](std::uint32_t events) {
     if ((events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) readable();

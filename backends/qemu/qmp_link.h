@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/event_loop.h"
+#include "base/listener.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -35,7 +36,7 @@ class QmpLink {
   QmpLink(EventLoop& loop, std::filesystem::path path, OnEvent on_event)
       : loop_(loop), path_(std::move(path)), on_event_(std::move(on_event)) {}
   qmp::Client::Time now() const { return loop_.now().since_start; }
-  void accept();
+  void accept(UniqueFd peer);
   bool readable();
   void pump();
 
@@ -43,8 +44,9 @@ class QmpLink {
   std::filesystem::path path_;
   OnEvent on_event_;
   std::unique_ptr<qmp::Client> client_;
-  UniqueFd listener_, connection_;
-  Watch listener_watch_, connection_watch_;
+  std::unique_ptr<Listener> listener_;
+  UniqueFd connection_;
+  Watch connection_watch_;
   std::string unsent_;
   UniqueFd file_;  // goes out with what is sent next
   EventId deadline_;

@@ -231,13 +231,7 @@ void UmlMachine::console_input(std::string_view bytes) {
 
 std::vector<pid_t> UmlMachine::processes() const {
   if (!process_ || !process_->running()) return {};
-  std::vector<pid_t> found{process_->pid()};
-  for (std::size_t i = 0; i < found.size() && found.size() < 100'000; ++i) {
-    const std::string pid = std::to_string(found[i]);
-    std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
-    for (pid_t child; children >> child;) found.push_back(child);
-  }
-  return found;
+  return {process_->pid()};
 }
 
 }  // namespace

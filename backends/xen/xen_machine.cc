@@ -125,8 +125,12 @@ Status XenMachine::power(PowerAction action) {
     return {};
   }
   if (action == PowerAction::press) {
-    ask([](XenContext& context, XenDomain& domain) { domain.press(context, [](const Status&) {}); });
-    return {};
+    const bool taken = thread_->offer([domain = domain_](XenContext* context, const std::string&) {
+      if (context != nullptr) domain->press(*context, [](const Status&) {});
+    });
+    if (taken) return {};
+    return fail(ErrorKind::expectation,
+                spec_.name + ": Xen has not answered what was asked before; try again");
   }
   const bool reset = action == PowerAction::reset;
   if (reset) coming_.plan({.reason = "reset"});

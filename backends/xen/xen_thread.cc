@@ -189,4 +189,13 @@ void XenThread::run(Job job) {
   (void)!::write(state_->wake.get(), &one, sizeof one);
 }
 
+bool XenThread::offer(Job job) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->jobs.size() >= kOffersMost) return false;
+  }
+  run(std::move(job));
+  return true;
+}
+
 }  // namespace rookery::backends

@@ -65,7 +65,10 @@ class XenThread {
   XenThread(const XenThread&) = delete;
   XenThread& operator=(const XenThread&) = delete;
 
-  void run(Job job);
+  void run(Job job);  // of which each machine has at most a few at a time
+  // One that somebody may ask for as often as he likes. False if kOffersMost jobs wait already.
+  bool offer(Job job);
+  static constexpr std::size_t kOffersMost = 4096;
   // To the loop, from the thread; it may outlive both.
   const std::shared_ptr<Inbox>& inbox() const { return inbox_; }
 

@@ -19,29 +19,6 @@ namespace {
 constexpr std::size_t kFilesLimit = kRegionsLimit;
 constexpr std::size_t kInputLimit = 1 << 16;
 
-// Reads what is there, with the descriptors that came along. 0 at the end, -1 with errno as recvmsg.
-ssize_t receive_with_files(int socket, std::span<std::uint8_t> into, std::vector<UniqueFd>& files) {
-  iovec part{into.data(), into.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kFilesLimit)> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const ssize_t got = ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (got < 0) return got;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd;
-      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
-      files.emplace_back(fd);
-    }
-  }
-  return got;
-}
-
 // A descriptor of anything else could block us, kill us (a pipe by SIGPIPE) or not be watched at all.
 bool is_event_descriptor(const UniqueFd& file) {
   std::error_code error;
@@ -58,12 +35,11 @@ bool is_socket(const UniqueFd& file) {
 
 Result<std::unique_ptr<Endpoint>> Endpoint::listen(EventLoop& loop, const std::filesystem::path& path,
                                                    DeviceModel& model, Lane* lane) {
-  auto listener = listen_unix(path);
-  if (!listener) return tl::unexpected<Error>(listener.error());
+  auto listening = listen_unix(path);
+  if (!listening) return tl::unexpected<Error>(listening.error());
   std::unique_ptr<Endpoint> endpoint(new Endpoint(loop, model, path, lane));
-  endpoint->listener_ = std::move(*listener);
-  endpoint->listener_watch_ = loop.watch(endpoint->listener_.get(), EPOLLIN,
-                                         [raw = endpoint.get()](std::uint32_t) { raw->accept(); });
+  endpoint->listener_ = std::make_unique<Listener>(
+      loop, std::move(*listening), [raw = endpoint.get()](UniqueFd peer) { raw->accept(std::move(peer)); });
   endpoint->rings_.resize(model.queue_count());
   if (lane != nullptr) lane->attach(*endpoint);
   return endpoint;
@@ -76,9 +52,7 @@ Endpoint::~Endpoint() {
 }
 
 // A machine that restarts connects again; its new connection replaces the old.
-void Endpoint::accept() {
-  UniqueFd peer = accept_unix(listener_.get());
-  if (!peer) return;
+void Endpoint::accept(UniqueFd peer) {
   if (connection_) drop("");
   connection_ = std::move(peer);
   fault_.clear();

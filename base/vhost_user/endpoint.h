@@ -21,6 +21,7 @@
 
 #include "base/event_loop.h"
 #include "base/lane.h"
+#include "base/listener.h"
 #include "base/result.h"
 #include "base/vhost_user/memory.h"
 #include "base/vhost_user/virtqueue.h"
@@ -65,7 +66,7 @@ class Endpoint final : private LaneDevice {
   void settle() override;
   bool announce() override;
 
-  void accept();
+  void accept(UniqueFd peer);
   void readable();
   void drop(std::string fault);
   Status receive();
@@ -94,8 +95,7 @@ class Endpoint final : private LaneDevice {
   DeviceModel& model_;
   std::filesystem::path path_;
   Lane* lane_;
-  UniqueFd listener_;
-  Watch listener_watch_;
+  std::unique_ptr<Listener> listener_;
 
   UniqueFd connection_, slave_;
   Watch connection_watch_, slave_watch_;

@@ -13,12 +13,11 @@ namespace rookery::netsim {
 
 Result<std::unique_ptr<AnnouncedPort>> AnnouncedPort::listen(EventLoop& loop,
                                                              const std::filesystem::path& socket) {
-  auto listener = listen_unix(socket);
-  if (!listener) return tl::unexpected<Error>(listener.error());
+  auto listening = listen_unix(socket);
+  if (!listening) return tl::unexpected<Error>(listening.error());
   std::unique_ptr<AnnouncedPort> port(new AnnouncedPort(loop, socket));
-  port->listener_ = std::move(*listener);
-  port->listener_watch_ =
-      loop.watch(port->listener_.get(), EPOLLIN, [raw = port.get()](std::uint32_t) { raw->accept(); });
+  port->listener_ = std::make_unique<Listener>(
+      loop, std::move(*listening), [raw = port.get()](UniqueFd peer) { raw->accept(std::move(peer)); });
   return port;
 }
 
@@ -26,9 +25,7 @@ AnnouncedPort::~AnnouncedPort() {
   ::unlink(path_.c_str());
 }
 
-void AnnouncedPort::accept() {
-  UniqueFd peer = accept_unix(listener_.get());
-  if (!peer) return;
+void AnnouncedPort::accept(UniqueFd peer) {
   drop("");
   line_ = std::move(peer);
   line_watch_ = loop_.watch(line_.get(), EPOLLIN, [this](std::uint32_t) { hear(); });

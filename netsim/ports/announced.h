@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/event_loop.h"
+#include "base/listener.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "netsim/port.h"
@@ -40,14 +41,15 @@ class AnnouncedPort final : public WrappingPort {
   };
 
   AnnouncedPort(EventLoop& loop, std::filesystem::path path) : loop_(loop), path_(std::move(path)) {}
-  void accept();
+  void accept(UniqueFd peer);
   void drop(std::string fault);
   void hear();
 
   EventLoop& loop_;
   std::filesystem::path path_;
-  UniqueFd listener_, line_;
-  Watch listener_watch_, line_watch_;
+  std::unique_ptr<Listener> listener_;
+  UniqueFd line_;
+  Watch line_watch_;
   Inwards inwards_{*this};
   std::unique_ptr<PacketPort> interface_;
   std::string fault_;

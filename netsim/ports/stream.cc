@@ -45,12 +45,11 @@ std::optional<ByteView> StreamFraming::next() {
 }
 
 Result<std::unique_ptr<StreamPort>> StreamPort::listen(EventLoop& loop, const std::filesystem::path& socket) {
-  auto listener = listen_unix(socket);
-  if (!listener) return tl::unexpected<Error>(listener.error());
+  auto listening = listen_unix(socket);
+  if (!listening) return tl::unexpected<Error>(listening.error());
   std::unique_ptr<StreamPort> port(new StreamPort(loop, socket));
-  port->listener_ = std::move(*listener);
-  port->listener_watch_ =
-      loop.watch(port->listener_.get(), EPOLLIN, [raw = port.get()](std::uint32_t) { raw->accept(); });
+  port->listener_ = std::make_unique<Listener>(
+      loop, std::move(*listening), [raw = port.get()](UniqueFd peer) { raw->accept(std::move(peer)); });
   return port;
 }
 
@@ -60,9 +59,7 @@ StreamPort::~StreamPort() {
 }
 
 // A machine that restarts connects again; its new connection replaces the old.
-void StreamPort::accept() {
-  UniqueFd peer = accept_unix(listener_.get());
-  if (!peer) return;
+void StreamPort::accept(UniqueFd peer) {
   drop("");
   connection_ = std::move(peer);
   connection_watch_ =

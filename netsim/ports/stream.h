@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/event_loop.h"
+#include "base/listener.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "netsim/port.h"
@@ -67,7 +68,7 @@ class StreamPort final : public WrappingPort {
   };
 
   StreamPort(EventLoop& loop, std::filesystem::path path) : loop_(loop), path_(std::move(path)) {}
-  void accept();
+  void accept(UniqueFd peer);
   void drop(std::string fault);
   void ready(std::uint32_t events);
   void receive();
@@ -76,8 +77,9 @@ class StreamPort final : public WrappingPort {
 
   EventLoop& loop_;
   std::filesystem::path path_;
-  UniqueFd listener_, connection_;
-  Watch listener_watch_, connection_watch_;
+  std::unique_ptr<Listener> listener_;
+  UniqueFd connection_;
+  Watch connection_watch_;
   StreamFraming framing_;
   ByteBuffer output_;
   std::size_t written_ = 0;  // of output_

@@ -101,7 +101,11 @@ Result<int> run_forward(const LabChoice& lab, const ForwardOptions& options) {
   pollfd waiting{listener->get(), POLLIN, 0};
   while (::poll(&waiting, 1, -1) >= 0 || errno == EINTR) {
     UniqueFd peer = accept_unix(listener->get());
-    if (!peer) continue;
+    if (!peer) {
+      constexpr int kRest = 100;  // milliseconds, until one of our connections has ended
+      if (has_no_room_for_peer(errno)) (void)::poll(nullptr, 0, kRest);
+      continue;
+    }
     const pid_t child = ::fork();
     if (child == 0) {
       listener->reset();

@@ -78,7 +78,7 @@ Result<int> run_verify(const VerifyOptions& options) {
   // A short name: sockets lie below it.
   auto temporary = TemporaryFolder::make(fs::temp_directory_path(), "rv-");
   if (!temporary) return tl::unexpected<Error>(temporary.error());
-  const fs::path folder = options.keep.empty() ? temporary->path() : fs::path(options.keep);
+  const fs::path folder = options.keep.empty() ? temporary->path() : fs::absolute(options.keep);
   const bool quiet = options.run.json && ::isatty(2) == 0;
 
   std::optional<OneRun> first;

@@ -34,13 +34,12 @@ void store(std::uint8_t* segment, std::size_t at, T value) {
 
 Result<std::unique_ptr<Controller>> Controller::listen(EventLoop& loop, const std::filesystem::path& socket,
                                                        Lane& lane) {
-  auto listener = listen_unix(socket);
-  if (!listener) return tl::unexpected<Error>(listener.error());
+  auto listening = listen_unix(socket);
+  if (!listening) return tl::unexpected<Error>(listening.error());
   std::unique_ptr<Controller> controller(new Controller(loop, socket, lane));
   ROOKERY_TRY(controller->make_segment());
-  controller->listener_ = std::move(*listener);
-  controller->listener_watch_ = loop.watch(controller->listener_.get(), EPOLLIN,
-                                           [raw = controller.get()](std::uint32_t) { raw->accept(); });
+  controller->listener_ = std::make_unique<Listener>(
+      loop, std::move(*listening), [raw = controller.get()](UniqueFd peer) { raw->accept(std::move(peer)); });
   lane.set_runner(controller.get());
   return controller;
 }
@@ -63,9 +62,7 @@ void Controller::ended() {
 }
 
 // A first connection, or that of a guest that has restarted (it was running, and still is).
-void Controller::accept() {
-  UniqueFd peer = accept_unix(listener_.get());
-  if (!peer) return;
+void Controller::accept(UniqueFd peer) {
   connection_watch_.stop();
   connection_ = std::move(peer);
   input_.clear();

@@ -11,6 +11,7 @@
 
 #include "backends/uml/time_travel/protocol.h"
 #include "base/lane.h"
+#include "base/listener.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -35,7 +36,7 @@ class Controller final : private LaneRunner {
   Controller(EventLoop& loop, std::filesystem::path path, Lane& lane)
       : loop_(loop), path_(std::move(path)), lane_(lane) {}
 
-  void accept();
+  void accept(UniqueFd peer);
   void readable();
   void handle(const Message& message);
   Status make_segment();
@@ -49,8 +50,9 @@ class Controller final : private LaneRunner {
   EventLoop& loop_;
   std::filesystem::path path_;
   Lane& lane_;
-  UniqueFd listener_, connection_;
-  Watch listener_watch_, connection_watch_;
+  std::unique_ptr<Listener> listener_;
+  UniqueFd connection_;
+  Watch connection_watch_;
   ByteBuffer input_;
   Time started_{};  // the guest's own zero
   UniqueFd segment_file_;

@@ -127,6 +127,14 @@ BOOST_AUTO_TEST_CASE(a_reader_that_leaves_ends_it_and_not_the_process) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_reader_that_leaves_is_missed_when_there_is_nothing_to_write) {
+  Pipe pipe;
+  const auto sink = into(std::move(pipe.write_end));
+  pipe.read_end.reset();
+  wait_for_news(*sink);
+  BOOST_TEST((sink->state() == Sink::State::reader_left));
+}
+
 BOOST_AUTO_TEST_CASE(a_fifo_is_opened_when_somebody_reads_it_and_he_gets_all) {
   Folder folder;
   const auto fifo = folder.fifo();

@@ -89,6 +89,32 @@ BOOST_AUTO_TEST_CASE(a_closed_inbox_drops_what_comes_and_what_was_there) {
   BOOST_TEST(!ran);
 }
 
+BOOST_AUTO_TEST_CASE(who_posts_more_than_an_inbox_holds_waits_for_the_loop) {
+  Bench bench;
+  constexpr std::size_t kAll = Inbox::kLimit + 1000;
+  std::atomic<std::size_t> posted = 0;
+  std::size_t ran = 0;
+  bench.workers->run([&] {
+    for (std::size_t i = 0; i < kAll; ++i, ++posted) bench.inbox->post([&] { ++ran; });
+  });
+  while (posted < Inbox::kLimit) std::this_thread::yield();
+  bench.inbox->post([] {});  // the loop's own is always taken
+  BOOST_TEST(posted <= Inbox::kLimit);
+  BOOST_REQUIRE(bench.loop.run_until([&] { return ran == kAll; }, kLimit));
+  BOOST_TEST(posted == kAll);
+}
+
+BOOST_AUTO_TEST_CASE(an_inbox_that_is_closed_lets_go_who_waits) {
+  Bench bench;
+  std::promise<void> through;
+  bench.workers->run([&] {
+    for (std::size_t i = 0; i < 2 * Inbox::kLimit; ++i) bench.inbox->post([] {});
+    through.set_value();
+  });
+  bench.inbox->close();
+  BOOST_TEST((through.get_future().wait_for(kLimit) == std::future_status::ready));
+}
+
 BOOST_AUTO_TEST_CASE(workers_that_are_gone_take_nothing) {
   Bench bench;
   const auto strand = std::make_shared<Strand>(bench.workers);
