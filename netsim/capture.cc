@@ -1,11 +1,9 @@
 #include "netsim/capture.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <cstring>
 
 #include "netsim/segment.h"
 
@@ -27,7 +25,6 @@ constexpr std::uint8_t kNanoseconds = 9;           // 10^-9 s
 constexpr std::uint16_t kPacketFlags = 2;          // epb_flags: bits 0-1 are the direction, 01 in, 10 out
 constexpr std::uint16_t kLinkTypeEthernet = 1;     // LINKTYPE_ETHERNET, draft-ietf-opsawg-pcaplinktype §3
 constexpr std::size_t kLongestText = 1024;
-constexpr std::size_t kWriteAtOnce = std::size_t{256} << 10;
 
 std::size_t padding(std::size_t size) {
   return (4 - size % 4) % 4;
@@ -51,33 +48,41 @@ void put_le32(std::uint8_t* at, std::uint32_t value) {
 
 }  // namespace
 
-CaptureFile::CaptureFile(std::filesystem::path path, const CaptureRules& rules, UniqueFd fd)
-    : path_(std::move(path)), rules_(rules), fd_(std::move(fd)) {}
+CaptureFile::CaptureFile(std::string name, const CaptureRules& rules, std::unique_ptr<Sink> sink)
+    : name_(std::move(name)), rules_(rules), sink_(std::move(sink)) {}
 
 Result<std::shared_ptr<CaptureFile>> CaptureFile::create(const std::filesystem::path& path,
                                                          const CaptureRules& rules) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!fd) return fail_errno("cannot write the capture " + path.string());
-  std::shared_ptr<CaptureFile> file(new CaptureFile(path, rules, std::move(fd)));
+  const std::string name = path.string();
+  return begin(name, rules, Sink::open(path, {.name = "the capture " + name, .when_full = rules.when_full}));
+}
+
+Result<std::shared_ptr<CaptureFile>> CaptureFile::create(UniqueFd fd, const std::string& name, bool replace,
+                                                         const CaptureRules& rules) {
+  return begin(
+      name, rules,
+      Sink::of(std::move(fd), replace, {.name = "the capture " + name, .when_full = rules.when_full}));
+}
+
+Result<std::shared_ptr<CaptureFile>> CaptureFile::begin(std::string name, const CaptureRules& rules,
+                                                        Result<std::unique_ptr<Sink>> sink) {
+  if (!sink) return tl::unexpected<Error>(sink.error());
+  std::shared_ptr<CaptureFile> file(new CaptureFile(std::move(name), rules, std::move(*sink)));
   ByteWriter body;
   body.le32(kByteOrderMagic).le16(1).le16(0).le64(~std::uint64_t{0});  // version 1.0, length not known
   put_option(body, kUserApplication, as_bytes(std::string_view(rules.application).substr(0, kLongestText)));
   body.le16(kEndOfOptions).le16(0);
-  append_block(file->pending_, kSectionHeader, body.buffer());
-  file->size_ = file->pending_.size();
-  ROOKERY_TRY(file->flush());
+  append_block(file->block_, kSectionHeader, body.buffer());
+  file->size_ = file->block_.size();
+  (void)file->sink_->put(file->block_, Sink::As::always);  // told() has what comes of it
   return file;
-}
-
-CaptureFile::~CaptureFile() {
-  if (const Status done = flush(); !done) spdlog::warn("{}", done.error().message);
 }
 
 Result<std::uint32_t> CaptureFile::add_interface(std::string_view name) {
   if (interfaces_ >= kInterfaces) {
-    return fail(fmt::format("the capture {} has {} interfaces already", path_.string(), kInterfaces));
+    return fail(fmt::format("the capture {} has {} interfaces already", name_, kInterfaces));
   }
-  if (full_) return fail(fmt::format("the capture {} has ended", path_.string()));
+  if (full_) return fail(fmt::format("the capture {} has ended", name_));
   ByteWriter body;
   const std::uint64_t snap = rules_.snap.count == 0 ? kLargestFrame : rules_.snap.count;
   body.le16(kLinkTypeEthernet)
@@ -86,9 +91,10 @@ Result<std::uint32_t> CaptureFile::add_interface(std::string_view name) {
   put_option(body, kInterfaceName, as_bytes(name.substr(0, kLongestText)));
   put_option(body, kTimestampResolution, ByteView(&kNanoseconds, 1));
   body.le16(kEndOfOptions).le16(0);
-  const std::size_t before = pending_.size();
-  append_block(pending_, kInterfaceDescription, body.buffer());
-  size_ += pending_.size() - before;
+  block_.clear();
+  append_block(block_, kInterfaceDescription, body.buffer());
+  (void)sink_->put(block_, Sink::As::always);
+  size_ += block_.size();
   return interfaces_++;
 }
 
@@ -103,13 +109,12 @@ void CaptureFile::write(std::uint32_t interface, Direction direction, Time time,
   const std::size_t total = 28 + kept + padding(kept) + 8 + 4 + 4;
   if (size_ + total > rules_.limit.count) {
     ++left_out_;
-    end(fmt::format("its limit is {} bytes", rules_.limit.count));
+    full_ = at_limit_ = true;
     return;
   }
   const auto stamp = static_cast<std::uint64_t>((rules_.started_at + time.since_start).count());
-  const std::size_t at = pending_.size();
-  pending_.resize(at + total);  // zeroes, which padding and the end of the options are
-  std::uint8_t* to = pending_.data() + at;
+  block_.assign(total, 0);  // zeroes, which padding and the end of the options are
+  std::uint8_t* to = block_.data();
   put_le32(to, kEnhancedPacket);
   put_le32(to + 4, static_cast<std::uint32_t>(total));
   put_le32(to + 8, interface);
@@ -122,33 +127,52 @@ void CaptureFile::write(std::uint32_t interface, Direction direction, Time time,
   put_le32(to, kPacketFlags | 4U << 16);
   put_le32(to + 4, direction == Direction::inbound ? 1 : 2);
   put_le32(to + 12, static_cast<std::uint32_t>(total));
+  if (!sink_->put(block_)) {
+    ++left_out_;
+    full_ = !is_open();  // a queue that is full may have room again
+    return;
+  }
   size_ += total;
   ++frames_;
-  if (pending_.size() >= kWriteAtOnce) {
-    if (const Status written = flush(); !written) end(written.error().message);
-  }
 }
 
-Status CaptureFile::flush() {
-  ByteBuffer pending = std::exchange(pending_, {});
-  std::size_t done = 0;
-  while (done < pending.size()) {
-    const ssize_t wrote = ::write(fd_.get(), pending.data() + done, pending.size() - done);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) {
-      full_ = true;  // a file with a hole is not a capture: what follows would be misread
-      return fail_errno("cannot write the capture " + path_.string(), wrote < 0 ? errno : ENOSPC);
-    }
-    done += static_cast<std::size_t>(wrote);
-  }
-  pending.clear();
-  pending_ = std::move(pending);  // keeps its memory
-  return {};
-}
-
-void CaptureFile::end(std::string_view why) {
+void CaptureFile::close() {
   full_ = true;
-  spdlog::warn("the capture {} has ended ({}); later frames are counted, not kept", path_.string(), why);
+  sink_->close();
+}
+
+void CaptureFile::close(Duration patience) {
+  full_ = true;
+  (void)sink_->close(patience);  // told() and status() have it
+}
+
+CaptureTold CaptureFile::told() const {
+  CaptureTold told;
+  const Sink::State state = sink_->state();
+  // What the queue took and nobody will read is lost, too.
+  told.frames = state == Sink::State::open ? frames_ : sink_->pieces_written();
+  told.left_out = left_out_ + frames_ - told.frames;
+  if (state == Sink::State::reader_left) {
+    told.why = "its reader has left";
+  } else if (state == Sink::State::failed) {
+    told.why = sink_->status().error().message;
+  } else if (at_limit_) {
+    told.why = fmt::format("its limit is {} bytes", rules_.limit.count);
+  } else if (told.left_out > 0) {
+    told.why = "its reader does not keep up";
+  }
+  return told;
+}
+
+std::string CaptureFile::in_words() const {
+  const CaptureTold is = told();
+  std::string words = fmt::format("{} frames in the capture {}", is.frames, name_);
+  if (is.left_out > 0) words += fmt::format(", {} are not", is.left_out);
+  return is.why.empty() ? words : words + ": " + is.why;
+}
+
+Status CaptureFile::status() const {
+  return sink_->state() == Sink::State::failed ? sink_->status() : Status();
 }
 
 // As it would be on the wire: a super-frame is cut, a checksum filled in.

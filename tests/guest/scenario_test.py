@@ -7,6 +7,7 @@ import re
 import shlex
 import struct
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
@@ -79,7 +80,9 @@ class Scenarios(GuestTest):
 
     def test_a_run_with_faults_repeats_byte_for_byte_and_another_seed_does_not(self):
         file = self.scenario(FAULTS + RUN.format("hostname") + READY)
-        report = self.session.rookery("verify", file, "--seed", 7, "--runs", 3, "--json", timeout=200).json()
+        kept = self.session.folder / "kept"
+        report = self.session.rookery("verify", file, "--seed", 7, "--runs", 3, "--json", "--keep", os.path.relpath(kept), timeout=200).json()
+        self.assertEqual(sorted(trace.parent.name for trace in kept.glob("*/trace")), ["1", "2", "3"])
         self.assertEqual((report["verdict"], report["grade"], report["result"]), ("bit-exact", "bit-exact", "pass"))
         self.assertEqual(len(set(report["digests"])), 1)
         other = self.run_json(file, "--seed", 8)
@@ -97,6 +100,26 @@ class Scenarios(GuestTest):
             send = f"run: bash -c 'echo {letter} > /dev/udp/10.77.0.1/9'\n    machines: n1\n"
             digests.append(self.run_json(self.scenario(f"workload:\n  - {send}{READY}"))["digest"])
         self.assertNotEqual(*digests)
+
+    def test_who_reads_a_trace_slowly_or_a_capture_never_changes_nothing(self):
+        file = self.scenario(READY)
+        digest = self.run_json(file)["digest"]
+        trace, capture = self.session.folder / "trace", self.session.folder / "capture"
+        os.mkfifo(trace)
+        os.mkfifo(capture)
+        read = []
+        reader = threading.Thread(target=lambda: read.append(trace.read_bytes()), daemon=True)
+        reader.start()
+        outcome = self.session.rookery("run", file, "--json", "--keep-frames", "--trace", trace, "--capture", capture, timeout=120)
+        self.assertEqual(outcome.json()["digest"], digest)
+        told = outcome.json()["capture"]
+        self.assertEqual((told["frames"], told["why"]), (0, f"nobody opened the capture {capture} to read it"))
+        self.assertGreater(told["frames_left_out"], 100)
+        reader.join(10)
+        self.assertGreater(len(read[0]), 100_000)
+        for option in ("--trace", "--capture"):
+            for place in ("/dev/full", "/proc/x"):
+                self.assertIn(f"cannot write the {option[2:]} {place}: ", self.session.rookery("run", file, option, place, code=4).err)
 
     def test_what_is_expected_and_not_so_fails_with_its_evidence_and_the_command_that_does_it_again(self):
         file = self.scenario("expect:\n  - eventually: any failed\n  - at_end: all ready\nends: {when: all ready}\n")

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """From a machine that does not boot to the reason in one command; and the commands that look into a running lab."""
 import contextlib
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
 from lab_test import GuestTest, main, program, wait_until  # noqa: E402
+
+SECTION_HEADER = b"\x0a\x0d\x0d\x0a"  # what a pcapng file begins with
 
 
 @contextlib.contextmanager
@@ -67,6 +71,67 @@ class Why(GuestTest):
         self.assert_has(self.lab.rookery("why").out, "3 of 4 machines ready", "1 no-offer in the stage dhcp: n3")
         self.lab.shell("server", command)
         self.lab.wait_for("n3", "ready")
+
+    def capture(self, *words, **pipes):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **pipes}
+        return running([program(), "capture", "--lab", self.lab.name, "n1", *words], self.session.environment, **pipes)
+
+    def make_frames(self):
+        self.lab.run("n1", "busybox", "ping", "-q", "-c", "1", "-W", "3", "10.77.0.1")
+
+    def test_a_capture_is_in_its_file_while_it_goes_on(self):
+        file = self.session.folder / "grows.pcapng"
+        with self.capture("-o", str(file)) as capturing:
+            self.assertIn("capturing to", capturing.stderr.readline())
+            wait_until(lambda: file.stat().st_size > 0, 10, "the head of the file is there")
+            before = file.stat().st_size
+            other = self.lab.rookery("capture", "n3", "-o", file, "--for", "1s", code=2)
+            self.assertIn(f"{file} is being written already", other.err)
+            self.make_frames()
+            wait_until(lambda: file.stat().st_size > before, 10, "frames are in the file")
+            capturing.send_signal(signal.SIGINT)
+            self.assertRegex(capturing.stdout.read(), r"^[1-9]\d* frames in ")
+            self.assertEqual(capturing.wait(), 0)
+
+    def test_who_reads_a_capture_or_does_not_stops_nobody(self):
+        fifo = self.session.folder / "fifo"
+        os.mkfifo(fifo)
+        with self.capture("-o", str(fifo), "--for", "1s") as capturing:
+            self.assertIn("waiting until somebody reads", capturing.stderr.readline())
+            self.make_frames()
+            self.assertEqual(fifo.read_bytes()[:4], SECTION_HEADER)
+            self.assertIn("frames in", capturing.stdout.read())
+        with self.capture("-o", "-") as capturing:
+            self.assertEqual(capturing.stdout.buffer.read(4), SECTION_HEADER)
+            capturing.stdout.close()
+            self.make_frames()
+            self.assertIn("its reader has left", capturing.stderr.read())
+            self.assertEqual(capturing.wait(), 0)
+        ours, theirs = os.pipe()
+        with open(ours, "rb"), self.capture("-o", "-", stdout=theirs) as capturing:
+            os.close(theirs)
+            self.assertIn("capturing to standard output", capturing.stderr.readline())
+            self.make_frames()
+        self.assertEqual(self.lab.rookery("why").out, f"{self.lab.name}: 4 of 4 machines ready\n")
+
+    def test_a_capture_that_cannot_be_written_names_its_place(self):
+        for place in ("/dev/full", "/proc/x.pcapng"):
+            self.assertIn(f"cannot write the capture {place}: ",
+                          self.lab.rookery("capture", "n1", "-o", place, "--for", "1s", code=4).err)
+
+    def test_a_terminal_gets_lines_and_colours_of_a_console_and_a_pipe_every_byte(self):
+        self.lab.run("n1", "sh", "-c", "printf '\\033[2J\\033[?7l\\033[32mgreen words\\033[0m\\n' >/dev/console")
+        self.lab.wait_for_console("n1", "\x1b[2J\x1b[?7l\x1b[32mgreen words")
+        ours, theirs = os.openpty()
+        with open(ours, "rb", buffering=0) as terminal, \
+                running([program(), "logs", "--lab", self.lab.name, "-f", "n1"], self.session.environment, stdout=theirs):
+            os.close(theirs)
+            said = b""
+            while b"green words\x1b[0m" not in said:
+                said += terminal.read(65536)
+        self.assertIn(b"\x1b[32mgreen words", said)
+        self.assertNotIn(b"\x1b[2J", said)
+        self.assertNotIn(b"\x1b[?7l", said)
 
     def test_logs_show_the_console_and_follow_it(self):
         self.lab.run("n1", "sh", "-c", "echo a word >/dev/console")

@@ -34,18 +34,24 @@ class LinePrinter {
     pending += event.data;
     std::size_t start = 0;
     for (std::size_t end; (end = pending.find('\n', start)) != std::string::npos; start = end + 1) {
-      fmt::print(to, "{}: {}\n", event.machine, std::string_view(pending).substr(start, end - start));
+      fmt::print(to, "{}: {}\n", event.machine, shown(to, pending.substr(start, end - start)));
     }
     pending.erase(0, start);
   }
   void finish() {
     for (const auto& [from, rest] : pending_) {
-      if (!rest.empty()) fmt::print(from.second == "stderr" ? stderr : stdout, "{}: {}\n", from.first, rest);
+      std::FILE* to = from.second == "stderr" ? stderr : stdout;
+      if (!rest.empty()) fmt::print(to, "{}: {}\n", from.first, shown(to, rest));
     }
     std::fflush(stdout);
   }
 
  private:
+  // Many machines share the terminal: none of them is to write over the others' lines.
+  static std::string shown(std::FILE* to, const std::string& line) {
+    return ::isatty(::fileno(to)) != 0 ? printable(line) : line;
+  }
+
   bool with_names_;
   std::map<std::pair<std::string, std::string>, std::string> pending_;
 };
@@ -66,6 +72,11 @@ struct Told {
   }
 };
 
+// What firmware and full-screen programs change of a terminal, as it is by default: attributes, the cursor,
+// line wrap, the scrolling region, the mouse, bracketed paste (DEC STD 070; xterm's control sequences).
+constexpr std::string_view kOrdinary =
+    "\x1b[!p\x1b[0m\x1b[?25h\x1b[?7h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l";
+
 // The terminal without line editing and echo, and as it was afterwards.
 class RawTerminal {
  public:
@@ -76,7 +87,9 @@ class RawTerminal {
     raw_ = ::tcsetattr(0, TCSANOW, &raw) == 0;
   }
   ~RawTerminal() {
-    if (raw_) ::tcsetattr(0, TCSANOW, &before_);
+    if (!raw_) return;
+    ::tcsetattr(0, TCSANOW, &before_);
+    if (::isatty(1) != 0) (void)!::write(1, kOrdinary.data(), kOrdinary.size());
   }
   RawTerminal(const RawTerminal&) = delete;
   RawTerminal& operator=(const RawTerminal&) = delete;
@@ -119,26 +132,26 @@ Result<int> run_ps(const LabChoice& choice) {
     return 0;
   }
   const auto machines = result->find("machines");
-  fmt::print("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", "MACHINE", "ROLE", "BACKEND", "STATE", "STAGE",
-             "ADDRESS", "");
+  print_words("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", "MACHINE", "ROLE", "BACKEND", "STATE", "STAGE",
+              "ADDRESS", "");
   for (std::size_t i = 0; machines && i < machines->size(); ++i) {
     const JsonView machine = machines->at(i);
-    fmt::print("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", text_of(machine, "name"),
-               text_of(machine, "role"), text_of(machine, "backend"), text_of(machine, "state"),
-               text_of(machine, "stage"), text_of(machine, "address"), text_of(machine, "reason"));
+    print_words("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", text_of(machine, "name"),
+                text_of(machine, "role"), text_of(machine, "backend"), text_of(machine, "state"),
+                text_of(machine, "stage"), text_of(machine, "address"), text_of(machine, "reason"));
   }
   const auto uplink = result->find("uplink");
   if (!uplink) return 0;
   const auto seen = uplink->find("machines");
   for (std::size_t i = 0; seen && i < seen->size(); ++i) {
     const JsonView machine = seen->at(i);
-    fmt::print("{:<17} {:<7} {:<8} {:<8} {:<9} {:<16} {}\n", text_of(machine, "name"), "client",
-               text_of(machine, "backend"), text_of(machine, "state"), text_of(machine, "stage"),
-               text_of(machine, "address"), text_of(machine, "detail"));
+    print_words("{:<17} {:<7} {:<8} {:<8} {:<9} {:<16} {}\n", text_of(machine, "name"), "client",
+                text_of(machine, "backend"), text_of(machine, "state"), text_of(machine, "stage"),
+                text_of(machine, "address"), text_of(machine, "detail"));
   }
   const auto note = [&](const char* key, const char* words) {
     const auto text = text_of(*uplink, key);
-    if (!text.empty()) fmt::print("uplink {}: {}{}\n", text_of(*uplink, "interface"), words, text);
+    if (!text.empty()) print_words("uplink {}: {}{}\n", text_of(*uplink, "interface"), words, text);
   };
   note("problem", "");
   note("other_dhcp_server", "another DHCP server answers there, at ");

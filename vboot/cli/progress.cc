@@ -38,6 +38,13 @@ void Progress::line(std::string_view text) {
   fmt::print(stderr, "{}\n", text);
 }
 
+void Progress::warn(std::string_view text) {
+  const How how = how_;
+  if (how_ == How::quiet) how_ = How::plain;
+  line(text);
+  how_ = how;
+}
+
 void Progress::result(std::function<void()> print) {
   if (view_) {
     results_.push_back(std::move(print));

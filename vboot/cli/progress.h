@@ -24,6 +24,7 @@ class Progress {
   // Opens the live view, if there is to be one. All that is given outlives it: until finish().
   void watch(EventLoop& loop, RunningLab& lab, Recorder& recorder);
   void line(std::string_view text);              // one that stays
+  void warn(std::string_view text);              // likewise, even where nobody wants to hear of progress
   void update(const RunningLab& lab, Time now);  // the counts by stage
   // Prints to standard output: at once, or when the live view is closed.
   void result(std::function<void()> print);

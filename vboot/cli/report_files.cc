@@ -21,9 +21,6 @@ constexpr std::size_t kConsoles = 20, kConsoleLines = 12;  // of machines that f
 
 std::vector<std::pair<std::string, std::string>> facts(const BootedImage& image) {
   std::vector<std::pair<std::string, std::string>> list;
-  const auto program = sha256_of_file("/proc/self/exe");
-  list.emplace_back("rookery", fmt::format("{}, program sha256 {}", ROOKERY_VERSION,
-                                           program ? to_hex(*program) : "unknown"));
   list.emplace_back("image",
                     fmt::format("{} {}, {} {}", image.manifest.name, image.manifest.version,
                                 image.manifest.distribution.id, image.manifest.distribution.version));
@@ -59,26 +56,43 @@ Status check_report_files(const std::vector<std::string>& files) {
   return {};
 }
 
-Status write_reports(const std::vector<std::string>& files, RunningLab& lab, Recorder& recorder,
-                     JsonView report, const BootedImage& image, const ReportTexts& texts) {
-  if (files.empty()) return {};
-  recorder.look();
-  PageSource source{recorder.history(), report, texts.command, "", facts(image), texts.files, {}};
+ReportSnapshot::ReportSnapshot(RunningLab& lab, Recorder& recorder, JsonView report, const BootedImage& image,
+                               const ReportTexts& texts)
+    : history_((recorder.look(), recorder.history())),
+      report_(Json::copy_of(report)),
+      texts_(texts),
+      facts_(facts(image)) {
   // In virtual time no time of day belongs to the run.
   if (!texts.virtual_time)
-    source.made_at = fmt::format(
+    made_at_ = fmt::format(
         "{:%Y-%m-%d %H:%M:%S} UTC",
         fmt::gmtime(std::chrono::duration_cast<std::chrono::seconds>(host_clock::time_of_day()).count()));
   for (const auto& node : lab.nodes()) {
-    if (node->boot().stage != Stage::failed || source.consoles.size() == kConsoles) continue;
-    source.consoles.push_back({node->plan().name, node->console().last_lines(kConsoleLines)});
+    if (node->boot().stage != Stage::failed || consoles_.size() == kConsoles) continue;
+    consoles_.push_back({node->plan().name, node->console().last_lines(kConsoleLines)});
   }
+}
+
+Status ReportSnapshot::write(const std::vector<std::string>& files) const {
+  const auto program = sha256_of_file("/proc/self/exe");
+  std::vector<std::pair<std::string, std::string>> all{
+      {"rookery",
+       fmt::format("{}, program sha256 {}", ROOKERY_VERSION, program ? to_hex(*program) : "unknown")}};
+  all.insert(all.end(), facts_.begin(), facts_.end());
+  const PageSource source{history_,       report_,      texts_.command, made_at_,
+                          std::move(all), texts_.files, consoles_};
   for (const std::string& file : files) {
     const auto kind = report_kind_of(file);
     if (!kind) return tl::unexpected<Error>(kind.error());
     ROOKERY_TRY(write_file(file, to_text(source, *kind)));
   }
   return {};
+}
+
+Status write_reports(const std::vector<std::string>& files, RunningLab& lab, Recorder& recorder,
+                     JsonView report, const BootedImage& image, const ReportTexts& texts) {
+  if (files.empty()) return {};
+  return ReportSnapshot(lab, recorder, report, image, texts).write(files);
 }
 
 }  // namespace rookery::vboot

@@ -22,6 +22,7 @@
 #include "vboot/scenario/run_place.h"
 #include "vboot/scenario/run_report.h"
 #include "vboot/supervisor/booted_image.h"
+#include "vboot/supervisor/lab_captures.h"
 #include "vboot/supervisor/resources.h"
 #include "vboot/supervisor/virtual_time.h"
 
@@ -176,6 +177,8 @@ Status Runner::prepare(RunPlace& place) {
   TraceOptions trace_options;
   trace_options.file = options_.trace;
   trace_options.keep_frames = options_.keep_frames ? Bytes{netsim::kLargestFrame} : options_.keep_bytes;
+  if (!virtual_time_) trace_options.when_full = Sink::WhenFull::refuse;
+  trace_options.on_failure = [this] { loop_->stop(); };  // finish() says why
   auto trace = Trace::create(*loop_, trace_header(*plan_, *image_, virtual_time_), trace_options);
   if (!trace) return tl::unexpected<Error>(trace.error());
   trace_ = std::move(*trace);
@@ -191,10 +194,14 @@ Status Runner::prepare(RunPlace& place) {
   if (options_.capture.empty()) return {};
   // In virtual time the capture begins in 1970, so that two runs agree.
   netsim::CaptureRules rules;
+  if (virtual_time_) rules.when_full = Sink::WhenFull::wait;
   if (!virtual_time_) rules.started_at = host_clock::time_of_day() - loop_->now().since_start;
   auto capture = netsim::CaptureFile::create(options_.capture, rules);
   if (!capture) return tl::unexpected<Error>(capture.error());
   capture_ = *capture;
+  // A file that cannot be written is known before the first machine; a reader may come later.
+  (void)capture_->flush(std::chrono::milliseconds(200));
+  ROOKERY_TRY(capture_->status());
   for (const auto& node : scenario_->lab().nodes()) ROOKERY_TRY(node->capture(capture_));
   return {};
 }
@@ -214,6 +221,12 @@ void Runner::stage_changed(const RunningLab& lab, const Node& node) {
 
 Result<Json> Runner::finish(RunOutcome outcome) {
   progress_.finish();
+  std::optional<netsim::CaptureTold> captured;
+  if (capture_) {
+    capture_->close(netsim::CaptureFile::kPatience);
+    captured = capture_->told();
+    if (!captured->why.empty()) progress_.line(capture_->in_words());
+  }
   auto summary = trace_->finish();
   if (!summary) return tl::unexpected<Error>(summary.error());
   RunFigures figures;
@@ -235,6 +248,7 @@ Result<Json> Runner::finish(RunOutcome outcome) {
   texts_.command = figures.replay;
   texts_.virtual_time = virtual_time_;
   ROOKERY_TRY(write_reports(options_.reports, scenario_->lab(), *recorder_, report, *image_, texts_));
+  if (captured) report.set("capture", to_json(*captured));
   return report;
 }
 

@@ -20,6 +20,7 @@
 #include "base/process.h"
 #include "base/signals.h"
 #include "base/unix_socket.h"
+#include "base/workers.h"
 #include "images/store.h"
 #include "netsim/ports/packet.h"
 #include "vboot/cli/commands.h"
@@ -54,6 +55,12 @@ class Supervisor final : private LabEvents {
     facts_ = RunFacts{ROOKERY_VERSION, booted_.manifest, booted_.digest, "none"};
   }
 
+  ~Supervisor() override {
+    if (inbox_) inbox_->close();
+  }
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
   // Opens the NIC that the lab is to be joined to.
   Status open_uplink();
   Status prepare(const BackendFactory& factory);
@@ -65,10 +72,9 @@ class Supervisor final : private LabEvents {
   void settled() override;
   Json report() { return up_report(*lab_, facts_, memory_peak_); }
   void wire_stage_changed(const WireMachine& machine) override;
-  void measure_memory();
-  Status write(const std::vector<std::string>& files) {
-    return write_reports(files, *lab_, *recorder_, report(), booted_, texts_);
-  }
+  void measure_memory(std::function<void()> then);
+  void write(const std::vector<std::string>& files, std::function<void(const Status&)> then);
+  void tell_settled();
   Status claim_name(const fs::path& runtime);
   Status make_folders();
   void tell_gifts();
@@ -92,10 +98,15 @@ class Supervisor final : private LabEvents {
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<ControlServer> control_;
   std::shared_ptr<netsim::CaptureFile> capture_;
+  Watch capture_news_;  // that it has ended before the lab does
   UplinkWire uplink_;
   std::function<void(const Json&)> on_settled_;
   EventId ticker_;
   Bytes memory_peak_;
+  // For what would hold up the loop; its answers come by the inbox.
+  std::unique_ptr<Workers> background_;
+  std::shared_ptr<Inbox> inbox_;
+  unsigned reports_waiting_ = 0;
   bool going_down_ = false;
 };
 
@@ -209,16 +220,23 @@ Status Supervisor::prepare(const BackendFactory& factory) {
     auto capture = netsim::CaptureFile::create(options_.capture, rules);
     if (!capture) return tl::unexpected<Error>(capture.error());
     capture_ = *capture;
+    // A file that cannot be written is known before the first machine; a reader may come later.
+    (void)capture_->flush(std::chrono::milliseconds(200));
+    ROOKERY_TRY(capture_->status());
+    capture_news_ = loop_.watch(capture_->news(), EPOLLIN, [this](std::uint32_t) {
+      capture_news_.stop();
+      progress_.warn(capture_->in_words());
+    });
     for (const auto& node : lab_->nodes()) ROOKERY_TRY(node->capture(capture_));
     if (Uplink* uplink = lab_->uplink()) ROOKERY_TRY(uplink->capture(capture_));
   }
   ControlServer::Hooks hooks;
   hooks.ps = [this] { return ps_report(*lab_, facts_, ::getpid(), loop_.now()); };
   hooks.report = [this] { return report(); };
-  hooks.write_report = [this](const std::string& file) {
+  hooks.write_report = [this](const std::string& file, std::function<void(const Status&)> done) {
     // What the boot took is measured when it is over; until then what it takes now is its peak.
-    if (!lab_->is_settled()) measure_memory();
-    return write({file});
+    if (lab_->is_settled()) return write({file}, std::move(done));
+    measure_memory([this, file, done = std::move(done)] { write({file}, done); });
   };
   hooks.down = [this] { take_down(); };
   hooks.began = began();
@@ -233,6 +251,8 @@ Status Supervisor::prepare(const BackendFactory& factory) {
 Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) {
   on_settled_ = on_settled;
   progress_.watch(loop_, *lab_, *recorder_);
+  background_ = std::make_unique<Workers>(1);
+  inbox_ = std::make_shared<Inbox>(loop_);
   const Status started = lab_->start();
   if (started) loop_.run();
   progress_.finish();
@@ -240,8 +260,15 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
   const bool all_ready = lab_->summary().failed.empty(), settled = lab_->is_settled();
   // Guests first, then the answer to who asked for it, then the folders; the janitor has nothing left to do.
   control_->leave_lab();
+  inbox_->close();
+  background_.reset();
   recorder_.reset();
   lab_.reset();
+  if (capture_ && capture_->is_open()) {
+    capture_news_.stop();
+    capture_->close(netsim::CaptureFile::kPatience);
+    if (!capture_->told().why.empty()) progress_.warn(capture_->in_words());
+  }
   std::error_code ignored;
   fs::remove_all(memory_folder_, ignored);
   fs::remove_all(folder_.path / "m", ignored);
@@ -278,21 +305,54 @@ void Supervisor::settled() {
   progress_.update(*lab_, loop_.now());
   // In the foreground the view goes on, for as long as somebody wants to watch.
   if (!options_.until.empty() || options_.detach) progress_.finish();
-  measure_memory();
-  if (const Status written = write(options_.reports); !written) progress_.line(written.error().message);
+  measure_memory([this] {
+    write(options_.reports, [this](const Status& written) {
+      if (!written) progress_.line(written.error().message);
+      tell_settled();
+    });
+  });
+}
+
+void Supervisor::tell_settled() {
   control_->settled();
   on_settled_(report());
   if (options_.until == "ready" && options_.take_down) take_down();
 }
 
-// Guest memory only grows while a machine runs, so what is in use once all are up is the peak of the boot.
-void Supervisor::measure_memory() {
+// Guest memory only grows while a machine runs, so what is in use once all are up is the peak of the boot. A
+// thousand machines are thousands of processes, which the loop does not wait for.
+void Supervisor::measure_memory(std::function<void()> then) {
   std::vector<pid_t> processes{::getpid()};
   for (const auto& node : lab_->nodes()) {
     const auto its = node->processes();
     processes.insert(processes.end(), its.begin(), its.end());
   }
-  memory_peak_ = std::max(memory_peak_, proportional_memory(processes));
+  const auto measured = [this, then = std::move(then)](Bytes used) {
+    memory_peak_ = std::max(memory_peak_, used);
+    then();
+  };
+  const bool taken = background_->run([inbox = inbox_, processes = std::move(processes), measured] {
+    const Bytes used = proportional_memory(processes);
+    inbox->post([measured, used] { measured(used); });
+  });
+  if (!taken) measured(Bytes{});
+}
+
+void Supervisor::write(const std::vector<std::string>& files, std::function<void(const Status&)> then) {
+  if (files.empty()) return then({});
+  constexpr unsigned kReportsMost = 16;  // that wait to be written
+  if (reports_waiting_ == kReportsMost)
+    return then(fail(ErrorKind::usage, "many reports are being written already; try again"));
+  ++reports_waiting_;
+  auto snapshot = std::make_shared<ReportSnapshot>(*lab_, *recorder_, report(), booted_, texts_);
+  const auto written = [this, then](const Status& status) {
+    --reports_waiting_;
+    then(status);
+  };
+  const bool taken = background_->run([inbox = inbox_, snapshot, files, written] {
+    inbox->post([written, status = snapshot->write(files)] { written(status); });
+  });
+  if (!taken) written(fail("nothing can be written: too much waits"));
 }
 
 void Supervisor::take_down() {

@@ -1,10 +1,16 @@
 // The commands that look into a running lab: why, logs, capture; and link, which pulls a cable.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
+#include "base/printable.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/lab_client.h"
 #include "vboot/lab/quantity.h"
@@ -29,42 +35,42 @@ std::string names_of(JsonView machines) {
 
 void print_groups(JsonView summary) {
   const JsonView groups = *summary.find("groups");
-  fmt::print("{}: {} of {} machines ready\n", text_of(summary, "lab"), count_of(summary, "ready"),
-             count_of(summary, "machines"));
+  print_words("{}: {} of {} machines ready\n", text_of(summary, "lab"), count_of(summary, "ready"),
+              count_of(summary, "machines"));
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const JsonView group = groups.at(i);
     const JsonView machines = *group.find("machines");
-    fmt::print("\n{} {} in the stage {}: {}\n  {}{}\n", machines.size(), text_of(group, "cause"),
-               text_of(group, "stage"), names_of(machines),
-               machines.size() == 1 ? "" : fmt::format("{}: ", machines.at(0).as_string().value_or("")),
-               text_of(group, "sentence"));
+    print_words("\n{} {} in the stage {}: {}\n  {}{}\n", machines.size(), text_of(group, "cause"),
+                text_of(group, "stage"), names_of(machines),
+                machines.size() == 1 ? "" : fmt::format("{}: ", machines.at(0).as_string().value_or("")),
+                text_of(group, "sentence"));
   }
 }
 
 void print_machine(JsonView report) {
   const std::string stage = text_of(report, "stage");
-  fmt::print("{} {}\n", text_of(report, "name"),
-             report.find("failed_in")             ? "failed in the stage " + text_of(report, "failed_in")
-             : stage == "ready" || stage == "off" ? "is " + stage
-                                                  : "is in the stage " + stage);
+  print_words("{} {}\n", text_of(report, "name"),
+              report.find("failed_in")             ? "failed in the stage " + text_of(report, "failed_in")
+              : stage == "ready" || stage == "off" ? "is " + stage
+                                                   : "is in the stage " + stage);
   const JsonView chain = *report.find("chain");
   for (std::size_t i = 0; i < chain.size(); ++i) {
-    fmt::print("{:10.3f} s  {:<9} {}\n", number_of(chain.at(i), "at_s"), text_of(chain.at(i), "stage"),
-               text_of(chain.at(i), "detail"));
+    print_words("{:10.3f} s  {:<9} {}\n", number_of(chain.at(i), "at_s"), text_of(chain.at(i), "stage"),
+                text_of(chain.at(i), "detail"));
   }
   const JsonView wire = *report.find("wire");
-  if (wire.size() > 0) fmt::print("on its cable:\n");
+  if (wire.size() > 0) print_words("on its cable:\n");
   for (std::size_t i = 0; i < wire.size(); ++i) {
     const JsonView step = wire.at(i);
     const double first = number_of(step, "first_s"), last = number_of(step, "last_s");
-    fmt::print("{:10.3f} s  {} {}{}{}\n", first, count_of(step, "count"), text_of(step, "what"),
-               last > first ? fmt::format(", the last at {:.3f} s", last) : "",
-               step.find("frame") ? fmt::format(" (frame {})", count_of(step, "frame")) : "");
+    print_words("{:10.3f} s  {} {}{}{}\n", first, count_of(step, "count"), text_of(step, "what"),
+                last > first ? fmt::format(", the last at {:.3f} s", last) : "",
+                step.find("frame") ? fmt::format(" (frame {})", count_of(step, "frame")) : "");
   }
   const JsonView around = *report.find("around");
-  if (around.size() > 0) fmt::print("around it, at {:.3f} s:\n", number_of(report, "now_s"));
+  if (around.size() > 0) print_words("around it, at {:.3f} s:\n", number_of(report, "now_s"));
   for (std::size_t i = 0; i < around.size(); ++i)
-    fmt::print("              {}\n", around.at(i).as_string().value_or(""));
+    print_words("              {}\n", around.at(i).as_string().value_or(""));
 }
 
 // What the boot server itself has to say of a machine that DHCP does not serve; nothing if it cannot be
@@ -87,6 +93,61 @@ std::string server_words(ControlClient& client, JsonView report) {
   return asked ? said : std::string();
 }
 
+// Where a capture goes. The command opens it, with its own rights and in its own folder, and may wait for who
+// reads a FIFO; the supervisor is given the descriptor.
+struct CaptureOutput {
+  UniqueFd fd;
+  std::string name;
+  bool is_standard = false;
+  bool is_new = false;  // the file was made for this
+
+  static Result<CaptureOutput> open(const std::string& file);
+};
+
+Result<CaptureOutput> CaptureOutput::open(const std::string& file) {
+  CaptureOutput output;
+  if (file == "-") {
+    if (::isatty(1) != 0)
+      return fail(
+          ErrorKind::usage,
+          "-o - writes frames to standard output, which is a terminal here: rookery capture n1 -o - | "
+          "wireshark -k -i -");
+    output.name = "standard output";
+    output.is_standard = true;
+    output.fd.reset(::fcntl(1, F_DUPFD_CLOEXEC, 3));
+  } else {
+    output.name = file;
+    constexpr int kHow = O_WRONLY | O_NOCTTY | O_CLOEXEC;
+    output.fd.reset(::open(file.c_str(), kHow | O_CREAT | O_EXCL, 0644));
+    output.is_new = static_cast<bool>(output.fd);
+    // Not O_TRUNC: another capture may be writing it.
+    if (!output.fd && errno == EEXIST)
+      output.fd.reset(::open(file.c_str(), kHow | O_CREAT | O_NONBLOCK, 0644));
+    if (!output.fd && errno == ENXIO) {  // fifo(7)
+      fmt::print(stderr, "waiting until somebody reads {}\n", file);
+      output.fd.reset(::open(file.c_str(), kHow));
+    }
+  }
+  if (!output.fd) return fail_errno("cannot write the capture " + output.name);
+  return output;
+}
+
+volatile std::sig_atomic_t heard_by = -1;  // the connection, for the handler
+
+// What asks the command to end ends the capture; a second time, the command. Signals that it was started
+// without stay ignored.
+void end_at_signals(int connection) {
+  heard_by = connection;
+  struct sigaction end {};
+  end.sa_handler = [](int) { ::shutdown(heard_by, SHUT_WR); };
+  end.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before {};
+    if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+      ::sigaction(number, &end, nullptr);
+  }
+}
+
 }  // namespace
 
 Result<int> run_why(const LabChoice& choice, const std::string& machine) {
@@ -104,8 +165,8 @@ Result<int> run_why(const LabChoice& choice, const std::string& machine) {
     print_groups(*result);
   } else {
     print_machine(*result);
-    if (!said.empty()) fmt::print("its boot server, {}, says:\n{}", text_of(*result, "boot_server"), said);
-    fmt::print("{}: {}\n", text_of(*result, "cause"), text_of(*result, "sentence"));
+    if (!said.empty()) print_words("its boot server, {}, says:\n{}", text_of(*result, "boot_server"), said);
+    print_words("{}: {}\n", text_of(*result, "cause"), text_of(*result, "sentence"));
   }
   std::fflush(stdout);
   return 0;
@@ -114,13 +175,20 @@ Result<int> run_why(const LabChoice& choice, const std::string& machine) {
 Result<int> run_logs(const LabChoice& choice, const std::string& machine, bool follow) {
   auto client = connect(choice);
   if (!client) return tl::unexpected<Error>(client.error());
-  const auto shown = client->stream(ConsoleRequest{machine, follow}, [](const ControlEvent& event) -> Status {
-    const auto output = output_of(event);
-    if (!output) return tl::unexpected<Error>(output.error());
-    std::fwrite(output->data.data(), 1, output->data.size(), stdout);
+  // A terminal is not the machine's: firmware would clear it and change its modes. Others get every byte.
+  ConsoleFilter filter;
+  const bool filtered = ::isatty(1) != 0;
+  const auto print = [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
-    return {};
-  });
+  };
+  const auto shown =
+      client->stream(ConsoleRequest{machine, follow}, [&](const ControlEvent& event) -> Status {
+        const auto output = output_of(event);
+        if (!output) return tl::unexpected<Error>(output.error());
+        print(filtered ? filter.take(output->data) + filter.calm() : output->data);
+        return {};
+      });
   if (!shown) return tl::unexpected<Error>(shown.error());
   return 0;
 }
@@ -146,7 +214,6 @@ Result<int> run_capture(const LabChoice& choice, const CaptureOptions& options) 
   CaptureRequest request;
   request.machines.all = options.machines.empty();
   request.machines.names = options.machines;
-  request.file = std::filesystem::absolute(options.file).string();
   if (!options.time.empty()) {
     const auto time = parse_duration(options.time);
     if (!time) return fail(ErrorKind::usage, "--for: " + time.error().message);
@@ -154,17 +221,35 @@ Result<int> run_capture(const LabChoice& choice, const CaptureOptions& options) 
   }
   auto client = connect(choice);
   if (!client) return tl::unexpected<Error>(client.error());
-  const auto result = client->stream(std::move(request), [&](const ControlEvent& event) -> Status {
-    if (event.name == "capturing" && options.time.empty())
-      fmt::print(stderr, "capturing to {}; Ctrl-C ends it\n", text_of(event.fields, "file"));
-    return {};
-  });
-  if (!result) return tl::unexpected<Error>(result.error());
-  if (choice.json) {
-    print_json(*result);
-  } else {
-    fmt::print("{} frames in {}\n", count_of(*result, "frames"), options.file);
+  const auto output = CaptureOutput::open(options.file);
+  if (!output) return tl::unexpected<Error>(output.error());
+  request.file = output->name;
+  request.replace = !output->is_standard;
+  end_at_signals(client->fd());
+  bool begun = false;
+  const int files[] = {output->fd.get()};
+  const auto result = client->stream(
+      std::move(request),
+      [&](const ControlEvent& event) -> Status {
+        begun = begun || event.name == "capturing";
+        if (event.name == "capturing" && options.time.empty())
+          fmt::print(stderr, "capturing to {}; Ctrl-C ends it\n", output->name);
+        return {};
+      },
+      std::nullopt, files);
+  if (!result) {
+    if (!begun && output->is_new) ::unlink(options.file.c_str());
+    return tl::unexpected<Error>(result.error());
   }
+  if (choice.json && !output->is_standard) {
+    print_json(*result);
+    return 0;
+  }
+  std::string words = fmt::format("{} frames in {}", count_of(*result, "frames"), output->name);
+  if (const auto lost = count_of(*result, "frames_left_out"); lost > 0)
+    words += fmt::format(", {} are not", lost);
+  if (const std::string why = text_of(*result, "why"); !why.empty()) words += ": " + why;
+  fmt::print(output->is_standard ? stderr : stdout, "{}\n", words);
   return 0;
 }
 

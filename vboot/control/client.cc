@@ -109,12 +109,12 @@ Result<Json> ControlClient::call(RequestBody request, Duration silence) {
       std::move(request), [](const ControlEvent&) { return Status{}; }, silence);
 }
 
-Result<Json> ControlClient::stream(RequestBody body, const OnEvent& on_event,
-                                   std::optional<Duration> silence) {
+Result<Json> ControlClient::stream(RequestBody body, const OnEvent& on_event, std::optional<Duration> silence,
+                                   std::span<const int> files) {
   ROOKERY_TRY(check_text(body));
   ROOKERY_TRY(set_silence(connection_.get(), silence));
   const std::int64_t id = ++last_id_;
-  ROOKERY_TRY(send({id, std::move(body)}));
+  ROOKERY_TRY(send({id, std::move(body)}, files));
   for (;;) {
     auto message = receive();
     if (!message) return message;
@@ -129,10 +129,17 @@ Result<Json> ControlClient::stream(RequestBody body, const OnEvent& on_event,
   }
 }
 
-Status ControlClient::send(const ControlRequest& request) {
+Status ControlClient::send(const ControlRequest& request, std::span<const int> files) {
   auto line = encode_message(to_json(request));
   if (!line) return tl::unexpected(line.error());
-  for (std::string_view rest = *line; !rest.empty();) {
+  std::string_view rest = *line;
+  if (!files.empty()) {  // with one byte, which is sent whole or not at all
+    while (!send_with_files(connection_.get(), as_bytes(rest.substr(0, 1)), files)) {
+      if (errno != EINTR) return fail_errno("cannot write to the supervisor");
+    }
+    rest.remove_prefix(1);
+  }
+  while (!rest.empty()) {
     const ssize_t sent = ::send(connection_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return fail_errno("cannot write to the supervisor");

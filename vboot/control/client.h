@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,8 +44,9 @@ class ControlClient {
   // The same, and hands every event on as it comes, for as long as it takes. An Error from `on_event` ends
   // it.
   using OnEvent = std::function<Status(const ControlEvent&)>;
+  // `files`: descriptors that the supervisor gets copies of.
   Result<Json> stream(RequestBody request, const OnEvent& on_event,
-                      std::optional<Duration> silence = std::nullopt);
+                      std::optional<Duration> silence = std::nullopt, std::span<const int> files = {});
 
   int fd() const { return connection_.get(); }
   const std::string& lab() const { return lab_; }  // its name
@@ -54,7 +56,7 @@ class ControlClient {
   }
 
  private:
-  Status send(const ControlRequest& request);
+  Status send(const ControlRequest& request, std::span<const int> files);
   Result<Json> receive();  // one message
 
   UniqueFd connection_;

@@ -207,8 +207,12 @@ Result<RequestBody> parse_stream(Fields& fields, JsonView message) {
 }
 
 Result<RequestBody> parse_capture(Fields& fields) {
-  fields.only({"machines", "all", "file", "timeout_ms"});
-  return fields.give(CaptureRequest{fields.machines(), fields.file(), fields.timeout()});
+  fields.only({"machines", "all", "file", "timeout_ms", "replace"});
+  CaptureRequest request{fields.machines(), fields.string("file"), fields.timeout(),
+                         fields.boolean("replace")};
+  if (request.file.empty() || request.file.size() > RequestLimits::kPathBytes)
+    fields.note("expected a name in 'file'");
+  return fields.give(std::move(request));
 }
 
 Result<RequestBody> parse_snapshot(Fields& fields) {
@@ -318,6 +322,7 @@ struct Writer {
     put(message, request.machines);
     message.set("file", request.file);
     put_timeout(message, request.time);
+    if (request.replace) message.set("replace", Json::boolean(true));
   }
   void operator()(const ReportRequest& request) const {
     message.set("verb", "report").set("file", request.file);

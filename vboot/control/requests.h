@@ -77,12 +77,14 @@ struct WhyRequest {
   std::optional<std::string> machine;
   friend bool operator==(const WhyRequest&, const WhyRequest&) = default;
 };
-// The frames of some machines' cables as pcapng, until the time is over or the asker goes. → an event
-// `capturing` when it has begun; a result at its end.
+// The frames of some machines' cables as pcapng, to a descriptor that comes with the message (SCM_RIGHTS),
+// until the time is over or the asker says no more (shutdown(2)). → an event `capturing` when it has begun; a
+// result when all is written.
 struct CaptureRequest {
   MachineChoice machines;
-  std::string file;  // an absolute path, as the supervisor sees it
+  std::string file;  // what the asker calls it
   std::optional<Duration> time;
+  bool replace = false;  // what is in a regular file
   friend bool operator==(const CaptureRequest&, const CaptureRequest&) = default;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/digest.h"
+#include "base/printable.h"
 #include "vboot/supervisor/report.h"
 
 namespace rookery::vboot {
@@ -118,7 +119,7 @@ std::string in_words(JsonView report) {
     text += fmt::format("    no higher grade: {}\n", lowered.at(i).as_string().value_or(""));
   }
   if (text_of(report, "result") != "pass") text += fmt::format("  again: {}\n", text_of(report, "replay"));
-  return text;
+  return printable_lines(text);  // it quotes machines and their programs
 }
 
 }  // namespace rookery::vboot

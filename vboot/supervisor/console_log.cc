@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/printable.h"
+
 namespace rookery::vboot {
 namespace {
 
@@ -18,7 +20,7 @@ std::string readable(std::string_view text) {
       line += text[i];
     }
   }
-  return line;
+  return printable(line);
 }
 
 }  // namespace

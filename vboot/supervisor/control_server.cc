@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "base/unix_socket.h"
-#include "netsim/capture.h"
 #include "vboot/supervisor/lab_why.h"
 
 namespace rookery::vboot {
@@ -48,13 +47,10 @@ struct ControlServer::Connection {
   };
   std::map<std::int64_t, Follow> consoles;
   std::map<std::int64_t, EventId> waits;  // their timers
-  struct Capture {
-    std::shared_ptr<netsim::CaptureFile> file;
-    std::vector<std::string> machines;
-    EventId timer;
-  };
-  std::map<std::int64_t, Capture> captures;
+  std::map<std::int64_t, int> captures;   // their numbers
+  std::vector<UniqueFd> files;            // that came along and no request has taken yet
   std::set<std::int64_t> downs;
+  bool hears = true;  // who asks may still say something
   bool ended = false;
 
   bool in_use(std::int64_t id) const {
@@ -67,18 +63,20 @@ struct ControlServer::Connection {
 };
 
 ControlServer::ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks)
-    : loop_(loop), lab_(&lab), hooks_(std::move(hooks)) {}
+    : loop_(loop),
+      lab_(&lab),
+      hooks_(std::move(hooks)),
+      captures_(std::make_unique<LabCaptures>(loop, lab, hooks_.began)) {}
 
 Result<std::unique_ptr<ControlServer>> ControlServer::listen(EventLoop& loop,
                                                              const std::filesystem::path& socket,
                                                              RunningLab& lab, Hooks hooks) {
-  auto listener = listen_unix(socket);
-  if (!listener) return tl::unexpected<Error>(listener.error());
+  auto listening = listen_unix(socket);
+  if (!listening) return tl::unexpected<Error>(listening.error());
   std::unique_ptr<ControlServer> server(new ControlServer(loop, lab, std::move(hooks)));
   server->path_ = socket;
-  server->listener_ = std::move(*listener);
-  server->watch_ =
-      loop.watch(server->listener_.get(), EPOLLIN, [raw = server.get()](std::uint32_t) { raw->accept(); });
+  server->listener_ = std::make_unique<Listener>(
+      loop, std::move(*listening), [raw = server.get()](UniqueFd peer) { raw->accept(std::move(peer)); });
   return server;
 }
 
@@ -87,9 +85,8 @@ ControlServer::~ControlServer() {
   ::unlink(path_.c_str());
 }
 
-void ControlServer::accept() {
-  UniqueFd peer = accept_unix(listener_.get());
-  if (!peer || connections_.size() >= kConnections) return;
+void ControlServer::accept(UniqueFd peer) {
+  if (connections_.size() >= kConnections) return;
   auto connection = std::make_unique<Connection>();
   Connection* raw = connection.get();
   raw->number = ++last_connection_;
@@ -104,9 +101,10 @@ void ControlServer::accept() {
 
 void ControlServer::readable(Connection& connection) {
   std::array<std::uint8_t, 1 << 16> block;
-  const ssize_t got = ::recv(connection.fd.get(), block.data(), block.size(), MSG_DONTWAIT);
+  const ssize_t got = receive_with_files(connection.fd.get(), block, connection.files);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got <= 0) {
+  if (got == 0 && !connection.captures.empty()) return no_more(connection);
+  if (got <= 0 || connection.files.size() > kFilesPerMessage) {
     connection.ended = true;
     return;
   }
@@ -124,6 +122,14 @@ void ControlServer::readable(Connection& connection) {
     }
   }
   if (!connection.fd || connection.reader.broken()) connection.ended = true;
+}
+
+// Who asked says no more; what became of the captures is still to be told, if anybody listens.
+void ControlServer::no_more(Connection& connection) {
+  connection.hears = false;
+  connection.watch.stop();
+  const auto captures = connection.captures;
+  for (const auto& [id, number] : captures) captures_->end(number);
 }
 
 void ControlServer::say(Connection& connection, const Json& message) {
@@ -155,7 +161,9 @@ void ControlServer::writable(Connection& connection) {
     connection.output.erase(0, connection.sent);
     connection.sent = 0;
   }
-  if (connection.wants_out == all) {
+  if (!connection.hears) {
+    connection.ended = connection.ended || !all;  // nothing tells when it would take more
+  } else if (connection.wants_out == all) {
     connection.wants_out = !all;
     connection.watch.want(all ? EPOLLIN : EPOLLIN | EPOLLOUT);
   }
@@ -173,7 +181,7 @@ void ControlServer::end_conversations(Connection& connection) {
     if (Node* node = lab_->find(follow.machine)) node->console().unfollow(follow.id);
   }
   for (const auto& [id, timer] : std::exchange(connection.waits, {})) loop_.cancel(timer);
-  while (!connection.captures.empty()) (void)end_capture(connection, connection.captures.begin()->first);
+  for (const auto& [id, number] : std::exchange(connection.captures, {})) captures_->end(number);
 }
 
 void ControlServer::drop(Connection& connection) {
@@ -237,11 +245,15 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
   } else if (const auto* state = std::get_if<SnapshotRequest>(&request.body)) {
     snapshot(connection, id, *state);
   } else if (const auto* page = std::get_if<ReportRequest>(&request.body)) {
-    const Status written = hooks_.write_report(page->file);
-    say(connection, written ? result_message(id, Json::object().set("file", page->file))
-                            : error_message(id, written.error()));
+    auto done = [this, number = connection.number, id, file = page->file](const Status& written) {
+      const auto asked = connections_.find(number);
+      if (asked == connections_.end()) return;  // who asked did not wait
+      say(*asked->second, written ? result_message(id, Json::object().set("file", file))
+                                  : error_message(id, written.error()));
+    };
+    hooks_.write_report(page->file, std::move(done));
   } else if (const auto* wait = std::get_if<WaitRequest>(&request.body)) {
-    if (lab_->is_settled()) return say(connection, result_message(id, hooks_.report()));
+    if (settled_) return say(connection, result_message(id, hooks_.report()));
     EventId timer;
     if (wait->timeout) {
       timer = loop_.after(*wait->timeout, [this, &connection, id] {
@@ -289,30 +301,29 @@ void ControlServer::why(Connection& connection, std::int64_t id, const WhyReques
 
 void ControlServer::capture(Connection& connection, std::int64_t id, const CaptureRequest& request) {
   const auto refuse = [&](const Error& error) { say(connection, error_message(id, error)); };
+  UniqueFd file;
+  if (!connection.files.empty()) {
+    file = std::move(connection.files.front());
+    connection.files.erase(connection.files.begin());
+  }
   const auto nodes = choose(request.machines);
   if (!nodes) return refuse(nodes.error());
-  for (const Node* node : *nodes) {
-    if (node->is_captured())
-      return refuse({ErrorKind::usage, node->plan().name + " is being captured already, to another file"});
-  }
-  netsim::CaptureRules rules;
-  rules.started_at = hooks_.began;
-  auto file = netsim::CaptureFile::create(request.file, rules);
-  if (!file) return refuse(file.error());
-  Connection::Capture& begun = connection.captures[id];
-  begun.file = *file;
-  for (Node* node : *nodes) {
-    begun.machines.push_back(node->plan().name);
-    if (const Status captures = node->capture(*file); !captures) {
-      (void)end_capture(connection, id);
-      return refuse(captures.error());
-    }
-  }
-  if (request.time) {
-    begun.timer = loop_.after(*request.time, [this, &connection, id] {
-      say(connection, result_message(id, end_capture(connection, id)));
+  // Who asked may be gone by then.
+  auto done = [this, number = connection.number, id](Result<Json> told) {
+    const auto found = connections_.find(number);
+    if (found == connections_.end()) return;
+    Connection& asker = *found->second;
+    asker.captures.erase(id);
+    say(asker, told ? result_message(id, std::move(*told)) : error_message(id, told.error()));
+    if (asker.hears || !asker.captures.empty()) return;
+    asker.ended = true;
+    loop_.soon([this, number] {
+      if (const auto one = connections_.find(number); one != connections_.end()) drop(*one->second);
     });
-  }
+  };
+  const auto begun = captures_->begin(*nodes, request, std::move(file), std::move(done));
+  if (!begun) return refuse(begun.error());
+  connection.captures[id] = *begun;
   say(connection, event_message(id, "capturing", Json::object().set("file", request.file)));
 }
 
@@ -330,21 +341,6 @@ void ControlServer::snapshot(Connection& connection, std::int64_t id, const Snap
                            ? node->take_snapshot(request.name, std::move(done))
                            : node->restore(request.name, std::move(done));
   if (!begun) say(connection, error_message(id, begun.error()));
-}
-
-// What became of it.
-Json ControlServer::end_capture(Connection& connection, std::int64_t id) {
-  const auto found = connection.captures.find(id);
-  const Connection::Capture capture = std::move(found->second);
-  connection.captures.erase(found);
-  loop_.cancel(capture.timer);
-  for (const std::string& machine : capture.machines) {
-    if (Node* node = lab_->find(machine)) (void)node->capture(nullptr);
-  }
-  (void)capture.file->flush();
-  return Json::object()
-      .set("frames", Json::count(capture.file->frames()))
-      .set("frames_left_out", Json::count(capture.file->frames_left_out()));
 }
 
 void ControlServer::power(Connection& connection, std::int64_t id, const PowerRequest& request) {
@@ -474,6 +470,7 @@ void ControlServer::stage_changed(const Node& node) {
 }
 
 void ControlServer::settled() {
+  settled_ = true;
   for (auto& [number, connection] : connections_) {
     for (const auto& [id, timer] : std::exchange(connection->waits, {})) {
       loop_.cancel(timer);
@@ -485,23 +482,19 @@ void ControlServer::settled() {
 void ControlServer::leave_lab() {
   if (lab_ == nullptr) return;
   relays_.clear();
+  captures_->end_all();
   const Error going_down{ErrorKind::expectation, kGoingDown};
   for (auto& [number, connection] : connections_) {
     for (const auto& [id, exec] : connection->execs) say(*connection, error_message(id, going_down));
     for (const auto& [id, timer] : connection->waits) say(*connection, error_message(id, going_down));
     for (const auto& [id, follow] : connection->consoles)
       say(*connection, result_message(id, Json::object()));
-    while (!connection->captures.empty()) {
-      const std::int64_t id = connection->captures.begin()->first;
-      say(*connection, result_message(id, end_capture(*connection, id)));
-    }
     end_conversations(*connection);
   }
   lab_ = nullptr;
 }
 
 void ControlServer::closed() {
-  watch_.stop();
   listener_.reset();
   for (auto& [number, connection] : connections_) {
     for (const std::int64_t id : connection->downs) say(*connection, result_message(id, Json::object()));

@@ -7,9 +7,11 @@
 #include <memory>
 
 #include "base/event_loop.h"
+#include "base/listener.h"
 #include "vboot/control/message_reader.h"
 #include "vboot/control/messages.h"
 #include "vboot/control/requests.h"
+#include "vboot/supervisor/lab_captures.h"
 #include "vboot/supervisor/running_lab.h"
 #include "vboot/supervisor/stream_relay.h"
 
@@ -21,7 +23,8 @@ class ControlServer {
   struct Hooks {
     std::function<Json()> ps;
     std::function<Json()> report;  // the answer to `wait`
-    std::function<Status(const std::string& file)> write_report;
+    // Calls `done` when it is written, or cannot be; not if the server is gone by then.
+    std::function<void(const std::string& file, std::function<void(const Status&)> done)> write_report;
     std::function<void()> down;  // begins to end the lab; closed() answers those who asked
     Duration began{0};           // when the loop's time was zero, since 1970-01-01 UTC; for captures
   };
@@ -30,7 +33,7 @@ class ControlServer {
   ~ControlServer();
 
   void stage_changed(const Node& node);
-  void settled();
+  void settled();  // with all that hooks.report says
   // Ends every conversation of the lab, which is about to go; no request is taken any more.
   void leave_lab();
   // All is gone: answers those who asked for it.
@@ -40,8 +43,9 @@ class ControlServer {
   struct Connection;
   ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks);
 
-  void accept();
+  void accept(UniqueFd peer);
   void readable(Connection& connection);
+  void no_more(Connection& connection);
   void writable(Connection& connection);
   void say(Connection& connection, const Json& message);
   void end_conversations(Connection& connection);
@@ -56,7 +60,6 @@ class ControlServer {
   void why(Connection& connection, std::int64_t id, const WhyRequest& request);
   void capture(Connection& connection, std::int64_t id, const CaptureRequest& request);
   void snapshot(Connection& connection, std::int64_t id, const SnapshotRequest& request);
-  Json end_capture(Connection& connection, std::int64_t id);
   Result<std::vector<Node*>> choose(const MachineChoice& choice);
   void say_console(Connection& connection, std::int64_t id, const std::string& machine,
                    std::string_view bytes);
@@ -64,12 +67,13 @@ class ControlServer {
   EventLoop& loop_;
   RunningLab* lab_;
   Hooks hooks_;
-  UniqueFd listener_;
-  Watch watch_;
+  std::unique_ptr<Listener> listener_;
   std::filesystem::path path_;
   std::map<int, std::unique_ptr<Connection>> connections_;  // by a number of ours
   int last_connection_ = 0;
+  bool settled_ = false;
   std::map<int, std::unique_ptr<StreamRelay>> relays_;  // likewise
+  std::unique_ptr<LabCaptures> captures_;
 };
 
 }  // namespace rookery::vboot

@@ -1,6 +1,8 @@
 #include "vboot/supervisor/memory_use.h"
 
 #include <charconv>
+#include <fstream>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -25,10 +27,17 @@ std::uint64_t kibibytes_in(const std::string& file, std::string_view key) {
 
 }  // namespace
 
-Bytes proportional_memory(const std::vector<pid_t>& processes) {
+Bytes proportional_memory(std::vector<pid_t> processes) {
+  constexpr std::size_t kMost = 4'000'000;  // above any pid_max: each is looked at once
+  std::set<pid_t> seen;
   std::uint64_t kibibytes = 0;
-  for (const pid_t pid : processes) {
-    kibibytes += kibibytes_in("/proc/" + std::to_string(pid) + "/smaps_rollup", "\nPss:");
+  for (std::size_t i = 0; i < processes.size() && i < kMost; ++i) {
+    if (!seen.insert(processes[i]).second) continue;
+    const std::string pid = std::to_string(processes[i]);
+    kibibytes += kibibytes_in("/proc/" + pid + "/smaps_rollup", "\nPss:");
+    // One that started others has a thread for each of them, or only its first: proc(5), children.
+    std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
+    for (pid_t child; children >> child;) processes.push_back(child);
   }
   return Bytes{kibibytes << 10};
 }

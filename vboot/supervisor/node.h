@@ -107,6 +107,7 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   Status capture(const std::shared_ptr<netsim::CaptureFile>& file);
   const Gift* gift() const { return setup_.gift.get(); }
   bool is_captured() const { return capture_ != nullptr; }
+  const netsim::CaptureFile* capture_file() const { return capture_.get(); }
   // For faults.
   Cable cable();
   const netsim::SwitchPort& port() const { return *switch_port_; }

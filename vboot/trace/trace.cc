@@ -22,7 +22,8 @@ Result<std::unique_ptr<Trace>> Trace::create(EventLoop& loop, const Json& header
   auto trace = std::make_unique<Trace>(loop);
   trace->keep_frames_ = options.keep_frames;
   if (options.file.empty()) return trace;
-  auto file = TraceFile::create(options.file, header, options.limit);
+  trace->on_failure_ = options.on_failure;
+  auto file = TraceFile::create(options.file, header, options.limit, options.when_full);
   if (!file) return tl::unexpected<Error>(file.error());
   trace->file_ = std::move(*file);
   return trace;
@@ -125,7 +126,10 @@ void Trace::write(const TraceRecord& record, ByteView kept) {
   last_ = record.time;
   digest_.add(encoded);
   ++summary_.records;
-  if (file_) file_->write(encoded, kept);
+  if (!file_) return;
+  file_->write(encoded, kept);
+  if (!file_->has_failed()) return;
+  if (const auto tell = std::exchange(on_failure_, nullptr)) tell();
 }
 
 Result<TraceSummary> Trace::finish() {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,6 +18,7 @@
 
 #include "base/digest.h"
 #include "base/event_loop.h"
+#include "base/sink.h"
 #include "netsim/frame.h"
 #include "netsim/tap.h"
 #include "vboot/control/json.h"
@@ -28,6 +30,9 @@ struct TraceOptions {
   std::filesystem::path file;     // none: only the digest
   Bytes keep_frames{0};           // so many of each frame's first bytes go into the file
   Bytes limit = mebibytes(4096);  // of the file; what comes after is in the digest only
+  // A run in virtual time waits for who reads the file, one in real time cannot.
+  Sink::WhenFull when_full = Sink::WhenFull::wait;
+  std::function<void()> on_failure;  // called once, when the file cannot be written; finish() says why
 };
 
 struct TraceSummary {
@@ -82,6 +87,7 @@ class Trace final : public netsim::FrameWatcher {
   EventLoop& loop_;
   std::unique_ptr<TraceFile> file_;
   Bytes keep_frames_;
+  std::function<void()> on_failure_;
   Hasher digest_{Hasher::Kind::blake2b};
   TraceSummary summary_;
   Time last_{};     // of the last record

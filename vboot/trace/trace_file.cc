@@ -1,11 +1,8 @@
 #include "vboot/trace/trace_file.h"
 
-#include <fcntl.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #include <array>
-#include <cerrno>
 
 #include "vboot/trace/record.h"
 
@@ -14,6 +11,7 @@ namespace {
 
 constexpr std::size_t kAtOnce = 64u << 10;  // bytes that are given to the compressor together
 constexpr int kLevel = 3;
+constexpr Duration kPatience = std::chrono::seconds(60);  // with who reads nothing
 
 }  // namespace
 
@@ -22,10 +20,10 @@ struct TraceFile::Compressor {
   ~Compressor() { ZSTD_freeCCtx(context); }
 };
 
-TraceFile::TraceFile(std::filesystem::path path, Bytes limit, UniqueFd fd)
+TraceFile::TraceFile(std::filesystem::path path, Bytes limit, std::unique_ptr<Sink> sink)
     : path_(std::move(path)),
       limit_(limit.count),
-      fd_(std::move(fd)),
+      sink_(std::move(sink)),
       compressor_(std::make_unique<Compressor>()) {
   if (compressor_->context == nullptr) bug("no memory for a compressor");
   ZSTD_CCtx_setParameter(compressor_->context, ZSTD_c_compressionLevel, kLevel);
@@ -35,20 +33,24 @@ TraceFile::TraceFile(std::filesystem::path path, Bytes limit, UniqueFd fd)
 TraceFile::~TraceFile() = default;
 
 Result<std::unique_ptr<TraceFile>> TraceFile::create(const std::filesystem::path& path, const Json& header,
-                                                     Bytes limit) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!fd) return fail_errno("cannot write the trace " + path.string());
+                                                     Bytes limit, Sink::WhenFull when_full) {
   const std::string text = header.dump();
   if (text.size() > kTraceHeaderMost) return fail("the lab is too large for a trace");
-  std::unique_ptr<TraceFile> file(new TraceFile(path, limit, std::move(fd)));
+  auto sink =
+      Sink::open(path, {.name = "the trace " + path.string(), .when_full = when_full, .patience = kPatience});
+  if (!sink) return tl::unexpected<Error>(sink.error());
+  std::unique_ptr<TraceFile> file(new TraceFile(path, limit, std::move(*sink)));
   ByteWriter head;
   head.text(kTraceMagic).le32(static_cast<std::uint32_t>(text.size())).text(text);
   file->put(head.buffer());
+  // What cannot be written at all is known before the run; a reader may come later.
+  (void)file->sink_->flush(std::chrono::milliseconds(200));
+  ROOKERY_TRY(file->sink_->status());
   return file;
 }
 
 void TraceFile::write(ByteView record, ByteView kept) {
-  if (full_ || error_ != 0) return;
+  if (full_ || failed_) return;
   pending_.bytes(record);
   if (!kept.empty()) pending_.u8(kKeptBytes).le32(static_cast<std::uint32_t>(kept.size())).bytes(kept);
   if (pending_.size() < kAtOnce) return;
@@ -61,7 +63,7 @@ void TraceFile::compress(bool last) {
   pending_ = {};
   ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
   std::array<std::uint8_t, kAtOnce> room;
-  for (bool more = true; more && error_ == 0;) {
+  for (bool more = true; more && !failed_;) {
     ZSTD_outBuffer out{room.data(), room.size(), 0};
     const std::size_t left =
         ZSTD_compressStream2(compressor_->context, &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
@@ -72,20 +74,14 @@ void TraceFile::compress(bool last) {
 }
 
 void TraceFile::put(ByteView bytes) {
-  while (!bytes.empty() && error_ == 0) {
-    const ssize_t written = ::write(fd_.get(), bytes.data(), bytes.size());
-    if (written < 0) {
-      if (errno != EINTR) error_ = errno;
-      continue;
-    }
-    size_ += static_cast<std::uint64_t>(written);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+  size_ += bytes.size();
+  failed_ = failed_ || !sink_->put(bytes);
 }
 
 Status TraceFile::close() {
   compress(true);
-  if (error_ != 0) return fail_errno("cannot write the trace " + path_.string(), error_);
+  ROOKERY_TRY(sink_->close(kPatience));
+  if (failed_) return fail("the trace " + path_.string() + " is not whole: its reader does not keep up");
   return {};
 }
 

@@ -1,5 +1,7 @@
 #include "vboot/watch/boot_record.h"
 
+#include "base/printable.h"
+
 namespace rookery::vboot {
 
 std::string_view to_string(Stage stage) {
@@ -39,7 +41,7 @@ void BootRecord::enter(Stage next, std::string detail_text, Time now) {
     since = now;
   }
   stage = next;
-  detail = std::move(detail_text);
+  detail = printable(detail_text);  // a machine's own words
 }
 
 void BootRecord::fail(std::string words, FailedBy by, Time now) {
@@ -49,7 +51,7 @@ void BootRecord::fail(std::string words, FailedBy by, Time now) {
   failed_in = stage;
   failed_by = by;
   stage = Stage::failed;
-  reason = said = std::move(words);
+  reason = said = printable(words);
   since = now;
 }
 

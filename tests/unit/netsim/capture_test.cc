@@ -1,5 +1,7 @@
 #include "netsim/capture.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -9,6 +11,8 @@
 
 namespace rookery::netsim {
 namespace {
+
+constexpr Duration kLimit = std::chrono::seconds(20);
 
 struct Folder {
   Folder()
@@ -25,6 +29,9 @@ BOOST_AUTO_TEST_CASE(writes_section_interfaces_and_frames_as_the_draft_says) {
     file->write(0, Direction::outbound, at_ns((std::int64_t{3} << 32) + 5),
                 make_frame(machine(2), machine(1), 15));
     BOOST_TEST(file->frames() == 1U);
+    file->close(kLimit);
+    BOOST_TEST(file->told().frames == 1U);
+    BOOST_TEST(file->told().why == "");
   }
   ByteWriter expected;
   expected.le32(0x0A0D0D0A).le32(40).le32(0x1A2B3C4D).le16(1).le16(0).le64(~std::uint64_t{0});
@@ -48,7 +55,10 @@ BOOST_AUTO_TEST_CASE(ends_at_its_limit_and_counts_what_it_left_out) {
   BOOST_TEST(file->frames() + file->frames_left_out() == 20U);
   BOOST_TEST(file->size().count <= 1000U);
   BOOST_TEST(!file->add_interface("n2").has_value());
-  BOOST_TEST(file->flush().has_value());
+  file->close(kLimit);
+  BOOST_TEST(file->status().has_value());
+  BOOST_TEST(file->told().left_out == file->frames_left_out());
+  BOOST_TEST(file->told().why == "its limit is 1000 bytes");
   BOOST_TEST(std::filesystem::file_size(folder.path()) == file->size().count);
 }
 
@@ -66,10 +76,58 @@ BOOST_AUTO_TEST_CASE(says_which_file_it_cannot_write) {
   BOOST_TEST(file.error().message.find("/nonexistent/lab.pcapng") != std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(ends_when_the_disk_is_full) {
-  auto file = CaptureFile::create("/dev/full", {});
-  BOOST_REQUIRE(!file.has_value());
-  BOOST_TEST(file.error().message.find("No space left") != std::string::npos);
+BOOST_AUTO_TEST_CASE(says_when_the_disk_is_full_and_counts_what_is_not_in_the_file) {
+  const auto file = CaptureFile::create("/dev/full", {}).value();
+  const std::uint32_t n1 = file->add_interface("n1").value();
+  for (int i = 0; i < 3; ++i)
+    file->write(n1, Direction::inbound, at_ns(i), make_frame(machine(2), machine(1)));
+  file->close(kLimit);
+  BOOST_TEST(file->status().error().message == "cannot write the capture /dev/full: No space left on device");
+  BOOST_TEST(file->told().frames == 0U);
+  BOOST_TEST(file->told().left_out == 3U);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_captured_is_in_the_file_while_it_goes_on) {
+  Folder folder;
+  const auto file = CaptureFile::create(folder.path(), {}).value();
+  const std::uint32_t n1 = file->add_interface("n1").value();
+  file->write(n1, Direction::inbound, at_ns(0), make_frame(machine(2), machine(1)));
+  BOOST_TEST(file->flush(kLimit).has_value());
+  BOOST_TEST(std::filesystem::file_size(folder.path()) == file->size().count);
+  file->write(n1, Direction::inbound, at_ns(1), make_frame(machine(2), machine(1)));
+  BOOST_TEST(file->flush(kLimit).has_value());
+  BOOST_TEST(std::filesystem::file_size(folder.path()) == file->size().count);
+}
+
+BOOST_AUTO_TEST_CASE(a_reader_that_leaves_or_does_not_read_loses_frames_and_holds_nobody_up) {
+  for (const bool leaves : {true, false}) {
+    int ends[2];
+    BOOST_REQUIRE_EQUAL(::pipe2(ends, O_CLOEXEC), 0);
+    UniqueFd reader(ends[0]);
+    const auto file = CaptureFile::create(UniqueFd(ends[1]), "standard output", false, {}).value();
+    const std::uint32_t n1 = file->add_interface("n1").value();
+    if (leaves) reader.reset();
+    constexpr int kFrames = 100'000;  // more than pipe and queue hold
+    for (int i = 0; i < kFrames; ++i)
+      file->write(n1, Direction::inbound, at_ns(i), make_frame(machine(2), machine(1), 1500));
+    file->close(std::chrono::milliseconds(20));
+    const CaptureTold told = file->told();
+    BOOST_TEST(told.frames + told.left_out == 100'000U);
+    BOOST_TEST(told.left_out > 0U);
+    BOOST_TEST(told.why ==
+               (leaves ? "its reader has left" : "the capture standard output was not read to its end"));
+    BOOST_TEST(file->status().has_value() == leaves);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(two_captures_into_one_file_are_refused_and_the_first_goes_on) {
+  Folder folder;
+  const auto first = CaptureFile::create(folder.path(), {}).value();
+  BOOST_TEST(first->flush(kLimit).has_value());
+  const auto second = CaptureFile::create(folder.path(), {});
+  BOOST_REQUIRE(!second.has_value());
+  BOOST_TEST(second.error().message.ends_with("lab.pcapng is being written already, by another command"));
+  BOOST_TEST(std::filesystem::file_size(folder.path()) == first->size().count);
 }
 
 BOOST_AUTO_TEST_CASE(a_super_frame_is_captured_as_the_frames_on_the_wire_and_passed_on_whole) {
@@ -125,6 +183,7 @@ BOOST_AUTO_TEST_CASE(is_read_by_tshark) {
     loop.at(at_ns(1'000'000'007), [&] { in.send(make_frame(machine(7), machine(1), 60)); });
     loop.at(at_ns(2'500'000'000), [&] { out.send(make_frame(machine(1), machine(7), 1514)); });
     loop.run();
+    file->close(kLimit);
   }
   const auto output = run_checked({.argv = {"tshark",
                                             "-r",

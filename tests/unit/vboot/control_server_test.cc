@@ -1,9 +1,11 @@
 #include "vboot/supervisor/control_server.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <array>
+#include <span>
 
 #include "base/unix_socket.h"
 #include "tests/support/fake_lab.h"
@@ -15,9 +17,13 @@ namespace {
 struct Bench {
   FakeLab fakes;
   std::unique_ptr<ControlServer> server;
+  std::function<void(const Status&)> report_written;
 
   Bench() : fakes(kTwo, {}, std::make_unique<WallPacer>()) {
     ControlServer::Hooks hooks;
+    hooks.write_report = [this](const std::string&, std::function<void(const Status&)> done) {
+      report_written = std::move(done);
+    };
     hooks.report = [] { return Json::object().set("settled", Json::boolean(true)); };
     auto made = ControlServer::listen(fakes.loop, socket(), *fakes.lab, std::move(hooks));
     BOOST_REQUIRE(made.has_value());
@@ -25,6 +31,13 @@ struct Bench {
     BOOST_REQUIRE(fakes.lab->start().has_value());
   }
   std::filesystem::path socket() const { return fakes.folder.path() / "control.sock"; }
+};
+
+// A file that a capture goes to, opened once.
+struct Folder {
+  TemporaryFolder folder =
+      TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
+  UniqueFd file{::open((folder.path() / "f").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
 };
 
 // A command's end of a connection.
@@ -37,6 +50,12 @@ struct Caller {
     const std::string text = line + "\n";
     BOOST_REQUIRE_EQUAL(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL), ssize_t(text.size()));
   }
+  // With a descriptor, as one who has a capture written has.
+  void say(const std::string& line, int file) const {
+    const std::string text = line + "\n";
+    BOOST_REQUIRE(send_with_files(fd.get(), as_bytes(text), std::span(&file, 1)));
+  }
+  void say_no_more() const { ::shutdown(fd.get(), SHUT_WR); }
   Json hear() {
     std::optional<Json> heard;
     const auto look = [&] {
@@ -130,6 +149,119 @@ BOOST_AUTO_TEST_CASE(what_is_no_request_is_refused_by_name_and_the_next_one_is_h
   BOOST_TEST(caller.hear_error() == "usage: unknown verb 'pss'; did you mean 'ps'?");
   caller.say(R"({"id":8,"verb":"why","machine":"n9"})");
   BOOST_TEST(caller.hear_error() == "usage: no machine 'n9'");
+}
+
+BOOST_AUTO_TEST_CASE(a_capture_goes_to_the_descriptor_that_came_along_until_the_asker_says_no_more) {
+  Bench bench;
+  Caller caller{bench};
+  int ends[2];
+  BOOST_REQUIRE_EQUAL(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  caller.say(R"({"id":1,"verb":"capture","machines":["n1"],"file":"standard output"})", writer.get());
+  writer.reset();
+  BOOST_TEST(caller.hear().dump() == R"({"id":1,"event":"capturing","file":"standard output"})");
+  Caller other{bench};
+  other.say(R"({"id":1,"verb":"capture","machines":["n1"],"file":"x"})", 2);
+  BOOST_TEST(other.hear_error() == "usage: n1 is being captured already, to another file");
+  caller.say_no_more();
+  BOOST_TEST(caller.hear().dump() == R"({"id":1,"result":{"frames":0,"frames_left_out":0}})");
+  std::array<std::uint8_t, 4> magic{};
+  BOOST_TEST(::read(reader.get(), magic.data(), magic.size()) == 4);
+  BOOST_TEST(ByteReader(magic).le32() == 0x0A0D0D0AU);
+}
+
+BOOST_AUTO_TEST_CASE(a_capture_whose_asker_is_gone_ends_and_another_may_begin) {
+  Bench bench;
+  Folder place;
+  for (int i = 0; i < 2; ++i) {
+    Caller caller{bench};
+    caller.say(R"({"id":1,"verb":"capture","all":true,"file":"f","replace":true})", place.file.get());
+    BOOST_TEST(text_of(caller.hear(), "event") == "capturing");
+    caller.fd.reset();
+    BOOST_REQUIRE(bench.fakes.loop.run_until([&] { return !bench.fakes.lab->find("n1")->is_captured(); },
+                                             std::chrono::seconds(20)));
+    // Another open file: the first may be written for a moment yet.
+    place = Folder();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(two_captures_into_one_open_file_are_refused_and_the_first_goes_on) {
+  Bench bench;
+  Folder place;
+  Caller caller{bench};
+  caller.say(R"({"id":1,"verb":"capture","machines":["n1"],"file":"one"})", place.file.get());
+  BOOST_TEST(text_of(caller.hear(), "event") == "capturing");
+  caller.say(R"({"id":2,"verb":"capture","machines":["n2"],"file":"two"})", place.file.get());
+  BOOST_TEST(caller.hear_error() ==
+             "usage: the capture two is being written already, by another capture of this lab: one");
+  caller.say(R"({"id":3,"verb":"capture","machines":["n2"],"file":"three"})");
+  BOOST_TEST(caller.hear_error() ==
+             "usage: a capture wants a descriptor to write to, which comes with the request");
+  caller.say_no_more();
+  BOOST_TEST(text_of(caller.hear(), "event") == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_capture_ends_at_its_time_by_its_reader_or_with_an_error_that_names_the_file) {
+  Bench bench;
+  Caller caller{bench};
+  Folder place;
+  caller.say(R"({"id":1,"verb":"capture","machines":["n1"],"file":"f","timeout_ms":1})", place.file.get());
+  BOOST_TEST(text_of(caller.hear(), "event") == "capturing");
+  BOOST_TEST(caller.hear().dump() == R"({"id":1,"result":{"frames":0,"frames_left_out":0}})");
+
+  int ends[2];
+  BOOST_REQUIRE_EQUAL(::pipe2(ends, O_CLOEXEC), 0);
+  ::close(ends[0]);
+  const UniqueFd left(ends[1]);
+  caller.say(R"({"id":2,"verb":"capture","machines":["n1"],"file":"p"})", left.get());
+  BOOST_TEST(text_of(caller.hear(), "event") == "capturing");
+  BOOST_TEST(caller.hear().dump() ==
+             R"({"id":2,"result":{"frames":0,"frames_left_out":0,"why":"its reader has left"}})");
+
+  const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  caller.say(R"({"id":3,"verb":"capture","machines":["n1"],"file":"/dev/full"})", full.get());
+  BOOST_TEST(text_of(caller.hear(), "event") == "capturing");
+  BOOST_TEST(
+      caller.hear_error() ==
+      "infrastructure: cannot write the capture /dev/full: No space left on device; 0 frames are in it, "
+      "0 are not");
+}
+
+BOOST_AUTO_TEST_CASE(who_brings_descriptors_that_nobody_wants_is_let_go) {
+  Bench bench;
+  Caller caller{bench};
+  for (int i = 0; i < 9; ++i) caller.say(R"({"id":1,"verb":"why","machine":"n9"})", 2);
+  std::uint8_t byte;
+  ssize_t got = -1;
+  BOOST_REQUIRE(bench.fakes.loop.run_until(
+      [&] {
+        return (got = ::recv(caller.fd.get(), &byte, 1, MSG_DONTWAIT)) == 0 || (got < 0 && errno != EAGAIN);
+      },
+      std::chrono::seconds(20)));
+}
+
+BOOST_AUTO_TEST_CASE(a_report_that_takes_its_time_holds_nobody_up) {
+  Bench bench;
+  Caller caller{bench}, other{bench};
+  caller.say(R"({"id":1,"verb":"report","file":"/run.html"})");
+  other.say(R"({"id":1,"verb":"console","machine":"n1"})");
+  BOOST_TEST(other.hear().dump() == R"({"id":1,"result":{"dropped_bytes":0}})");
+  BOOST_REQUIRE(bench.report_written != nullptr);
+  bench.report_written({});
+  BOOST_TEST(caller.hear().dump() == R"({"id":1,"result":{"file":"/run.html"}})");
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_is_answered_when_all_that_is_reported_is_known) {
+  Bench bench;
+  Caller caller{bench};
+  caller.say(R"({"id":1,"verb":"wait"})");
+  caller.say(R"({"id":2,"verb":"console","machine":"n1"})");
+  BOOST_TEST(caller.hear().find("id")->as_integer().value() == 2);
+  bench.server->settled();
+  BOOST_TEST(caller.hear().dump() == R"({"id":1,"result":{"settled":true}})");
+  caller.say(R"({"id":3,"verb":"wait"})");
+  BOOST_TEST(caller.hear().dump() == R"({"id":3,"result":{"settled":true}})");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

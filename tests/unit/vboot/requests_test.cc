@@ -31,7 +31,7 @@ BOOST_AUTO_TEST_CASE(every_request_reads_back_as_it_was) {
       WhyRequest{"n7"},
       WhyRequest{"02:11:22:33:44:5f"},
       CaptureRequest{{true, {}}, "/tmp/all.pcapng", std::nullopt},
-      CaptureRequest{{false, {"n7"}}, "/tmp/n7.pcapng", std::chrono::seconds(10)},
+      CaptureRequest{{false, {"n7"}}, "n7.pcapng", std::chrono::seconds(10), true},
       ReportRequest{"/tmp/run.html"},
       StreamRequest{"n7", 80, {}},
       StreamRequest{"n7", 0, {"tar", "-x"}},
@@ -72,8 +72,10 @@ BOOST_AUTO_TEST_CASE(names_the_nearest_verb_action_and_key) {
       why(R"({"id":1,"verb":"frobnicate"})") ==
       "unknown verb 'frobnicate'; verbs are: stream, ps, exec, power, down, console, input, wait, fault, "
       "why, capture, report, snapshot");
-  BOOST_TEST(why(R"({"id":1,"verb":"capture","all":true,"file":"n7.pcapng"})") ==
-             "capture: expected an absolute path in 'file'");
+  BOOST_TEST(why(R"({"id":1,"verb":"capture","all":true,"file":""})") ==
+             "capture: expected a name in 'file'");
+  BOOST_TEST(why(R"({"id":1,"verb":"report","file":"run.html"})") ==
+             "report: expected an absolute path in 'file'");
   BOOST_TEST(why(R"({"id":1,"verb":"power","action":"off","all":true})") ==
              "power: unknown action 'off'; actions are: on, cut, reset, press");
   BOOST_TEST(why(R"({"id":1,"verb":"power","action":"rset","all":true})") ==

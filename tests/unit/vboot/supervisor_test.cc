@@ -1,8 +1,17 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <boost/test/unit_test.hpp>
+#include <cstring>
 
 #include "tests/support/fake_lab.h"
 #include "vboot/supervisor/agent_client.h"
 #include "vboot/supervisor/console_log.h"
+#include "vboot/supervisor/memory_use.h"
 #include "vboot/supervisor/report.h"
 #include "vboot/supervisor/resources.h"
 #include "vboot/watch/boot_record.h"
@@ -17,6 +26,28 @@ using S = std::chrono::seconds;
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(supervisor)
+
+BOOST_AUTO_TEST_CASE(memory_is_counted_with_what_a_process_has_started) {
+  constexpr std::size_t kSize = std::size_t{64} << 20;
+  const Bytes before = proportional_memory({::getpid()});
+  int line[2];
+  BOOST_REQUIRE_EQUAL(::pipe2(line, O_CLOEXEC), 0);
+  const UniqueFd ours(line[0]), theirs(line[1]);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    std::memset(memory, 1, kSize);
+    (void)!::write(theirs.get(), "x", 1);
+    for (;;) ::pause();
+  }
+  char byte;
+  BOOST_TEST(::read(ours.get(), &byte, 1) == 1);
+  const Bytes with_child = proportional_memory({::getpid(), ::getpid()});
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  BOOST_TEST(with_child.count >= before.count + kSize * 9 / 10);
+}
 
 BOOST_AUTO_TEST_CASE(a_boot_moves_on_and_never_back) {
   BootRecord boot;
@@ -41,6 +72,10 @@ BOOST_AUTO_TEST_CASE(a_console_keeps_its_end_and_gives_plain_lines) {
   ConsoleLog serial;
   serial.append("\x1b[0mthe m\x1b[09;08H\x1b[09;09Hedium\r\n\x1b[");
   BOOST_TEST((serial.last_lines(1) == std::vector<std::string>{"the medium"}));
+  serial.append(
+      "\xc2\x9b"
+      "2J and \u202egnol\n");
+  BOOST_TEST((serial.last_lines(1) == std::vector<std::string>{"\\x9b2J and \\u202egnol"}));
   console.unfollow(id);
   console.append("x");
   BOOST_TEST(followed.back() == '\n');

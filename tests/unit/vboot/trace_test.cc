@@ -1,6 +1,11 @@
 #include "vboot/trace/trace.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <boost/test/unit_test.hpp>
+#include <random>
+#include <thread>
 
 #include "base/file.h"
 #include "vboot/trace/compare.h"
@@ -73,6 +78,61 @@ BOOST_AUTO_TEST_CASE(what_was_written_is_read_back) {
   BOOST_TEST(
       (words == std::vector<std::string>{"machine 1 firmware", "frame 2 19", "console 3 Linux version 7",
                                          "frame 4 512", "console 5 second line", "end 5 "}));
+}
+
+BOOST_AUTO_TEST_CASE(who_reads_a_fifo_slowly_slows_the_run_and_gets_all_of_it) {
+  const TemporaryFolder place = folder();
+  Traced whole(place, "file");
+  const auto fifo = place.path() / "fifo";
+  BOOST_REQUIRE_EQUAL(::mkfifo(fifo.c_str(), 0600), 0);
+  std::string read;
+  std::thread reader([&] { read = read_file(fifo).value(); });
+  Traced piped(place, "fifo");
+  std::mt19937 random(1);
+  std::string noise(1u << 16, 'x');  // that no compressor makes smaller
+  for (int i = 0; i < 100; ++i) {
+    for (char& c : noise) c = static_cast<char>(random());
+    for (Traced* run : {&whole, &piped})
+      run->at(i, [run, noise] { run->trace->note(RecordKind::machine, 0, noise); });
+  }
+  BOOST_TEST(whole.finish() == piped.finish());
+  reader.join();
+  BOOST_TEST(read.size() > std::size_t{1} << 18);  // more than a pipe holds
+  BOOST_TEST((read == read_file(whole.file).value()));
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_that_cannot_be_written_is_an_error_by_name) {
+  EventLoop loop(std::make_unique<VirtualPacer>());
+  for (const auto& [file, why] :
+       {std::pair{"/dev/full", "cannot write the trace /dev/full: No space left on device"},
+        std::pair{"/proc/x", "cannot write the trace /proc/x: No such file or directory"}}) {
+    const auto made = Trace::create(loop, Json::object(), {.file = file});
+    BOOST_REQUIRE(!made.has_value());
+    BOOST_TEST(made.error().message == why);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_reader_that_leaves_ends_the_run_and_the_error_says_so) {
+  const TemporaryFolder place = folder();
+  const auto fifo = place.path() / "fifo";
+  BOOST_REQUIRE_EQUAL(::mkfifo(fifo.c_str(), 0600), 0);
+  EventLoop loop(std::make_unique<VirtualPacer>());
+  bool told = false;
+  TraceOptions options{.file = fifo};
+  options.on_failure = [&] { told = true; };
+  UniqueFd reader(::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  auto trace = Trace::create(loop, Json::object(), options).value();
+  reader.reset();
+  std::mt19937 random(1);
+  for (int i = 0; i < 20'000 && !told; ++i) {
+    std::string noise(1u << 10, 'x');
+    for (char& c : noise) c = static_cast<char>(random());
+    trace->note(RecordKind::machine, 0, noise);
+  }
+  BOOST_TEST(told);
+  const auto ended = trace->finish();
+  BOOST_REQUIRE(!ended.has_value());
+  BOOST_TEST(ended.error().message == "nobody reads the trace " + fifo.string() + " any more");
 }
 
 BOOST_AUTO_TEST_CASE(the_same_run_has_the_same_digest_however_its_frames_are_kept) {

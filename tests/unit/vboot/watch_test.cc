@@ -365,6 +365,15 @@ BOOST_AUTO_TEST_CASE(believes_firmware_and_boot_loader_that_start_nothing) {
   check(boot.why(S(2), around), Cause::no_offer, "DHCP: 1 DISCOVER, no OFFER");
 }
 
+BOOST_AUTO_TEST_CASE(a_machines_own_words_are_told_as_text) {
+  Boot boot;
+  boot.record.enter(Stage::script, "\x1b[2Jhttp://x/\x9b", boot.now);
+  BOOST_TEST(boot.record.detail == "\\x1b[2Jhttp://x/\\x9b");
+  boot.record.fail("\x1b]0;owned\x07 no\nroot", FailedBy::itself, boot.now);
+  BOOST_TEST(boot.record.reason == "\\x1b]0;owned\\x07 no root");
+  BOOST_TEST(boot.record.chain[1].detail == "\\x1b[2Jhttp://x/\\x9b");
+}
+
 BOOST_AUTO_TEST_CASE(the_documentation_lists_every_cause_with_its_meaning) {
   const auto text = read_file("docs/why.md", mebibytes(1));
   BOOST_REQUIRE(text.has_value());
