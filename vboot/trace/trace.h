@@ -32,7 +32,7 @@ struct TraceOptions {
   Bytes limit = mebibytes(4096);  // of the file; what comes after is in the digest only
   // A run in virtual time waits for who reads the file, one in real time cannot.
   Sink::WhenFull when_full = Sink::WhenFull::wait;
-  std::function<void()> on_failure;  // called once, when the file cannot be written; finish() says why
+  std::function<void()> on_failure{};  // called once, when the file cannot be written; finish() says why
 };
 
 struct TraceSummary {
