@@ -232,13 +232,14 @@ BOOST_AUTO_TEST_CASE(who_brings_descriptors_that_nobody_wants_is_let_go) {
   Bench bench;
   Caller caller{bench};
   for (int i = 0; i < 9; ++i) caller.say(R"({"id":1,"verb":"why","machine":"n9"})", 2);
-  std::uint8_t byte;
-  ssize_t got = -1;
-  BOOST_REQUIRE(bench.fakes.loop.run_until(
-      [&] {
-        return (got = ::recv(caller.fd.get(), &byte, 1, MSG_DONTWAIT)) == 0 || (got < 0 && errno != EAGAIN);
-      },
-      std::chrono::seconds(20)));
+  std::array<std::uint8_t, 65536> answers;
+  const auto is_let_go = [&] {
+    ssize_t got;
+    while ((got = ::recv(caller.fd.get(), answers.data(), answers.size(), MSG_DONTWAIT)) > 0) {
+    }
+    return got == 0 || errno != EAGAIN;
+  };
+  BOOST_REQUIRE(bench.fakes.loop.run_until(is_let_go, std::chrono::seconds(20)));
 }
 
 BOOST_AUTO_TEST_CASE(a_report_that_takes_its_time_holds_nobody_up) {

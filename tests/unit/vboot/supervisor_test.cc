@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(a_console_keeps_its_end_and_gives_plain_lines) {
   serial.append("\x1b[0mthe m\x1b[09;08H\x1b[09;09Hedium\r\n\x1b[");
   BOOST_TEST((serial.last_lines(1) == std::vector<std::string>{"the medium"}));
   serial.append(
-      "\xc2\x9b"
+      "\n\xc2\x9b"
       "2J and \u202egnol\n");
   BOOST_TEST((serial.last_lines(1) == std::vector<std::string>{"\\x9b2J and \\u202egnol"}));
   console.unfollow(id);
