@@ -108,6 +108,8 @@ class FakeMachine final : public Machine, private Snapshots {
       echo_ = true;
     } else if (const auto* crash = std::get_if<FakeStep::Crash>(&step.what)) {
       return end(MachineState::failed, crash->reason, false);
+    } else if (std::holds_alternative<FakeStep::Reset>(step.what)) {
+      return end(MachineState::off, std::string(kResetByGuest), false);
     } else {
       return end(MachineState::off, "powered off", false);
     }

@@ -22,11 +22,12 @@ struct FakeStep {
     ByteBuffer frame;
   };
   struct PowerOff {};
+  struct Reset {};  // by the guest
   struct Crash {
     std::string reason;
   };
   struct Echo {};  // from now on console input is printed, and frames that come in are sent back
-  std::variant<Print, Send, PowerOff, Crash, Echo> what;
+  std::variant<Print, Send, PowerOff, Reset, Crash, Echo> what;
 };
 using FakeScript = std::vector<FakeStep>;
 

@@ -12,6 +12,8 @@ enum Type : std::uint8_t {
   kReady = 4,
   kOutput = 5,
   kExited = 6,
+  kGuessed = 7,
+  kRestarting = 8,
   kRole = 64,
   kExec = 65,
   kKill = 66,
@@ -33,6 +35,8 @@ class Encoder {
   }
   void operator()(const Stage& m) { text(out_.u8(kStage).u8(number(m.stage)), m.detail); }
   void operator()(const Failed& m) { text(out_.u8(kFailed).u8(number(m.stage)), m.reason); }
+  void operator()(const Guessed& m) { text(out_.u8(kGuessed), m.what); }
+  void operator()(const Restarting& m) { text(out_.u8(kRestarting), m.reason); }
   void operator()(const Ready&) { out_.u8(kReady); }
   void operator()(const Output& m) { bytes(out_.u8(kOutput).be32(m.request).u8(number(m.stream)), m.bytes); }
   void operator()(const Exited& m) { out_.u8(kExited).be32(m.request).u8(m.by_signal ? 1 : 0).u8(m.code); }
@@ -95,6 +99,10 @@ class Decoder {
         return Stage{stage(), text()};
       case kFailed:
         return Failed{stage(), text()};
+      case kGuessed:
+        return Guessed{text()};
+      case kRestarting:
+        return Restarting{text()};
       case kReady:
         return Ready{};
       case kOutput:

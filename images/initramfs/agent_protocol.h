@@ -83,6 +83,16 @@ struct Failed {
   std::string reason;
   friend bool operator==(const Failed&, const Failed&) = default;
 };
+// What the boot script said that the virtual boot ROM does not know, and what was made of it.
+struct Guessed {
+  std::string what;
+  friend bool operator==(const Guessed&, const Guessed&) = default;
+};
+// The boot script restarts the machine, which says Hello once more when it has come up again.
+struct Restarting {
+  std::string reason;
+  friend bool operator==(const Restarting&, const Restarting&) = default;
+};
 struct Ready {
   friend bool operator==(const Ready&, const Ready&) = default;
 };
@@ -168,7 +178,7 @@ struct Unknown {
 };
 
 using Message = std::variant<Hello, Stage, Failed, Ready, Output, Exited, Role, Exec, Kill, StepClock,
-                             PowerOff, OpenConsole, Open, Input, Taken, Unknown>;
+                             PowerOff, OpenConsole, Open, Input, Taken, Guessed, Restarting, Unknown>;
 
 ByteBuffer encode(const Message& message);
 Result<Message> decode(ByteView bytes);

@@ -1,5 +1,4 @@
-// The commands of boot scripts, and the table that names them.
-#include <algorithm>
+// The commands of boot scripts: the table that names them, and those of settings and control.
 #include <charconv>
 
 #include "images/initramfs/ipxe_interpreter.h"
@@ -9,50 +8,97 @@ namespace {
 
 constexpr std::size_t kAny = 1024;
 
-Result<std::uint32_t> parse_count(const std::string& text, std::uint32_t limit) {
-  std::uint32_t value = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc{} || end != text.data() + text.size() || value > limit) {
-    return fail("'" + text.substr(0, 40) + "' is not a number from 0 to " + std::to_string(limit));
-  }
-  return value;
-}
+constexpr Option kEcho[] = {{"n", 'n', false}};
+constexpr Option kImage[] = {{"name", 'n', true}, {"timeout", 't', true}, {"autofree", 'a', false}};
+constexpr Option kExtract[] = {
+    {"name", 'n', true}, {"timeout", 't', true}, {"autofree", 'a', false}, {"keep", 'k', false}};
+constexpr Option kExecute[] = {
+    {"name", 'n', true}, {"timeout", 't', true}, {"autofree", 'a', false}, {"replace", 'r', false}};
+constexpr Option kConfigure[] = {{"configurator", 'c', true}, {"timeout", 't', true}};
+constexpr Option kTimeout[] = {{"timeout", 't', true}};
+constexpr Option kCpuid[] = {{"ext", 'e', false}, {"ecx", 'c', false}};
+constexpr Option kReboot[] = {{"warm", 'w', false}, {"setup", 's', false}};
+constexpr Option kPrompt[] = {{"key", 'k', true}, {"timeout", 't', true}, {"set", 's', true}};
+constexpr Option kMenu[] = {{"name", 'n', true}, {"delete", 'd', false}};
+constexpr Option kItem[] = {
+    {"menu", 'm', true}, {"key", 'k', true}, {"default", 'd', false}, {"gap", 'g', false}};
+constexpr Option kChoose[] = {
+    {"menu", 'm', true}, {"default", 'd', true}, {"timeout", 't', true}, {"keep", 'k', false}};
+constexpr Option kParams[] = {{"name", 'n', true}, {"delete", 'd', false}};
+constexpr Option kParam[] = {{"params", 'p', true}};
+constexpr Option kConsole[] = {{"x", 'x', true},      {"y", 'y', true},       {"depth", 'd', true},
+                               {"left", 'l', true},   {"right", 'r', true},   {"top", 't', true},
+                               {"bottom", 'b', true}, {"picture", 'p', true}, {"keep", 'k', false}};
+constexpr Option kColour[] = {{"basic", 'b', true}, {"rgb", 'r', true}};
+constexpr Option kColourPair[] = {{"foreground", 'f', true}, {"background", 'b', true}};
 
 }  // namespace
 
-const std::vector<Interpreter::Command>& Interpreter::commands() {
+std::span<const Interpreter::Command> Interpreter::commands() {
   using I = Interpreter;
-  static const std::vector<Option> none;
-  static const std::vector<Option> image{
-      {"name", 'n', true}, {"timeout", 't', true}, {"autofree", 'a', false}};
-  static const std::vector<Option> execute{
-      {"name", 'n', true}, {"timeout", 't', true}, {"autofree", 'a', false}, {"replace", 'r', false}};
-  static const std::vector<Option> configure{{"configurator", 'c', true}, {"timeout", 't', true}};
-  static const std::vector<Command> table{
-      {"echo", 0, kAny, {{"n", 'n', false}}, &I::echo},
-      {"set", 1, kAny, none, &I::set},
-      {"clear", 1, 1, none, &I::clear},
-      {"inc", 1, 2, none, &I::inc},
-      {"isset", 1, 1, none, &I::isset},
-      {"iseq", 2, 2, none, &I::iseq},
-      {"goto", 1, 1, none, &I::go_to},
-      {"sleep", 1, 1, none, &I::sleep},
-      {"exit", 0, 1, none, &I::exit},
-      {"dhcp", 0, kAny, configure, &I::dhcp},
-      {"ifconf", 0, kAny, configure, &I::dhcp},
-      {"ifopen", 0, kAny, none, &I::ifopen},
-      {"kernel", 1, kAny, image, &I::kernel},
-      {"imgselect", 1, kAny, image, &I::kernel},
-      {"initrd", 1, kAny, image, &I::initrd},
-      {"imgfetch", 1, kAny, image, &I::initrd},
-      {"module", 1, kAny, image, &I::initrd},
-      {"imgargs", 1, kAny, none, &I::imgargs},
-      {"imgfree", 0, 1, none, &I::imgfree},
-      {"boot", 0, kAny, execute, &I::boot},
-      {"imgexec", 0, kAny, execute, &I::boot},
-      {"chain", 1, kAny, execute, &I::chain},
+  static constexpr Command kTable[] = {
+      {"echo", 0, kAny, kEcho, &I::echo},
+      {"set", 1, kAny, {}, &I::set},
+      {"clear", 1, 1, {}, &I::clear},
+      {"inc", 1, 2, {}, &I::inc},
+      {"show", 1, 1, {}, &I::show},
+      {"isset", 1, 1, {}, &I::isset},
+      {"iseq", 2, 2, {}, &I::iseq},
+      {"cpuid", 1, 1, kCpuid, &I::cpuid},
+      {"goto", 1, 1, {}, &I::go_to},
+      {"sleep", 1, 1, {}, &I::sleep},
+      {"exit", 0, 1, {}, &I::exit},
+      {"reboot", 0, 0, kReboot, &I::power},
+      {"poweroff", 0, 0, {}, &I::power},
+      {"dhcp", 0, kAny, kConfigure, &I::dhcp},
+      {"ifconf", 0, kAny, kConfigure, &I::dhcp},
+      {"ifopen", 0, kAny, {}, &I::ifopen},
+      {"ifclose", 0, kAny, {}, &I::ifopen},  // what it is for is over: the interface stays up
+      {"iflinkwait", 0, kAny, kTimeout, &I::ifopen},
+      {"ifstat", 0, kAny, {}, &I::ifstat},
+      {"route", 0, 0, {}, &I::route},
+      {"sync", 0, 0, kTimeout, &I::nothing},  // nothing goes on behind the script's back
+      {"kernel", 1, kAny, kImage, &I::kernel},
+      {"imgselect", 1, kAny, kImage, &I::kernel},
+      {"imgload", 1, kAny, kImage, &I::kernel},  // gPXE's word
+      {"initrd", 1, kAny, kImage, &I::initrd},
+      {"imgfetch", 1, kAny, kImage, &I::initrd},
+      {"module", 1, kAny, kImage, &I::initrd},
+      {"imgextract", 1, kAny, kExtract, &I::initrd},
+      {"imgargs", 1, kAny, {}, &I::imgargs},
+      {"imgfree", 0, 1, {}, &I::imgfree},
+      {"imgstat", 0, 0, {}, &I::imgstat},
+      {"boot", 0, kAny, kExecute, &I::boot},
+      {"imgexec", 0, kAny, kExecute, &I::boot},
+      {"chain", 1, kAny, kExecute, &I::chain},
+      {"params", 0, 0, kParams, &I::params},
+      {"param", 1, kAny, kParam, &I::param},
+      {"menu", 0, kAny, kMenu, &I::menu},
+      {"item", 0, kAny, kItem, &I::item},
+      {"choose", 1, 1, kChoose, &I::choose},
+      {"prompt", 0, kAny, kPrompt, &I::prompt},
+      {"read", 1, 1, {}, &I::asks_a_person},
+      {"shell", 0, 0, {}, &I::asks_a_person},
+      {"config", 0, 1, {}, &I::asks_a_person},
+      {"login", 0, 0, {}, &I::asks_a_person},
+      {"console", 0, 0, kConsole, &I::nothing},
+      {"colour", 1, 1, kColour, &I::nothing},
+      {"cpair", 1, 1, kColourPair, &I::nothing},
   };
-  return table;
+  return kTable;
+}
+
+Result<std::uint32_t> parse_count(std::string_view text, std::uint32_t limit) {
+  std::uint32_t value = 0;
+  const bool hex = text.starts_with("0x") || text.starts_with("0X");
+  const std::string_view digits = text.substr(hex ? 2 : 0);
+  const auto [end, problem] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), value, hex ? 16 : 10);
+  if (problem != std::errc{} || end != digits.data() + digits.size() || value > limit) {
+    return fail("'" + std::string(text.substr(0, 40)) + "' is not a number from 0 to " +
+                std::to_string(limit));
+  }
+  return value;
 }
 
 Outcome Interpreter::echo(const Invocation& call) {
@@ -97,16 +143,30 @@ Outcome Interpreter::inc(const Invocation& call) {
   return store(name, SettingType::int32, std::to_string(static_cast<std::int32_t>(value + amount)));
 }
 
+Outcome Interpreter::show(const Invocation& call) {
+  const Result<std::string> value = value_of(call.words[0]);
+  if (!value) return failure(value.error().message);
+  if (value->empty()) return failure("there is no setting '" + call.words[0].substr(0, 80) + "'");
+  host_.print(call.words[0] + " = " + *value);
+  return {};
+}
+
 Outcome Interpreter::isset(const Invocation& call) {
   if (!call.words[0].empty()) return {};
-  return Outcome{Outcome::Kind::failure, "'isset' found nothing", true};
+  return answer_no("'isset' found nothing");
 }
 
 Outcome Interpreter::iseq(const Invocation& call) {
   if (call.words[0] == call.words[1]) return {};
-  return Outcome{Outcome::Kind::failure,
-                 "'iseq': '" + call.words[0].substr(0, 80) + "' is not '" + call.words[1].substr(0, 80) + "'",
-                 true};
+  return answer_no("'iseq': '" + call.words[0].substr(0, 80) + "' is not '" + call.words[1].substr(0, 80) +
+                   "'");
+}
+
+Outcome Interpreter::cpuid(const Invocation& call) {
+  const Result<std::uint32_t> bit = parse_count(call.words[0], 31);
+  if (!bit) return failure(bit.error().message);
+  if ((host_.cpu_features(call.has('e'), call.has('c')) >> *bit & 1) != 0) return {};
+  return answer_no("'cpuid': the processor has no feature " + std::to_string(*bit));
 }
 
 Outcome Interpreter::go_to(const Invocation& call) {
@@ -121,7 +181,14 @@ Outcome Interpreter::go_to(const Invocation& call) {
 Outcome Interpreter::sleep(const Invocation& call) {
   const Result<std::uint32_t> seconds = parse_count(call.words[0], kSleepMaxSeconds);
   if (!seconds) return failure(seconds.error().message);
-  return from(host_.sleep(std::chrono::seconds(*seconds)));
+  return wait(std::chrono::seconds(*seconds));
+}
+
+// Who waits does not run away, however often it does.
+Outcome Interpreter::wait(Duration duration) {
+  const Status slept = host_.sleep(duration);
+  if (slept && duration >= std::chrono::seconds(1)) steps_ = 0;
+  return from(slept);
 }
 
 Outcome Interpreter::exit(const Invocation& call) {
@@ -134,112 +201,15 @@ Outcome Interpreter::exit(const Invocation& call) {
   return outcome;
 }
 
-Outcome Interpreter::dhcp(const Invocation& call) {
-  // Several interfaces: the first that works, as in iPXE.
-  if (call.words.empty()) return from(host_.bring_up("", true));
-  Outcome last;
-  for (const std::string& interface : call.words) {
-    last = from(host_.bring_up(interface, true));
-    if (last.kind == Outcome::Kind::success) break;
-  }
-  return last;
+Outcome Interpreter::power(const Invocation& call) {
+  Outcome outcome{Outcome::Kind::power, call.command};
+  outcome.again = call.command == "reboot";
+  return outcome;
 }
 
-Outcome Interpreter::ifopen(const Invocation& call) {
-  if (call.words.empty()) return from(host_.bring_up("", false));
-  for (const std::string& interface : call.words) {
-    if (Outcome one = from(host_.bring_up(interface, false)); one.kind != Outcome::Kind::success) return one;
-  }
+// What there is nothing to do for, here.
+Outcome Interpreter::nothing(const Invocation&) {
   return {};
-}
-
-BootImage* Interpreter::find_image(std::string_view name) {
-  const auto found = std::find_if(images_.begin(), images_.end(),
-                                  [&](const BootImage& image) { return image.name == name; });
-  return found == images_.end() ? nullptr : &*found;
-}
-
-// The image of that name if there is one, and otherwise what the address gives.
-Result<BootImage*> Interpreter::acquire(const Invocation& call, ImageUse use) {
-  const std::string& reference = call.words[0];
-  const std::string arguments = call.joined(1);
-  BootImage* image = find_image(reference);
-  if (image == nullptr) {
-    if (images_.size() >= kImagesMax) return fail("more than " + std::to_string(kImagesMax) + " images");
-    const Result<BootUrl> url = resolve_url(url_, reference);
-    if (!url) return tl::unexpected(url.error());
-    Result<std::string> handle = host_.fetch_image(*url, use, arguments);
-    if (!handle) return fail("cannot fetch " + url->to_string() + ": " + handle.error().message);
-    images_.push_back(BootImage{url->file_name(), *url, use, std::move(*handle), ""});
-    image = &images_.back();
-  }
-  if (const auto name = call.options.find('n'); name != call.options.end()) image->name = name->second;
-  if (!arguments.empty()) image->arguments = arguments;
-  return image;
-}
-
-Outcome Interpreter::kernel(const Invocation& call) {
-  const Result<BootImage*> image = acquire(call, ImageUse::kernel);
-  if (!image) return failure(image.error().message);
-  selected_ = (*image)->name;
-  return {};
-}
-
-Outcome Interpreter::initrd(const Invocation& call) {
-  const Result<BootImage*> image = acquire(call, ImageUse::initrd);
-  return image ? Outcome{} : failure(image.error().message);
-}
-
-Outcome Interpreter::imgargs(const Invocation& call) {
-  BootImage* const image = find_image(call.words[0]);
-  if (image == nullptr) return failure("there is no image '" + call.words[0].substr(0, 80) + "'");
-  image->arguments = call.joined(1);
-  return {};
-}
-
-Outcome Interpreter::imgfree(const Invocation& call) {
-  if (call.words.empty()) {
-    images_.clear();
-    return {};
-  }
-  const BootImage* const image = find_image(call.words[0]);
-  if (image == nullptr) return failure("there is no image '" + call.words[0].substr(0, 80) + "'");
-  images_.erase(images_.begin() + (image - images_.data()));
-  return {};
-}
-
-Outcome Interpreter::boot(const Invocation& call) {
-  if (!call.words.empty()) {
-    if (Outcome selected = kernel(call); selected.kind != Outcome::Kind::success) return selected;
-  }
-  const BootImage* const image = selected_.empty() ? nullptr : find_image(selected_);
-  if (image == nullptr) return failure("there is no kernel to boot");
-  if (image->arguments.size() >= kCommandLineMax) {
-    return failure("the kernel's arguments exceed " + std::to_string(kCommandLineMax) + " bytes");
-  }
-  return Outcome{Outcome::Kind::boot};
-}
-
-Outcome Interpreter::chain(const Invocation& call) {
-  if (depth_ + 1 >= kChainDepthMax) {
-    return halt("scripts chained more than " + std::to_string(kChainDepthMax) + " deep");
-  }
-  const Result<BootUrl> url = resolve_url(url_, call.words[0]);
-  if (!url) return failure(url.error().message);
-  const Result<std::string> text = host_.fetch_script(*url);
-  if (!text) return failure("cannot fetch " + url->to_string() + ": " + text.error().message);
-  if (!is_script(*text)) return failure(url->to_string() + " is not an iPXE script");
-  const bool replaces = call.options.count('r') != 0;
-  depth_ += 1;
-  Outcome end = run(*text, *url);
-  depth_ -= 1;
-  if (!end.message.empty()) end.message.insert(0, url->to_string() + ": ");
-  if (end.kind != Outcome::Kind::exit || replaces) {
-    // --replace: the chaining script is gone, so its || never sees the failure.
-    if (replaces && end.kind == Outcome::Kind::failure) end.kind = Outcome::Kind::halt;
-    return end;
-  }
-  return end.code == 0 ? Outcome{} : failure(url->to_string() + ": exit " + std::to_string(end.code));
 }
 
 }  // namespace rookery::ipxe

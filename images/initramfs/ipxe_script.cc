@@ -1,6 +1,6 @@
 // How it works: ScriptText cuts the script into lines; Interpreter::run walks them, splits each into commands
 // at ; && and ||, expands the words of one command and looks it up in commands(). Every command gives an
-// Outcome. A failure is subject to ||, a Halt (a limit was hit) is not. `chain` runs another script in the
+// Outcome. A failure is subject to ||, a halt (a limit was hit) is not. `chain` runs another script in the
 // same Interpreter, so that settings, images and the step limit are those of the whole boot.
 #include "images/initramfs/ipxe_script.h"
 
@@ -12,36 +12,45 @@
 namespace rookery::ipxe {
 namespace {
 
-// Takes the options off the front of the words, as getopt without reordering does.
-Result<Invocation> parse_invocation(std::vector<std::string> words, const std::vector<Option>& options) {
+const Option* find_option(std::span<const Option> options, std::string_view name, bool is_long) {
+  const auto option = std::find_if(options.begin(), options.end(), [&](const Option& o) {
+    return is_long ? o.name == name : o.letter == name[0];
+  });
+  return option == options.end() ? nullptr : &*option;
+}
+
+// Takes the options off the front of the words, as getopt without reordering does; flags of one letter may
+// stand together (-ar).
+Result<Invocation> parse_invocation(std::vector<std::string> words, std::span<const Option> options) {
   Invocation call;
   call.command = words[0];
   std::size_t at = 1;
+  const auto unknown = [&](std::string_view option) {
+    return fail("'" + call.command + "' has no option " + std::string(option.substr(0, 40)));
+  };
   for (; at < words.size() && words[at].size() > 1 && words[at][0] == '-'; ++at) {
-    std::string_view word = words[at];
+    const std::string word = words[at];
     if (word == "--") {
       ++at;
       break;
     }
     const bool is_long = word[1] == '-';
-    word.remove_prefix(is_long ? 2 : 1);
-    const std::size_t equals = is_long ? word.find('=') : std::min<std::size_t>(1, word.size());
-    const std::string_view name = word.substr(0, equals);
-    const auto option = std::find_if(options.begin(), options.end(), [&](const Option& o) {
-      return is_long ? o.name == name : o.letter == name[0];
-    });
-    if (option == options.end()) {
-      return fail("'" + call.command + "' has no option " + words[at].substr(0, 40));
+    std::string_view rest = std::string_view(word).substr(is_long ? 2 : 1);
+    while (!rest.empty()) {
+      const std::size_t equals = is_long ? rest.find('=') : 1;
+      const Option* const option = find_option(options, rest.substr(0, equals), is_long);
+      if (option == nullptr) return unknown(word);
+      const bool has_more = equals < rest.size();
+      rest.remove_prefix(std::min(is_long && has_more ? equals + 1 : equals, rest.size()));
+      std::string& value = call.options[option->letter];
+      if (option->has_value) {
+        if (!has_more && ++at == words.size()) return fail("the option " + word + " needs a value");
+        value = has_more ? std::string(rest) : words[at];
+        rest = {};
+      } else if (is_long && has_more) {
+        return fail("the option " + word + " takes no value");
+      }
     }
-    std::string_view value =
-        equals < word.size() ? word.substr(equals + (is_long ? 1 : 0)) : std::string_view{};
-    if (option->has_value && equals >= word.size()) {
-      if (++at == words.size()) return fail("the option " + words[at - 1] + " needs a value");
-      value = words[at];
-    } else if (!option->has_value && equals < word.size()) {
-      return fail("the option " + words[at] + " takes no value");
-    }
-    call.options[option->letter] = value;
   }
   call.words.assign(std::make_move_iterator(words.begin() + static_cast<std::ptrdiff_t>(at)),
                     std::make_move_iterator(words.end()));
@@ -50,29 +59,50 @@ Result<Invocation> parse_invocation(std::vector<std::string> words, const std::v
 
 }  // namespace
 
+// A script that another one replaces ends here, and the other runs in its place: nothing is nested by that.
 Outcome Interpreter::run(std::string_view text, const BootUrl& url) {
-  Result<ScriptText> script = ScriptText::parse(text);
-  if (!script) return failure(script.error().message);
-  const ScriptText* const outer_script = std::exchange(script_, &*script);
-  const BootUrl outer_url = std::exchange(url_, url);
+  std::string replacement;
+  BootUrl here = url;
+  for (bool replaced = false;; replaced = true) {
+    Result<ScriptText> script = ScriptText::parse(replaced ? std::string_view(replacement) : text);
+    Outcome last;
+    if (script) {
+      const ScriptText* const outer_script = std::exchange(script_, &*script);
+      const BootUrl outer_url = std::exchange(url_, here);
+      last = run_lines(*script);
+      script_ = outer_script;
+      url_ = outer_url;
+    } else {
+      last = failure(script.error().message);
+    }
+    if (last.kind == Outcome::Kind::replace) {
+      replacement = std::move(last.text);
+      here = std::move(last.url);
+      continue;
+    }
+    if (last.kind == Outcome::Kind::success) last.kind = Outcome::Kind::exit;
+    if (replaced && !last.message.empty()) last.message.insert(0, here.to_string() + ": ");
+    return last;
+  }
+}
+
+Outcome Interpreter::run_lines(const ScriptText& script) {
   Outcome last;
-  for (std::size_t at = 0; at < script->lines.size();) {
-    last = run_line(script->lines[at]);
+  for (std::size_t at = 0; at < script.lines.size();) {
+    last = run_line(script.lines[at]);
     if (last.kind == Outcome::Kind::go_to) {
       at = last.target;
+      last = {};
       continue;
     }
     if (last.kind != Outcome::Kind::success) {
       if (!last.message.empty()) {
-        last.message.insert(0, "line " + std::to_string(script->lines[at].number) + ": ");
+        last.message.insert(0, "line " + std::to_string(script.lines[at].number) + ": ");
       }
-      break;
+      return last;
     }
     ++at;
   }
-  script_ = outer_script;
-  url_ = outer_url;
-  if (last.kind == Outcome::Kind::success) last.kind = Outcome::Kind::exit;
   return last;
 }
 
@@ -80,6 +110,7 @@ Outcome Interpreter::run_line(const ScriptLine& line) {
   const std::vector<std::string_view> words = split_words(line.command);
   Outcome last;
   bool wanted = true;
+  bool is_new = false;  // a failure of which nobody has been told
   for (std::size_t at = 0;;) {
     std::vector<std::string_view> command;
     while (at < words.size() && words[at] != "||" && words[at] != "&&" && words[at] != ";") {
@@ -88,16 +119,27 @@ Outcome Interpreter::run_line(const ScriptLine& line) {
     if (wanted) {
       last = command.empty() ? Outcome{} : run_command(command);
       if (last.ends_line()) return last;
+      is_new = last.kind == Outcome::Kind::failure;
     }
     if (at == words.size()) return last;
     const std::string_view joint = words[at++];
     const bool failed = last.kind == Outcome::Kind::failure;
-    if (wanted && failed && joint != "&&" && !last.expected) {
-      last_caught_ = "line " + std::to_string(line.number) + ": " + last.message;
-      host_.print(last_caught_);
+    if (is_new && joint != "&&") {  // of a && b || c, c is what goes on after a has failed
+      caught(line, last);
+      is_new = false;
     }
     wanted = joint == ";" || (joint == "||") == failed;
   }
+}
+
+// A failure that the script goes on after.
+void Interpreter::caught(const ScriptLine& line, const Outcome& failed) {
+  if (failed.expected) return;
+  const std::string where = url_.to_string();
+  last_caught_ =
+      (where == first_ ? "" : where + ": ") + "line " + std::to_string(line.number) + ": " + failed.message;
+  host_.print(last_caught_);
+  if (failed.not_understood) host_.guessed(last_caught_);
 }
 
 Outcome Interpreter::run_command(const std::vector<std::string_view>& words) {
@@ -114,17 +156,22 @@ Outcome Interpreter::run_command(const std::vector<std::string_view>& words) {
       return halt("a command of more than " + std::to_string(kExpansionMax) + " bytes");
     expanded.push_back(std::move(*text));
   }
-  const auto& table = commands();
+  const auto table = commands();
   const auto command =
       std::find_if(table.begin(), table.end(), [&](const Command& c) { return c.name == expanded[0]; });
-  if (command == table.end()) {
-    return failure("'" + expanded[0].substr(0, 80) + "' is not understood by the virtual boot ROM");
-  }
+  if (command == table.end()) return not_a_command(expanded[0]);
   const Result<Invocation> call = parse_invocation(std::move(expanded), command->options);
-  if (!call) return failure(call.error().message);
+  if (!call) return not_understood(call.error().message);
   if (call->words.size() < command->words_min) return failure("'" + call->command + "' needs more words");
   if (call->words.size() > command->words_max) return failure("'" + call->command + "' has too many words");
   return (this->*command->handler)(*call);
+}
+
+Outcome Interpreter::not_a_command(const std::string& word) const {
+  const std::string name = "'" + word.substr(0, 80) + "'";
+  if (script_->labels.find(word) != script_->labels.end())
+    return not_understood(name + " is a label and not a command (goto goes there)");
+  return not_understood(name + " is not understood by the virtual boot ROM");
 }
 
 // [scope/]name[:type]; unset settings read as nothing.
@@ -136,15 +183,19 @@ Result<std::string> Interpreter::value_of(std::string_view name) {
       return fail("the type of the setting ${" + std::string(name.substr(0, 80)) + "} is not understood");
     name = name.substr(0, colon);
   }
-  std::optional<Setting> setting;
-  if (const auto own = settings_.find(name); own != settings_.end()) {
-    setting = own->second;
-  } else {
-    const std::size_t slash = name.rfind('/');
-    const bool scoped = slash != std::string_view::npos;
-    setting = host_.setting(scoped ? name.substr(0, slash) : "", scoped ? name.substr(slash + 1) : name);
-  }
+  const std::optional<Setting> setting = lookup(name);
   return setting ? format_setting(setting->bytes, type.value_or(setting->type)) : std::string();
+}
+
+// What the script has set counts first, also of an interface if no interface is named.
+std::optional<Setting> Interpreter::lookup(std::string_view name) {
+  if (const auto own = settings_.find(name); own != settings_.end()) return own->second;
+  const std::size_t slash = name.rfind('/');
+  if (slash != std::string_view::npos) return host_.setting(name.substr(0, slash), name.substr(slash + 1));
+  if (const auto own = settings_.find("net0/" + std::string(name)); own != settings_.end())
+    return own->second;
+  if (name == "cwuri") return Setting::text(url_.to_string());
+  return host_.setting("", name);
 }
 
 Outcome Interpreter::store(const std::string& key, SettingType type, std::string_view text) {
@@ -174,16 +225,28 @@ BootChoice Interpreter::choice() {
 }
 
 Result<ScriptEnd> run_script(std::string_view text, const BootUrl& url, ScriptHost& host) {
-  Interpreter interpreter(host);
+  Interpreter interpreter(host, url);
   Outcome end = interpreter.run(text, url);
+  ScriptEnd result;
+  result.last_caught = interpreter.last_caught();
   switch (end.kind) {
     case Outcome::Kind::boot:
-      return ScriptEnd{interpreter.choice(), 0, interpreter.last_caught()};
+      result.boot = interpreter.choice();
+      return result;
     case Outcome::Kind::exit:
-      return ScriptEnd{std::nullopt, end.code, interpreter.last_caught()};
+      result.exit_code = end.code;
+      return result;
+    case Outcome::Kind::power:
+      result.power = end.again ? ScriptEnd::Power::restart : ScriptEnd::Power::off;
+      result.power_line = std::move(end.message);
+      return result;
     default:
-      return fail(std::move(end.message));
+      break;
   }
+  if (result.last_caught.empty()) return fail(std::move(end.message));
+  // A word on the way of an error is less than the error.
+  if (end.not_understood) return fail(result.last_caught + "; then " + end.message);
+  return fail(end.message + "; before that, " + result.last_caught);
 }
 
 }  // namespace rookery::ipxe

@@ -12,15 +12,24 @@ namespace {
 class FuzzHost final : public ScriptHost {
  public:
   explicit FuzzHost(std::string_view text) : text_(text) {}
-  Result<std::string> fetch_script(const BootUrl& url) override {
+  Result<std::string> fetch_script(const BootUrl& url, const FetchOptions& options) override {
+    if (options.form && options.form->size() > kFormMax) std::abort();
+    if (options.silence > std::chrono::milliseconds(kTimeoutMaxMilliseconds)) std::abort();
     if (url.path.size() % 3 == 0) return fail("not found");
     return std::string(text_.substr(0, kScriptMax));
   }
-  Result<std::string> fetch_image(const BootUrl& url, ImageUse, std::string_view) override {
-    images_ += 1;
-    if (images_ > kStepsMax) std::abort();
+  Result<std::string> fetch_image(const BootUrl& url, ImageUse, std::string_view,
+                                  const FetchOptions&) override {
+    held_ += 1;
+    if (held_ > kImagesMax) std::abort();
     return url.to_string();
   }
+  void drop_image(const std::string&) override {
+    if (held_ == 0) std::abort();
+    held_ -= 1;
+  }
+  bool is_kernel(const std::string& handle) override { return handle.size() % 2 == 0; }
+  std::uint32_t cpu_features(bool, bool) override { return 0x5a5a5a5a; }
   std::optional<Setting> setting(std::string_view, std::string_view name) override {
     if (name == "mac") return Setting{{0x52, 0x54, 0, 1, 2, 3}, SettingType::hex};
     if (name == "hostname") return Setting::text(text_.substr(0, 64));
@@ -31,13 +40,16 @@ class FuzzHost final : public ScriptHost {
   }
   Status sleep(Duration duration) override {
     if (duration > std::chrono::seconds(kSleepMaxSeconds)) std::abort();
-    return {};
+    return ++sleeps_ <= 5 ? Status() : fail("no more sleep");  // a script that sleeps may go on for ever
   }
   void print(std::string_view) override {}
+  void guessed(std::string_view what) override {
+    if (what.empty()) std::abort();
+  }
 
  private:
   std::string_view text_;
-  std::size_t images_ = 0;
+  std::size_t held_ = 0, sleeps_ = 0;
 };
 
 }  // namespace

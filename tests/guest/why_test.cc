@@ -298,6 +298,33 @@ BOOST_AUTO_TEST_CASE(names_what_is_wrong_with_the_boot_server) {
   }
 }
 
+// As fleets' scripts do: a file is missing, so wait, and begin anew until it is there. And a word that no
+// boot ROM knows, of which it is said what it was taken for, also when the machine has come up.
+BOOST_AUTO_TEST_CASE(a_boot_script_restarts_its_machine_until_what_it_wants_is_there) {
+  Run run(image_or_exit(77), 1);
+  run.boot();
+  run.shell(fmt::format(
+      "kill $(pidof lighttpd); while pidof lighttpd; do :; done; "
+      "sed -i 's/stat-cache-engine.*/stat-cache-engine = \"disable\"/' /run/rookery/role/lighttpd.conf; "
+      "lighttpd -f /run/rookery/role/lighttpd.conf; cp {0}/boot.ipxe /tmp/boot.ipxe; "
+      "sed -e '1a frobnicate 29 && set a 64 || set a 32' -e '1a cpuid --ext 29 || goto again' "
+      "-e '1a imgfetch http://10.77.0.1/container.img || goto again' -e '1a imgfree container.img' "
+      "-e '$a :again' -e '$a sleep 5' -e '$a reboot' </tmp/boot.ipxe >{0}/new && mv {0}/new {0}/boot.ipxe",
+      kPublic));
+  run.reset("n1");
+  run.pass(S(14));
+  BOOST_TEST(run.node("n1").boot().restarts == 2u);
+  BOOST_TEST(to_string(run.node("n1").boot().stage) != "failed");
+  BOOST_TEST(run.why("n1").sentence.find("container.img") != std::string::npos, run.why("n1").sentence);
+  run.shell(fmt::format("echo >{}/container.img", kPublic));
+  run.wait("n1", Stage::ready);
+  check(run, "n1", "a script that restarts it",
+        {Stage::ready,
+         Cause::none,
+         {"ready since", "restarted itself 3 times", "container.img", "reboot", "guessed",
+          "line 2: 'frobnicate'"}});
+}
+
 BOOST_AUTO_TEST_CASE(names_want_of_memory) {
   for (const std::uint64_t memory : {17, 20}) {
     Run run(image_or_exit(77), 1, mebibytes(memory));

@@ -267,6 +267,8 @@ Json told(const RunningLab& lab, const std::string& name, netsim::MacAddress mac
                     .set("boot_server", lab.boot_server().plan().name)
                     .set("around", std::move(circumstances))
                     .set("console", Json::strings(found.console));
+  if (boot.restarts > 0) report.set("restarts", Json::count(boot.restarts));
+  if (!boot.guesses.empty()) report.set("guesses", Json::strings(boot.guesses));
   add_boot(report, boot, lab.started());
   return report;
 }
@@ -277,6 +279,13 @@ Why why_of(const RunningLab& lab, const Node& node, Time now) {
   const BootRecord& boot = node.boot();
   if (boot.stage == Stage::failed && boot.cause != Cause::none) return {boot.cause, boot.reason};
   return explain(boot, around(lab, node), now);
+}
+
+Why why_of_this_boot(const RunningLab& lab, const Node& node, Time now) {
+  BootRecord alone = node.boot();
+  alone.restarts = 0;
+  alone.guesses.clear();
+  return explain(alone, around(lab, node), now);
 }
 
 Json why_report(const RunningLab& lab, const Node& node, Time now) {

@@ -11,6 +11,9 @@ namespace rookery::vboot {
 // Of a machine that has failed: as it was explained then.
 Why why_of(const RunningLab& lab, const Node& node, Time now);
 
+// The same of the boot that it is in alone, without what went before.
+Why why_of_this_boot(const RunningLab& lab, const Node& node, Time now);
+
 // One machine: name, stage, cause, sentence, chain, wire, around, console (docs/commands.md).
 Json why_report(const RunningLab& lab, const Node& node, Time now);
 // The same of a physical machine at the uplink, of which there is less to tell.

@@ -20,6 +20,7 @@ constexpr const char* kManagementNic = "net1";
 constexpr const char* kDisk = "disk0";
 constexpr std::size_t kExecsPerMachine = 64;
 constexpr std::size_t kSnapshotsPerMachine = 8;
+constexpr std::size_t kConsoleLooked = 200;  // lines, for a panic
 
 Stage stage_of(agent::BootStage stage) {
   switch (stage) {
@@ -180,7 +181,7 @@ Status Node::restore(const std::string& name, backends::Snapshots::Done done) {
 void Node::restored() {
   const Snapshot& snapshot = snapshots_.at(restoring_);
   boot_ = snapshot.boot;
-  boot_.since = loop_.now();
+  boot_.since = boot_.first_on = loop_.now();
   program_ = snapshot.program;
   if (agent_ && snapshot.channel) agent_->resume(*snapshot.channel);
   events_.stage_changed(*this);
@@ -269,6 +270,9 @@ void Node::could_not_start(const std::string& why) {
 
 void Node::begin_boot() {
   boot_.power_on(loop_.now());
+  if (unfinished_) boot_.restart(*unfinished_, std::move(restart_said_), loop_.now());
+  unfinished_.reset();
+  restart_said_.clear();
   port_at_power_on_ = switch_port_->counters();
   console_at_power_on_ = console_.written();
   program_.reset();
@@ -279,7 +283,9 @@ void Node::begin_boot() {
 void Node::watch_deadline() {
   loop_.cancel(std::exchange(deadline_, {}));
   if (plan_.boot_timeout.count() == 0 || boot_.settled()) return;
-  deadline_ = loop_.after(plan_.boot_timeout, [this] {
+  // One time for all of its tries.
+  const Time end = boot_.first_on + plan_.boot_timeout;
+  deadline_ = loop_.after(std::max(end - loop_.now(), Duration{}), [this] {
     if (boot_.settled()) return;
     const auto limit = static_cast<long long>(seconds(plan_.boot_timeout));
     fail("not ready after " + std::to_string(limit) + " s; it is still in the stage " +
@@ -300,6 +306,8 @@ Status Node::power(backends::PowerAction action) {
     return action == backends::PowerAction::reset ? power_on() : machine_->power(action);
   }
   ROOKERY_TRY(machine_->power(action));
+  unfinished_.reset();
+  restart_said_.clear();
   // Its end comes as an event; from this moment on it is off for everybody who asks, and has nothing to say.
   leaving_ = action == backends::PowerAction::reset ? Leaving::reset : Leaving::cut;
   on_again_ = false;
@@ -318,6 +326,9 @@ void Node::state_changed(backends::Machine&, backends::MachineState state, const
   end_execs("the machine went off: " + reason);
   if (state == backends::MachineState::failed) {
     fail("it died, " + reason, FailedBy::its_end);
+  } else if (comes_back(reason)) {
+    restarts_itself();
+    on_again_ = true;
   } else if (!boot_.settled() && reason != "power cut" && reason != "reset" &&
              reason != backends::kRestored) {
     fail("it went off before it was ready: " + reason, FailedBy::its_end);
@@ -335,6 +346,19 @@ void Node::state_changed(backends::Machine&, backends::MachineState state, const
     if (is_on()) return;  // somebody else was quicker
     if (const auto started = power_on(); !started) could_not_start(started.error().message);
   });
+}
+
+// On its way to a system, a machine that resets itself begins anew: its boot script says so, or firmware
+// that nobody speaks for. A kernel that panicked resets it, too, and is none of these.
+bool Node::comes_back(const std::string& reason) const {
+  if (boot_.settled() || reason != backends::kResetByGuest) return false;
+  if (!restart_said_.empty()) return true;
+  return !boot_.agent_spoke && boot_.stage <= Stage::kernel && !panic_line(console_lines(kConsoleLooked));
+}
+
+void Node::restarts_itself() {
+  if (restart_said_.empty()) restart_said_ = events_.what_is_missing(*this);
+  unfinished_ = boot_;
 }
 
 void Node::enter(Stage stage, std::string detail) {
@@ -366,6 +390,10 @@ void Node::agent_says(const agent::Message& message) {
   } else if (const auto* failed = std::get_if<agent::Failed>(&message)) {
     enter(stage_of(failed->stage), "");
     fail(failed->reason, FailedBy::itself);
+  } else if (const auto* guessed = std::get_if<agent::Guessed>(&message)) {
+    boot_.guess(guessed->what);
+  } else if (const auto* restarting = std::get_if<agent::Restarting>(&message)) {
+    restart_said_ = restarting->reason;
   } else if (std::get_if<agent::Ready>(&message) != nullptr) {
     enter(Stage::ready, "");
   } else if (const auto* output = std::get_if<agent::Output>(&message)) {
@@ -388,6 +416,7 @@ void Node::hello(const agent::Hello& message) {
   const bool first_again = message.program == program_ && message.program != agent::Program::agent;
   if (program_ && (message.program < *program_ || first_again)) {
     end_execs("the machine restarted");
+    if (!boot_.settled()) restarts_itself();
     begin_boot();
   }
   program_ = message.program;

@@ -44,6 +44,8 @@ class NodeEvents {
   virtual ~NodeEvents() = default;
   virtual void stage_changed(Node& node) = 0;
   virtual void console_output(Node& node, std::string_view bytes) = 0;
+  // Why a machine that restarts itself was not ready yet, as far as anybody can tell; or empty.
+  virtual std::string what_is_missing(const Node& node) = 0;
 };
 
 struct NodeSetup {
@@ -142,6 +144,8 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   Result<std::uint32_t> ask_now(Asked what, ExecEvents events);
   void hand_over();
   void begin_boot();
+  bool comes_back(const std::string& reason) const;
+  void restarts_itself();
   void watch_deadline();
   void hello(const agent::Hello& message);
   void agent_says(const agent::Message& message);
@@ -159,6 +163,8 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   std::string slowness_;
   std::string_view no_snapshots_;  // why
   BootRecord boot_;
+  std::optional<BootRecord> unfinished_;  // the boot before this one, if that ended by a restart of its own
+  std::string restart_said_;              // by the agent: the boot script restarts it
   BootWatch watch_;
   ConsoleLog console_;
   std::uint64_t console_at_power_on_ = 0;

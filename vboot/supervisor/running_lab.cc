@@ -146,6 +146,11 @@ void RunningLab::stage_changed(Node& node) {
   }
 }
 
+std::string RunningLab::what_is_missing(const Node& node) {
+  Why why = why_of_this_boot(*this, node, loop_.now());
+  return why.cause == Cause::booting ? std::string() : std::move(why.sentence);
+}
+
 // One machine a turn, so that machines in lockstep start one after another, each at an instant of its own.
 void RunningLab::admit() {
   if (boot_server_->boot().stage != Stage::ready || waiting_.empty()) return;

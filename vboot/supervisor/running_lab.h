@@ -90,6 +90,7 @@ class RunningLab final : private NodeEvents {
  private:
   RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events);
   void stage_changed(Node& node) override;
+  std::string what_is_missing(const Node& node) override;
   void console_output(Node& node, std::string_view bytes) override { events_.console_output(node, bytes); }
   void admit();
   void settle_if_done();

@@ -1,5 +1,8 @@
 #include "vboot/watch/boot_record.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/printable.h"
 
 namespace rookery::vboot {
@@ -29,8 +32,25 @@ std::string_view to_string(Stage stage) {
 void BootRecord::power_on(Time now) {
   *this = BootRecord();
   stage = Stage::firmware;
-  powered_on = since = now;
+  powered_on = first_on = since = now;
   chain.push_back({stage, now, {}});
+}
+
+void BootRecord::restart(const BootRecord& before, std::string why, Time now) {
+  const unsigned count = before.restarts + 1;
+  const Time first = before.first_on;
+  power_on(now);
+  restarts = count;
+  constexpr std::size_t kLongest = 600;
+  restarted_for = printable(std::string_view(why).substr(0, kLongest));
+  first_on = first;
+}
+
+void BootRecord::guess(std::string what) {
+  constexpr std::size_t kGuesses = 4, kLongest = 300;  // the first ones tell most
+  what = printable(std::string_view(what).substr(0, kLongest));  // a machine's own words
+  if (guesses.size() < kGuesses && std::find(guesses.begin(), guesses.end(), what) == guesses.end())
+    guesses.push_back(std::move(what));
 }
 
 void BootRecord::enter(Stage next, std::string detail_text, Time now) {

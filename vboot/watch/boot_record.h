@@ -38,11 +38,18 @@ struct BootRecord {
   Time since{};                // in this stage
   std::vector<Reached> chain;  // at most one of each stage
   WireEvidence wire;
-  bool agent_spoke = false;  // in this boot: from then on its word counts for what follows DHCP
+  std::vector<std::string> guesses;  // what the boot script says and the virtual boot ROM does not know
+  unsigned restarts = 0;             // by itself, since its power-on, before it was ready
+  std::string restarted_for;         // what became of the boot before this one
+  Time first_on{};                   // the power-on before those restarts
+  bool agent_spoke = false;          // in this boot: from then on its word counts for what follows DHCP
 
   bool settled() const { return stage == Stage::ready || stage == Stage::failed || stage == Stage::off; }
   Stage got_to() const { return stage == Stage::failed ? failed_in : stage; }
   void power_on(Time now);
+  // It was on its way and begins anew by itself.
+  void restart(const BootRecord& before, std::string why, Time now);
+  void guess(std::string what);
   // Moves on; a stage never goes back within one boot.
   void enter(Stage next, std::string detail_text, Time now);
   // `words` are its reason until somebody who sees more explains it (why.h).

@@ -36,6 +36,10 @@ std::string count(std::uint32_t number, std::string_view what) {
   return number == 0 ? fmt::format("no {}", what) : fmt::format("{} {}", number, what);
 }
 
+std::string times(unsigned number) {
+  return number == 1 ? "once" : fmt::format("{} times", number);
+}
+
 Finding in_dhcp(const WireEvidence& wire) {
   const auto of = [&](WireStep step) { return wire.count(step); };
   if (of(WireStep::discover) == 0 && of(WireStep::request) == 0) {
@@ -333,7 +337,26 @@ std::optional<Circumstance> no_start_line(const std::vector<std::string>& consol
   return std::nullopt;
 }
 
-Why explain(const BootRecord& boot, const Surroundings& around, Time now) {
+namespace {
+
+// What went before, or beside: it may explain what is, also of a machine that is ready.
+void add_history(Why& why, const BootRecord& boot) {
+  if (boot.restarts > 0) {
+    why.sentence += fmt::format("; it has restarted itself {} before that", times(boot.restarts));
+    if (!boot.restarted_for.empty())
+      why.sentence += fmt::format("{}: {}", boot.restarts > 1 ? ", the last time" : "", boot.restarted_for);
+  }
+  for (const std::string& guess : boot.guesses) {
+    if (has(boot.said, guess)) continue;
+    why.sentence += fmt::format("; {}{}",
+                                &guess == &boot.guesses.front() ? "its boot script was guessed at, "
+                                                                  "an unknown word counts as no: "
+                                                                : "",
+                                guess);
+  }
+}
+
+Why of_a_stage(const BootRecord& boot, const Surroundings& around, Time now) {
   switch (boot.stage) {
     case Stage::ready: {
       // What is in its way by now makes it no less ready.
@@ -352,6 +375,14 @@ Why explain(const BootRecord& boot, const Surroundings& around, Time now) {
   }
   if (boot.failed_by == FailedBy::start) return {Cause::not_started, boot.said};
   return of_a_boot(boot, around, now);
+}
+
+}  // namespace
+
+Why explain(const BootRecord& boot, const Surroundings& around, Time now) {
+  Why why = of_a_stage(boot, around, now);
+  add_history(why, boot);
+  return why;
 }
 
 }  // namespace rookery::vboot

@@ -26,18 +26,23 @@ class BootRom final : public ipxe::ScriptHost {
   // Whether getting an image is what failed last: then the boot ended in the stage `kernel`, not in `script`.
   bool image_failed() const { return image_failed_; }
 
-  Result<std::string> fetch_script(const ipxe::BootUrl& url) override;
+  Result<std::string> fetch_script(const ipxe::BootUrl& url, const ipxe::FetchOptions& options) override;
   // The handle is the file's path; of a kernel that is not fetched, "": User-Mode Linux keeps its own, and
   // one that runs already is kept.
-  Result<std::string> fetch_image(const ipxe::BootUrl& url, ipxe::ImageUse use,
-                                  std::string_view arguments) override;
+  Result<std::string> fetch_image(const ipxe::BootUrl& url, ipxe::ImageUse use, std::string_view arguments,
+                                  const ipxe::FetchOptions& options) override;
+  void drop_image(const std::string& handle) override;
+  bool is_kernel(const std::string& handle) override;
   std::optional<ipxe::Setting> setting(std::string_view scope, std::string_view name) override;
   Status bring_up(std::string_view interface, bool configure) override;
   Status sleep(Duration duration) override;
+  std::uint32_t cpu_features(bool extended, bool ecx) override;
   void print(std::string_view line) override;
+  void guessed(std::string_view what) override;
 
  private:
-  Status fetch(const ipxe::BootUrl& url, const std::string& file, Duration limit);
+  Status fetch(const ipxe::BootUrl& url, const std::string& file, Duration limit,
+               const ipxe::FetchOptions& options);
 
   Interface nic_;
   Lease lease_;

@@ -141,6 +141,19 @@ void Report::stage(agent::BootStage stage, const std::string& detail) {
   if (management_) management_->send(agent::Stage{stage, detail});
 }
 
+void Report::guessed(const std::string& what) {  // the console has it already
+  if (management_) management_->send(agent::Guessed{what});
+}
+
+void Report::restarting(const std::string& reason) {
+  say("restarts: " + reason);
+  if (management_) {
+    management_->send(agent::Restarting{reason});
+    management_->flush(std::chrono::seconds(2));
+  }
+  restart();
+}
+
 void Report::failed(agent::BootStage stage, const std::string& reason) {
   say("failed in the stage " + std::string(agent::name_of(stage)) + ": " + reason);
   if (management_) {

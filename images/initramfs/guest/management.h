@@ -53,6 +53,10 @@ class Report {
   Report(agent::Program program, agent::Source source, const std::optional<Interface>& management);
 
   void stage(agent::BootStage stage, const std::string& detail);
+  // The boot script has a word that nobody here knows, and went on.
+  void guessed(const std::string& what);
+  // The boot script wants the machine to begin anew.
+  [[noreturn]] void restarting(const std::string& reason);
   // The end of this boot: says why, and powers the machine off.
   [[noreturn]] void failed(agent::BootStage stage, const std::string& reason);
   Management* management() { return management_ ? &*management_ : nullptr; }

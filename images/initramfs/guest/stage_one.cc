@@ -140,16 +140,19 @@ Status enter_next_root(const ipxe::BootChoice& choice, const ipxe::BootUrl& scri
 }
 
 ipxe::ScriptEnd run_boot_script(BootRom& rom, const ipxe::BootUrl& url, Report& report) {
-  const Result<std::string> text = rom.fetch_script(url);
+  const Result<std::string> text = rom.fetch_script(url, {});
   if (!text)
     report.failed(BootStage::script, "cannot fetch " + url.to_string() + ": " + text.error().message);
   Result<ipxe::ScriptEnd> end = ipxe::run_script(*text, url, rom);
   const BootStage stage = rom.image_failed() ? BootStage::kernel : BootStage::script;
   if (!end) report.failed(stage, url.to_string() + ": " + end.error().message);
   if (!end->boot) {
-    std::string reason = url.to_string() + ": the script ended without booting";
+    const bool by_power = end->power != ipxe::ScriptEnd::Power::none;
+    std::string reason =
+        url.to_string() + ": " + (by_power ? end->power_line : "the script ended without booting");
     if (end->exit_code != 0) reason += " (exit " + std::to_string(end->exit_code) + ")";
-    if (!end->last_caught.empty()) reason += "; " + end->last_caught;
+    if (!end->last_caught.empty()) reason += (by_power ? "; before that, " : "; ") + end->last_caught;
+    if (end->power == ipxe::ScriptEnd::Power::restart) report.restarting(reason);
     report.failed(stage, reason);
   }
   return std::move(*end);

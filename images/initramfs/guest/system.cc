@@ -165,7 +165,8 @@ Status switch_root(const std::string& new_root) {
   return {};
 }
 
-Status run_program(const std::vector<std::string>& argv, Duration limit, const std::string& folder) {
+Status run_program(const std::vector<std::string>& argv, Duration limit, const std::string& folder,
+                   const std::string& growing) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe");
   UniqueFd errors(ends[0]), child_end(ends[1]);
@@ -187,7 +188,8 @@ Status run_program(const std::vector<std::string>& argv, Duration limit, const s
     _exit(127);
   }
   child_end.reset();
-  const Time end = now() + limit;
+  Time end = now() + limit;
+  off_t grown = 0;
   bool late = false;
   std::string words;
   while (true) {
@@ -195,6 +197,12 @@ Status run_program(const std::vector<std::string>& argv, Duration limit, const s
     pollfd waiting{errors.get(), POLLIN, 0};
     const int ready = poll(&waiting, 1, static_cast<int>(std::clamp<long long>(left + 1, 0, 1 << 30)));
     if (ready < 0 && errno == EINTR) continue;
+    struct stat file {};
+    if (ready == 0 && !growing.empty() && stat(growing.c_str(), &file) == 0 && file.st_size > grown) {
+      grown = file.st_size;
+      end = now() + limit;
+      continue;
+    }
     if (ready == 0) {
       late = true;
       if (kill(-child, SIGKILL) != 0) kill(child, SIGKILL);  // it may not lead its own group yet
@@ -209,7 +217,11 @@ Status run_program(const std::vector<std::string>& argv, Duration limit, const s
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (late) return fail("gave up after " + std::to_string(limit / std::chrono::seconds(1)) + " s");
+  if (late) {
+    const auto milliseconds = limit / std::chrono::milliseconds(1);
+    return fail("gave up after " + (milliseconds % 1000 == 0 ? std::to_string(milliseconds / 1000) + " s"
+                                                             : std::to_string(milliseconds) + " ms"));
+  }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   // The last line says what went wrong.
   while (words.ends_with('\n')) words.pop_back();
@@ -239,11 +251,23 @@ bool runs_in_user_mode_linux() {
   return read_text("/proc/cpuinfo").value_or("").find("User Mode Linux") != std::string::npos;
 }
 
-void power_off() {
+namespace {
+
+[[noreturn]] void leave(int how) {
   if (getpid() != 1) _exit(1);
   sync();
-  reboot(RB_POWER_OFF);
+  reboot(how);
   while (true) pause();  // a machine without power control: PID 1 must not end
+}
+
+}  // namespace
+
+void power_off() {
+  leave(RB_POWER_OFF);
+}
+
+void restart() {
+  leave(RB_AUTOBOOT);
 }
 
 }  // namespace rookery::guest

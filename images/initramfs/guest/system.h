@@ -32,8 +32,10 @@ void mount_kernel_file_systems();
 // made), and enters the new.
 Status switch_root(const std::string& new_root);
 
-// Runs a program to its end, or kills it after `limit`. An Error carries its exit code or its last words.
-Status run_program(const std::vector<std::string>& argv, Duration limit, const std::string& folder = "/");
+// Runs a program to its end, or kills it after `limit`; as long as the file `growing` grows, the limit begins
+// anew. An Error carries its exit code or its last words.
+Status run_program(const std::vector<std::string>& argv, Duration limit, const std::string& folder = "/",
+                   const std::string& growing = "");
 
 // The value of `key=` among the blank-separated words of a kernel command line; the last one counts.
 std::string command_line_value(std::string_view command_line, std::string_view key);
@@ -42,5 +44,6 @@ bool runs_in_user_mode_linux();
 
 // Only as PID 1 does it power the machine off; otherwise (a test) it exits with 1.
 [[noreturn]] void power_off();
+[[noreturn]] void restart();
 
 }  // namespace rookery::guest

@@ -148,6 +148,32 @@ BOOST_AUTO_TEST_CASE(a_machine_that_powers_itself_off_too_early_has_failed) {
   BOOST_TEST(t.lab->summary().failed.at(0).reason == "it went off before it was ready: powered off");
 }
 
+BOOST_AUTO_TEST_CASE(a_machine_that_resets_itself_on_its_way_begins_anew_until_its_time_is_over) {
+  FakeLab t("  server: {role: boot-server, boot_timeout: 30 s}\n  n: {role: client}\n",
+            {{"server", {{S(4), FakeStep::Reset{}}}}});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
+  BOOST_TEST((t.loop.now() == Time{S(30)}));  // one time for all of its tries
+  BOOST_TEST(
+      t.lab->summary().failed.at(0).reason ==
+      "not ready after 30 s; it is still in the stage firmware; it has sent nothing on its cable since its "
+      "power-on at 28.000 s; it has restarted itself 7 times before that, the last time: it has sent nothing "
+      "on "
+      "its cable since its power-on at 24.000 s");
+}
+
+BOOST_AUTO_TEST_CASE(a_machine_whose_kernel_panics_and_resets_it_has_failed) {
+  FakeLab t(
+      kTwo,
+      {{"server",
+        {{S(1), FakeStep::Print{"Kernel panic - not syncing: no init\n"}}, {S(1), FakeStep::Reset{}}}}});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  BOOST_REQUIRE(t.loop.run_until([&] { return t.was_settled; }, std::chrono::hours(1)));
+  BOOST_TEST(t.lab->summary().failed.at(0).reason ==
+             "it went off before it was ready: reset by the guest; its kernel panicked: Kernel panic - not "
+             "syncing: no init");
+}
+
 BOOST_AUTO_TEST_CASE(a_cut_machine_is_off_and_not_failed_and_starts_again) {
   FakeLab t(kTwo, {});
   BOOST_REQUIRE(t.lab->start().has_value());

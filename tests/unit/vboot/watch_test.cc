@@ -326,6 +326,35 @@ BOOST_AUTO_TEST_CASE(says_nothing_is_wrong_while_nothing_is) {
   check(boot.why(), Cause::none, "ready since 0.100 s, 0.100 s after its power-on");
 }
 
+BOOST_AUTO_TEST_CASE(says_what_went_before_a_restart_and_what_was_guessed) {
+  Boot boot;
+  boot.has_address();
+  boot.record.guess("line 3: 'x' is not understood");
+  boot.record.guess("line 3: 'x' is not understood");  // in a loop
+  const std::string guess =
+      "; its boot script was guessed at, an unknown word counts as no: line 3: 'x' is not understood";
+  BOOST_TEST(boot.why(milliseconds(1)).sentence.ends_with(guess));
+  BOOST_TEST(boot.record.guesses.size() == 1u);
+  const BootRecord before = boot.record;
+  boot.record.restart(before, "line 9: reboot", Time{S(5)});
+  boot.record.restart(BootRecord(boot.record), "line 10: reboot", Time{S(6)});
+  BOOST_TEST(boot.record.guesses.empty());
+  BOOST_TEST((boot.record.first_on == before.powered_on));
+  BOOST_TEST((boot.record.powered_on == Time{S(6)}));
+  check(explain(boot.record, {}, Time{S(6)}), Cause::booting,
+        "in the stage firmware since 6.000 s; it has restarted itself 2 times before that, the last time: "
+        "line 10: "
+        "reboot");
+  boot.record.guess(std::string(1000, 'x'));
+  boot.record.enter(Stage::ready, "", Time{S(7)});
+  const Why ready = explain(boot.record, {}, Time{S(8)});
+  BOOST_TEST(to_string(ready.cause) == "ready");
+  BOOST_TEST(ready.sentence.find("restarted itself 2 times") != std::string::npos);
+  BOOST_TEST(ready.sentence.size() < 700u);
+  for (char c = 'a'; c < 'z'; ++c) boot.record.guess(std::string(1, c));
+  BOOST_TEST(boot.record.guesses.size() == 4u);
+}
+
 BOOST_AUTO_TEST_CASE(believes_the_console_before_the_wire) {
   Surroundings around;
   around.memory = mebibytes(24);

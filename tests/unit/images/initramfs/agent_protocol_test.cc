@@ -10,6 +10,8 @@ namespace {
 std::vector<Message> one_of_each() {
   return {Hello{7, Program::stage2, Source::medium, 1},
           Stage{BootStage::script, "http://10.0.0.1/boot.ipxe"},
+          Guessed{"line 3: 'x' is not understood"},
+          Restarting{"line 12: reboot"},
           Failed{BootStage::root, "connection refused"},
           Ready{},
           Output{3, Stream::err, {1, 0, 255}},

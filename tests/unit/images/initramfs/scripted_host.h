@@ -21,15 +21,20 @@ class ScriptedHost final : public ScriptHost {
       {"platform", Setting::text("uml")},
       {"buildarch", Setting::text("x86_64")},
   };
-  std::vector<std::string> printed, fetched;
+  std::vector<std::string> printed, fetched, dropped, guesses;
+  std::vector<FetchOptions> options;  // of each fetch
+  std::uint32_t features = 1u << 29;  // of the extended leaf's EDX: long mode
   Duration slept{0};
 
-  Result<std::string> fetch_script(const BootUrl& url) override {
+  Result<std::string> fetch_script(const BootUrl& url, const FetchOptions& how) override {
+    options.push_back(how);
     const auto file = files.find(url.to_string());
     if (file == files.end()) return fail("not found");
     return file->second;
   }
-  Result<std::string> fetch_image(const BootUrl& url, ImageUse use, std::string_view) override {
+  Result<std::string> fetch_image(const BootUrl& url, ImageUse use, std::string_view,
+                                  const FetchOptions& how) override {
+    options.push_back(how);
     fetched.push_back((use == ImageUse::kernel ? "kernel " : "initrd ") + url.to_string());
     if (url.path.find("missing") != std::string::npos) return fail("not found");
     return "handle:" + url.file_name();
@@ -47,7 +52,11 @@ class ScriptedHost final : public ScriptHost {
     slept += duration;
     return {};
   }
+  void drop_image(const std::string& handle) override { dropped.push_back(handle); }
+  bool is_kernel(const std::string& handle) override { return handle.find("linuz") != std::string::npos; }
+  std::uint32_t cpu_features(bool extended, bool ecx) override { return extended && !ecx ? features : 0; }
   void print(std::string_view line) override { printed.emplace_back(line); }
+  void guessed(std::string_view what) override { guesses.emplace_back(what); }
 };
 
 }  // namespace rookery::ipxe
