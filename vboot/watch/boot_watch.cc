@@ -42,6 +42,8 @@ bool worth_a_look(ByteView frame) {
   } else if (type == kIp6 && at + 40 <= frame.size()) {
     protocol = frame[at + 6];
     at += 40;
+    if (protocol != kTcp)
+      return true;  // ICMPv6 (nobody listens, a router), or a header that hides what follows
   }
   if (protocol == kUdp || protocol == kIcmp) return true;
   if (protocol != kTcp || at + 20 > frame.size()) return false;

@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(looks_at_every_step_of_a_boot_and_at_no_bulk_data) {
   Dissector dissector;
   for (const ByteBuffer& frame : sample_frames()) {
     const Summary summary = dissector.look(frame);
-    if (summary.ethertype == 0x86dd || !summary.is_boot_step()) continue;
+    if (!summary.is_boot_step()) continue;
     BOOST_TEST(worth_a_look(frame), text(summary));
     const Frame tagged = Frame::copy(frame).tagged(VlanTag{10});
     BOOST_TEST(worth_a_look(tagged.bytes()), text(summary));
@@ -150,6 +150,29 @@ BOOST_AUTO_TEST_CASE(names_what_is_missing_of_files) {
   tftp.hears(udp_frame(kServer, 4000, kClient, 2070,
                        ByteWriter().be16(5).be16(1).text("File not found").u8(0).take()));
   check(tftp.why(), Cause::tftp_error, "TFTP: 10.0.0.1 says of x.kpxe: File not found");
+}
+
+// RFC 4443 §3.1: the packet that nobody wanted is in the answer.
+BOOST_AUTO_TEST_CASE(hears_by_ipv6_that_nobody_listens) {
+  const auto packet = [](std::uint8_t from, std::uint8_t to, std::uint8_t protocol, ByteView payload) {
+    ByteWriter bytes;
+    bytes.be32(6U << 28).be16(static_cast<std::uint16_t>(payload.size())).u8(protocol).u8(64);
+    for (const std::uint8_t last : {from, to}) bytes.be16(0xfd00).zeros(13).u8(last);
+    return bytes.bytes(payload).take();
+  };
+  const auto frame = [](std::uint8_t from, std::uint8_t to, ByteView bytes) {
+    return ethernet(machine(to), machine(from), 0x86dd).bytes(bytes).take();
+  };
+  const ByteBuffer file = tftp_read("x.kpxe");
+  ByteWriter datagram;
+  datagram.be16(2070).be16(69).be16(static_cast<std::uint16_t>(8 + file.size())).be16(0).bytes(file);
+  const ByteBuffer asked = packet(7, 1, 17, datagram.buffer());
+  ByteWriter nobody;
+  nobody.u8(1).u8(4).be16(0).be32(0).bytes(asked);
+  Boot boot;
+  boot.has_address("x.kpxe").sends(frame(7, 1, asked)).hears(frame(1, 7, packet(1, 7, 58, nobody.buffer())));
+  check(boot.why(), Cause::refused,
+        "TFTP: fd00::1 says that nobody listens there at port 69 (it asked for x.kpxe)");
 }
 
 BOOST_AUTO_TEST_CASE(names_what_is_missing_of_the_root) {
