@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
-#include <iostream>
 
 #include "base/command.h"
 #include "base/file.h"
@@ -104,64 +103,6 @@ BOOST_AUTO_TEST_CASE(nothing_of_our_environment_or_descriptors_is_inherited) {
   BOOST_REQUIRE(::read(in.get(), text, sizeof text - 1) > 0);
   // What `ls` itself has open: the standard three, and the folder that it lists.
   BOOST_TEST(std::string(text) == "0\n0\n1\n2\n3\n");
-}
-
-BOOST_AUTO_TEST_CASE(a_confined_child_reaches_no_other_files) {
-  if (!confinement_available()) {
-    std::cerr << "skipped: this kernel has no Landlock" << '\n';
-    return;
-  }
-  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
-  const fs::path allowed = folder->path() / "allowed", secret = folder->path() / "secret";
-  fs::create_directory(allowed);
-  BOOST_REQUIRE(write_file(secret, "secret").has_value());
-  ProcessSpec spec = shell("echo x > " + (allowed / "f").string() + " && ! cat " + secret.string() +
-                           " && ! echo y > " + secret.string());
-  spec.confined = true;
-  spec.confinement.read_only = {"/usr", "/lib", "/lib64", "/bin", "/etc", "/dev/null"};
-  spec.confinement.read_write = {allowed};
-  Wall wall;
-  const auto child = wall.start(spec);
-  BOOST_TEST(wall.wait().describe() == "exit code 0");
-  BOOST_TEST(read_file(secret).value() == "secret");
-  BOOST_TEST(fs::exists(allowed / "f"));
-}
-
-// Where the kernel can hold a child to that (versions of Landlock: linux/landlock.h).
-ExitStatus confined(int since_version, const std::string& script, const fs::path& allowed) {
-  if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, 1) < since_version) {
-    std::cerr << "skipped: this kernel's Landlock is older than version " << since_version << '\n';
-    return {};
-  }
-  ProcessSpec spec = shell(script);
-  spec.confined = true;
-  spec.confinement.read_only = {"/usr", "/lib", "/lib64", "/bin", "/etc", "/dev/null"};
-  spec.confinement.read_write = {allowed};
-  Wall wall;
-  const auto child = wall.start(spec);
-  return wall.wait();
-}
-
-BOOST_AUTO_TEST_CASE(a_confined_child_empties_no_other_files) {
-  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
-  const fs::path allowed = folder->path() / "allowed", own = allowed / "own",
-                 secret = folder->path() / "secret";
-  fs::create_directory(allowed);
-  for (const fs::path& file : {own, secret}) BOOST_REQUIRE(write_file(file, "words").has_value());
-  const auto empties = [](const fs::path& file) {
-    return "perl -e 'truncate(shift, 0) or exit 1' " + file.string();
-  };
-  constexpr int kSince = 3;
-  BOOST_TEST(confined(kSince, empties(own) + " && ! " + empties(secret), allowed).describe() ==
-             "exit code 0");
-  BOOST_TEST(fs::file_size(secret) == 5u);
-}
-
-BOOST_AUTO_TEST_CASE(a_confined_child_signals_its_own_and_nobody_else) {
-  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
-  constexpr int kSince = 6;
-  const std::string script = "sleep 1000 & kill $! && ! kill -0 " + std::to_string(::getpid());
-  BOOST_TEST(confined(kSince, script, folder->path()).describe() == "exit code 0");
 }
 
 BOOST_AUTO_TEST_CASE(a_program_that_is_not_there_is_an_error_before_anything_starts) {
