@@ -1,7 +1,6 @@
 #include "base/process.h"
 
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,64 +18,20 @@
 namespace rookery {
 namespace {
 
-constexpr std::uint64_t kRead =
-    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-constexpr std::uint64_t kWrite = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
-                                 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
-                                 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK;
-constexpr std::uint64_t kHandled = kRead | kWrite | LANDLOCK_ACCESS_FS_MAKE_CHAR |
-                                   LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
-                                   LANDLOCK_ACCESS_FS_MAKE_SYM;
-constexpr std::uint64_t kOnFiles =
-    LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
-
-// What linux/landlock.h has in later kernels than Debian's headers, and since which version of Landlock. What
-// a rule set does not handle is allowed: a file could be emptied by its name.
-constexpr int kTruncateSince = 3, kScopesSince = 6;
-constexpr std::uint64_t kTruncate = 1 << 14;        // LANDLOCK_ACCESS_FS_TRUNCATE
-constexpr std::uint64_t kScopes = 1 << 0 | 1 << 1;  // LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, _SIGNAL
-struct RulesetAttributes {                          // struct landlock_ruleset_attr
-  std::uint64_t handled_access_fs = 0, handled_access_net = 0, scoped = 0;
-};
-
-int landlock_version() {
-  return static_cast<int>(
-      ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
-}
-
-// An open Landlock rule set, or none where the kernel has no Landlock.
-UniqueFd make_ruleset(const Confinement& confinement) {
-  const int version = landlock_version();
-  const std::uint64_t truncate = version >= kTruncateSince ? kTruncate : 0;
-  RulesetAttributes attributes;
-  attributes.handled_access_fs = kHandled | truncate;
-  if (version >= kScopesSince) attributes.scoped = kScopes;
-  UniqueFd ruleset(
-      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
-  if (!ruleset) return ruleset;
-  const auto allow = [&](const std::filesystem::path& path, std::uint64_t access) {
-    UniqueFd parent(::open(path.c_str(), O_PATH | O_CLOEXEC));
-    if (!parent) return;  // what is not there need not be reached
-    std::error_code error;
-    landlock_path_beneath_attr rule{};
-    rule.allowed_access =
-        std::filesystem::is_directory(path, error) ? access : access & (kOnFiles | truncate);
-    rule.parent_fd = parent.get();
-    ::syscall(SYS_landlock_add_rule, ruleset.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
-  };
-  for (const auto& path : confinement.read_only) allow(path, kRead);
-  for (const auto& path : confinement.read_write) allow(path, kRead | kWrite | truncate);
-  return ruleset;
-}
-
 // What a fork needs, made before it: between fork and exec nothing allocates.
 struct Prepared {
   std::vector<char*> argv, environment;
   std::vector<std::string> assignments;
-  UniqueFd ruleset;
+  std::optional<Walls> walls;
 };
 
-[[noreturn]] void become(const ProcessSpec& spec, const Prepared& prepared, pid_t parent) {
+void complain(const char* step, int error) {
+  for (const char* word : {"rookery: the walls around this process cannot be raised: ", step, ": ",
+                           ::strerrordesc_np(error), "\n"})
+    (void)!::write(2, word, std::strlen(word));
+}
+
+[[noreturn]] void become(const ProcessSpec& spec, Prepared& prepared, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
   ::setpgid(0, 0);
@@ -90,9 +45,16 @@ struct Prepared {
   ::dup2(err, 2);
   ::syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
   restore_signals();
+  if (prepared.walls) {
+    if (const char* failed = prepared.walls->raise()) {
+      complain(failed, errno);
+      ::_exit(125);
+    }
+    // A change of credentials can take the wish back (prctl(2), PR_SET_PDEATHSIG).
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(127);
+  }
   if (!spec.folder.empty() && ::chdir(spec.folder.c_str()) != 0) ::_exit(126);
-  if (spec.confined && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(125);
-  if (prepared.ruleset && ::syscall(SYS_landlock_restrict_self, prepared.ruleset.get(), 0) != 0) ::_exit(125);
   ::execve(prepared.argv[0], prepared.argv.data(), prepared.environment.data());
   ::_exit(127);
 }
@@ -102,10 +64,6 @@ struct Prepared {
 std::string ExitStatus::describe() const {
   if (signal != 0) return "killed by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
   return "exit code " + std::to_string(code);
-}
-
-bool confinement_available() {
-  return landlock_version() >= 1;
 }
 
 Status ChildPipe::make(bool to_child) {
@@ -126,7 +84,12 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(EventLoop& loop, const
   for (std::string& assignment : prepared.assignments) prepared.environment.push_back(assignment.data());
   prepared.environment.push_back(nullptr);
   if (::access(spec.argv.at(0).c_str(), X_OK) != 0) return fail_errno("cannot run " + spec.argv[0]);
-  if (spec.confined) prepared.ruleset = make_ruleset(spec.confinement);
+  if (spec.confined) {
+    auto walls = Walls::prepare(spec.confinement, host_walls());
+    if (!walls)
+      return tl::unexpected<Error>(std::move(walls.error()).while_doing("confining " + spec.argv[0]));
+    prepared.walls = std::move(*walls);
+  }
 
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what a child leaves behind comes to us: end_group()
   int pidfd = -1;
@@ -225,22 +188,6 @@ void end_orphans_in(const std::string& folder) {
   }
 }
 
-// While the name is that of the folder that we hold, no other lab of this name can begin, and all that is in
-// it is ours to end.
-void clean_up(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others) {
-  end_orphans_in(folder.path.string());
-  std::vector<std::filesystem::path> all = others;
-  all.push_back(folder.path);
-  for (const auto& path : all) {
-    // A dying guest may still make a file while we remove: a few rounds, bounded.
-    constexpr int kRounds = 100;
-    std::error_code error;
-    for (int round = 0; round < kRounds && std::filesystem::exists(path, error); ++round) {
-      std::filesystem::remove_all(path, error);
-    }
-  }
-}
-
 // To its end: until then the janitor holds its claim. It has all signals blocked; its child must not.
 void run_last(const std::vector<std::string>& words) {
   const pid_t child = ::fork();
@@ -258,7 +205,20 @@ void run_last(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others,
+// While the name is that of the folder that we hold, no other lab of this name can begin, and all that is in
+// it is ours to end. One that somebody removed under its lab may still have processes in it.
+void clear_away(const std::vector<const ClaimedFolder*>& folders) {
+  for (const ClaimedFolder* folder : folders) end_orphans_in(folder->path.string());
+  for (const ClaimedFolder* folder : folders) {
+    // A dying guest may still make a file while we remove: a few rounds, bounded.
+    constexpr int kRounds = 100;
+    std::error_code error;
+    for (int round = 0; round < kRounds && folder->stands(); ++round)
+      std::filesystem::remove_all(folder->path, error);
+  }
+}
+
+Result<UniqueFd> start_janitor(const std::vector<const ClaimedFolder*>& folders,
                                const std::vector<std::string>& last) {
   int line[2];
   if (::pipe2(line, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe for the janitor");
@@ -273,19 +233,32 @@ Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<st
     sigset_t all;
     sigfillset(&all);
     ::sigprocmask(SIG_SETMASK, &all, nullptr);
-    // Out of the way of 3 and 4 first, which may be either of them.
-    const int end = ::fcntl(its.get(), F_DUPFD, 5), claim = ::fcntl(folder.claim.get(), F_DUPFD, 5);
-    if (::dup2(end, 3) != 3 || ::dup2(claim, 4) != 4) ::_exit(1);
-    ::syscall(SYS_close_range, 5u, ~0u, 0);
+    // Out of the way of the first few numbers, which may be any of them; then all others are closed.
+    const int line_at = 3, first = line_at + 1, beyond = first + static_cast<int>(folders.size());
+    std::vector<int> away{::fcntl(its.get(), F_DUPFD, beyond)};
+    for (const ClaimedFolder* folder : folders) away.push_back(::fcntl(folder->claim.get(), F_DUPFD, beyond));
+    for (std::size_t i = 0; i < away.size(); ++i) {
+      const int at = line_at + static_cast<int>(i);
+      if (::dup2(away[i], at) != at) ::_exit(1);
+    }
+    ::syscall(SYS_close_range, static_cast<unsigned>(beyond), ~0u, 0);
     const int null = ::open("/dev/null", O_RDWR);
     for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
     if (::chdir("/") != 0) ::_exit(1);
     char byte;
-    while (::read(3, &byte, 1) < 0 && errno == EINTR) {
+    while (::read(line_at, &byte, 1) < 0 && errno == EINTR) {
     }
-    const ClaimedFolder claimed{folder.path, UniqueFd(4)};
-    if (claimed.stands()) {
-      clean_up(claimed, others);
+    std::vector<ClaimedFolder> claimed;
+    for (std::size_t i = 0; i < folders.size(); ++i)
+      claimed.push_back({folders[i]->path, UniqueFd(first + static_cast<int>(i))});
+    std::vector<const ClaimedFolder*> all_of_them;
+    bool orderly = true;
+    for (const ClaimedFolder& folder : claimed) {
+      all_of_them.push_back(&folder);
+      orderly = orderly && !folder.stands();
+    }
+    if (!orderly) {
+      clear_away(all_of_them);
       if (!last.empty()) run_last(last);
     }
     ::_exit(0);

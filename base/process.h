@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/confinement.h"
 #include "base/event_loop.h"
 #include "base/file.h"
 #include "base/result.h"
@@ -27,20 +28,13 @@ struct ExitStatus {
   std::string describe() const;  // "exit code 3", "killed by signal 9 (Killed)"
 };
 
-// Which files a child and all its descendants may reach, by Landlock (Linux 5.13); execution is allowed below
-// read_only. From Linux 6.12 on they reach nobody else by signals, nor by sockets without a file. Where the
-// kernel has no Landlock the child runs without: see confinement_available().
-struct Confinement {
-  std::vector<std::filesystem::path> read_only;
-  std::vector<std::filesystem::path> read_write;
-};
-bool confinement_available();
-
 struct ProcessSpec {
   std::vector<std::string> argv;                   // argv[0] is a path
   std::map<std::string, std::string> environment;  // the whole of it: nothing of ours is inherited
   std::filesystem::path folder;                    // working folder
   int input = -1, output = -1, errors = -1;        // descriptors of the caller; -1 is /dev/null
+  // Without what its host has of these walls a confined child does not start: it says what failed on `errors`
+  // and ends with 125.
   bool confined = false;
   Confinement confinement;
 };
@@ -79,12 +73,16 @@ class ChildProcess {
   std::function<void(ExitStatus)> on_exit_;
 };
 
-// A process of ours that waits until we are gone, however we went. If `folder` is gone by then, that was an
-// orderly end, and it does nothing. Otherwise it ends what our children left running with a working folder in
-// `folder`, removes `others` and then `folder`, and runs `last` (a path and arguments, with our environment),
-// if there is one: what ends that which is not a child of ours. Until then it holds the claim. Returned is
-// our end of the line to it: it acts when that is closed. Call it before other descriptors matter.
-Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others,
+// A process of ours that waits until we are gone, however we went. If none of the folders stands by then,
+// that was an orderly end, and it does nothing. Otherwise it ends what our children left running with a
+// working folder in one of them, removes those that stand, and runs `last` (a path and arguments, with our
+// environment), if there is one: what ends that which is not a child of ours. Until then it holds the claims.
+// Returned is our end of the line to it: it acts when that is closed. Call it before other descriptors
+// matter.
+Result<UniqueFd> start_janitor(const std::vector<const ClaimedFolder*>& folders,
                                const std::vector<std::string>& last = {});
+
+// What a janitor does with a folder, for one that has none any more.
+void clear_away(const std::vector<const ClaimedFolder*>& folders);
 
 }  // namespace rookery

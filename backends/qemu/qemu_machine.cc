@@ -165,15 +165,24 @@ Status QemuMachine::start(std::span<const char* const> more_arguments) {
   process.errors = errors_.its.get();
   process.confined = true;
   // The program, its libraries and its firmware; nothing of the user's.
-  process.confinement.read_only = {
-      "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/proc", "/sys/devices/system", "/dev/urandom"};
+  process.confinement.read_only = {arguments_[0],
+                                   "/usr",
+                                   "/bin",
+                                   "/lib",
+                                   "/lib64",
+                                   "/etc/ld.so.cache",
+                                   "/etc/alternatives",
+                                   "/proc/cpuinfo",
+                                   "/proc/meminfo",
+                                   "/sys/devices/system",
+                                   "/dev/urandom"};
   process.confinement.read_write = {spec_.folder, "/dev/null", "/dev/kvm"};
   for (fs::path& file : files_named_in(spec_.hardware.more_arguments))
     process.confinement.read_write.push_back(std::move(file));
   std::vector<fs::path> given{spec_.kernel, spec_.initramfs};
   for (const DiskPlug& disk : spec_.disks) given.push_back(disk.file);
   for (const fs::path& file : given) {
-    if (!file.empty()) process.confinement.read_only.push_back(fs::weakly_canonical(file));
+    if (!file.empty()) process.confinement.read_only.push_back(file);
   }
 
   link_->starting();

@@ -1,7 +1,9 @@
 #include "backends/uml/uml_backend.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <optional>
@@ -83,6 +85,7 @@ class UmlMachine final : public Machine, private LaneDevice {
   EventLoop& loop_;
   MachineSpec spec_;
   MachineEvents& events_;
+  const fs::path memory_folder_{spec_.memory_folder / spec_.name};  // its own: no other machine sees it
   std::unique_ptr<time_travel::Controller> time_;
   std::optional<LanePausing> lane_pausing_;
   StopAndGo stop_and_go_{loop_, [this](bool stop, const Action& done) {
@@ -106,6 +109,8 @@ Status UmlMachine::prepare() {
     if (error) return fail("cannot link " + (spec_.folder / name).string() + ": " + error.message());
     return {};
   };
+  if (::mkdir(memory_folder_.c_str(), 0700) != 0 && errno != EEXIST)
+    return fail_errno("cannot make " + memory_folder_.string());
   ROOKERY_TRY(link(spec_.kernel, kKernelName));
   ROOKERY_TRY(link(spec_.initramfs, kInitramfsName));
   if (spec_.lane != nullptr) {
@@ -128,14 +133,14 @@ Status UmlMachine::start() {
   for (std::string& argument : uml_arguments(spec_, time_ != nullptr))
     process.argv.push_back(std::move(argument));
   process.folder = spec_.folder;
-  process.environment = {{"PATH", "/nonexistent"}, {"HOME", "."}, {"TMPDIR", spec_.memory_folder.string()}};
+  process.environment = {{"PATH", "/nonexistent"}, {"HOME", "."}, {"TMPDIR", memory_folder_.string()}};
   if (time_) process.environment["UML_RANDOM_SEED"] = std::to_string(spec_.seed);
   process.input = input_.its.get();
   process.output = process.errors = output_.its.get();
   process.confined = true;
-  process.confinement.read_only = {fs::weakly_canonical(spec_.kernel), fs::weakly_canonical(spec_.initramfs),
-                                   "/proc", "/dev/null", "/dev/shm"};
-  process.confinement.read_write = {spec_.folder, spec_.memory_folder};
+  process.confinement.read_only = {spec_.kernel, spec_.initramfs, "/proc/cpuinfo", "/dev/null"};
+  process.confinement.read_write = {spec_.folder, memory_folder_};
+  process.confinement.traces = true;  // where seccomp cannot be had, or is too old
 
   if (time_) time_->starting();
   auto started = ChildProcess::start(loop_, process, [this](ExitStatus status) { exited(status); });

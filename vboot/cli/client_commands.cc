@@ -140,6 +140,8 @@ Result<int> run_ps(const LabChoice& choice) {
                 text_of(machine, "role"), text_of(machine, "backend"), text_of(machine, "state"),
                 text_of(machine, "stage"), text_of(machine, "address"), text_of(machine, "reason"));
   }
+  if (const auto walls = result->find("confinement"); walls && walls->find("whole")->as_boolean() == false)
+    fmt::print("this host confines the processes of machines only in part: {}\n", text_of(*walls, "text"));
   const auto uplink = result->find("uplink");
   if (!uplink) return 0;
   const auto seen = uplink->find("machines");

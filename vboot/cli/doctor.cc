@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/command.h"
+#include "base/confinement.h"
 #include "base/file.h"
 #include "images/build/debian_system.h"
 #include "images/store.h"
@@ -66,6 +67,19 @@ Finding user_mode_linux(const fs::path& kernel) {
       seccomp ? "a kernel boots, its processes held by seccomp"
               : "a kernel boots, but by ptrace, which is several times slower: seccomp filters cannot be "
                 "installed here (in a container: its profile forbids them)";
+  return finding;
+}
+
+// A guest's own kernel is trusted with nothing of the host: by what it is kept from it.
+Finding confinement() {
+  const HostWalls& walls = host_walls();
+  Finding finding{"confinement", Found::good, "machines' processes have " + walls.describe()};
+  if (walls.whole()) return finding;
+  finding.found = Found::less;
+  if (!walls.namespaces)
+    finding.text +=
+        "; to allow them: sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000 "
+        "(Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0; a container: its profile)";
   return finding;
 }
 
@@ -154,6 +168,7 @@ Result<int> run_doctor(bool json, const std::vector<HostTrial>& hypervisors) {
     findings.push_back(
         {one.what, outcome ? Found::good : Found::less, outcome ? *outcome : outcome.error().message});
   }
+  findings.push_back(confinement());
   look_at_limits(findings);
   findings.push_back(subordinate_ids());
   look_at_programs(findings);

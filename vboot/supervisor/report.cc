@@ -1,5 +1,6 @@
 #include "vboot/supervisor/report.h"
 
+#include "base/confinement.h"
 #include "base/digest.h"
 
 namespace rookery::vboot {
@@ -103,6 +104,9 @@ Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, T
                     .set("up_seconds", Json::number(seconds(now - lab.started())))
                     .set("clients", Json::count(summary.clients))
                     .set("ready", Json::count(summary.ready))
+                    .set("confinement", Json::object()
+                                            .set("whole", Json::boolean(host_walls().whole()))
+                                            .set("text", host_walls().describe()))
                     .set("machines", std::move(machines));
   if (lab.uplink() == nullptr) return report;
   const UplinkPlan& uplink = lab.uplink()->plan();
