@@ -420,10 +420,9 @@ int main(int argc, char** argv) {
   settle_inheritance();
   log_to_standard_error();
   try {
-    if (const char* level = std::getenv("ROOKERY_LOG"); level != nullptr && *level != '\0') {
-      if (const Status known = set_log_level(level); !known)
-        return ended(tl::unexpected<Error>(Error(known.error()).while_doing("ROOKERY_LOG")));
-    }
+    const char* const level = std::getenv("ROOKERY_LOG");
+    if (const Status known = set_log_level(level != nullptr && *level != '\0' ? level : "warn"); !known)
+      return ended(tl::unexpected<Error>(Error(known.error()).while_doing("ROOKERY_LOG")));
     return run(argc, argv);
   } catch (const std::exception& error) {  // of a library of others: none of ours throws
     // A print that failed (fmt throws then) is said as every result that reached nobody.

@@ -130,7 +130,7 @@ class CommandLine(unittest.TestCase):
     def test_a_result_that_cannot_be_written_is_a_failure(self):
         self.supervise(lambda number, request: [output(number, "stdout", b"x"), result(number, machines=machines(3), text="")])
         for words in (["ps"], ["ps", "--json"], ["logs", "n1"], ["exec", "--all", "--", "true"], ["doctor"], ["doctor", "--json"],
-                      ["image", "list"], ["image", "list", "--json"], ["image", "prune"], ["image", "prune", "--json"],
+                      ["image", "list", "--json"], ["image", "prune"], ["image", "prune", "--json"],
                       ["clean", "--json"], ["help"], ["help", "--man"], ["--version"], ["--help"], ["completion", "bash"],
                       ["power", "on", "n1", "--json"], ["fault", "show", "--json"], ["why", "--json"]):
             with self.subTest(words), open("/dev/full", "w", encoding="utf-8") as full:
