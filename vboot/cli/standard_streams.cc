@@ -12,6 +12,8 @@
 #include <cstdio>
 #include <string>
 
+#include "base/signals.h"
+
 namespace rookery::vboot {
 namespace {
 
@@ -27,10 +29,8 @@ void settle_inheritance() {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   for (const int number : {SIGCHLD, SIGTERM}) ::sigaction(number, &action, nullptr);
-  // A handler, and not SIG_IGN, which programs that we start would inherit.
-  action.sa_handler = [](int) {};
-  action.sa_flags = SA_RESTART;
-  for (const int number : {SIGPIPE, SIGXFSZ}) ::sigaction(number, &action, nullptr);
+  ignore_closed_pipes();
+  ignore_full_files();
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -11,7 +11,7 @@ namespace rookery::vboot {
 
 // Before anything is opened: descriptors 0 to 2 exist (/dev/null), no signal is blocked, SIGCHLD and SIGTERM
 // do what they are for, and a reader that is gone (SIGPIPE) or a file that may not grow (SIGXFSZ) is an error
-// of the write and not our end. Programs that we start get SIGPIPE and SIGXFSZ as they are by default. SIGHUP
+// of the write and not our end. (Programs that we start get them by default: restore_signals().) SIGHUP
 // and SIGINT stay ignored where they are (nohup, a script's background job): see StopSignals.
 void settle_inheritance();
 

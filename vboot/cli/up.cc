@@ -19,7 +19,6 @@
 #include "base/file.h"
 #include "base/host_clock.h"
 #include "base/process.h"
-#include "base/signals.h"
 #include "base/unix_socket.h"
 #include "base/workers.h"
 #include "images/store.h"
@@ -374,7 +373,6 @@ void Supervisor::take_down() {
 
 Result<int> supervise(const UpOptions& options, const BackendFactory& factory, Progress& progress,
                       const std::function<void(const Json&)>& on_settled) {
-  ignore_closed_pipes();
   const auto text = read_file(options.lab_file, mebibytes(1));
   if (!text) return fail(ErrorKind::usage, text.error().message);
   auto lab = parse_lab(*text, options.lab_file, beside(options.lab_file));

@@ -13,6 +13,7 @@
 #include <functional>
 
 #include "base/event_loop.h"
+#include "base/signals.h"
 #include "vboot/cli/logging.h"
 #include "vboot/cli/standard_streams.h"
 #include "vboot/cli/stop_signals.h"
@@ -100,6 +101,7 @@ BOOST_AUTO_TEST_CASE(children_are_waited_for_and_get_SIGPIPE_as_it_is_by_default
     // Ignored, a child's end would be nobody's to see.
     const pid_t child = ::fork();
     if (child == 0) {
+      restore_signals();
       ::execl("/bin/sh", "sh", "-c", "kill -PIPE $$; exit 7", nullptr);
       ::_exit(1);
     }
