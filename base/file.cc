@@ -1,8 +1,10 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -123,6 +125,12 @@ Result<TemporaryFolder> TemporaryFolder::make(const fs::path& parent, std::strin
   return TemporaryFolder(path);
 }
 
+Result<TemporaryFolder> TemporaryFolder::make(std::string_view prefix) {
+  const auto parent = temporary_folder();
+  if (!parent) return tl::unexpected<Error>(parent.error());
+  return make(*parent, prefix);
+}
+
 TemporaryFolder& TemporaryFolder::operator=(TemporaryFolder&& other) noexcept {
   std::swap(path_, other.path_);
   return *this;
@@ -140,10 +148,55 @@ const char* environment(const char* name) {
 }
 }  // namespace
 
-fs::path cache_folder() {
-  if (const char* cache = environment("XDG_CACHE_HOME")) return fs::path(cache) / "rookery";
-  const char* home = environment("HOME");
-  return fs::path(home != nullptr ? home : "/tmp") / ".cache" / "rookery";
+namespace {
+
+std::string name_of_user(uid_t user) {
+  const passwd* entry = ::getpwuid(user);
+  return entry != nullptr ? entry->pw_name : "uid " + std::to_string(user);
+}
+
+}  // namespace
+
+Result<fs::path> home_folder() {
+  if (const char* home = environment("HOME")) return fs::path(home);
+  const passwd* entry = ::getpwuid(::getuid());
+  if (entry != nullptr && entry->pw_dir != nullptr && *entry->pw_dir == '/') return fs::path(entry->pw_dir);
+  return fail(name_of_user(::getuid()) +
+              " has no home folder: set HOME, or XDG_CACHE_HOME and XDG_RUNTIME_DIR");
+}
+
+Result<fs::path> temporary_folder() {
+  std::error_code error;
+  fs::path folder = fs::temp_directory_path(error);
+  if (!error) return folder;
+  const char* named = std::getenv("TMPDIR");
+  return fail("there is no folder for temporary files: " + std::string(named != nullptr ? "TMPDIR is " : "") +
+              (named != nullptr ? named : "/tmp") + ", which is none; set TMPDIR to a folder, or unset it");
+}
+
+Status check_owner(const fs::path& folder) {
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) != 0)
+    return errno == ENOENT ? Status() : fail_errno("cannot look at " + folder.string());
+  const std::string remedy = "; programs in it would run as " + name_of_user(::getuid()) +
+                             ": set XDG_CACHE_HOME (or HOME) to a folder of your own";
+  if (status.st_uid != ::getuid() && status.st_uid != 0)
+    return fail(folder.string() + " belongs to " + name_of_user(status.st_uid) + remedy);
+  if ((status.st_mode & S_IWOTH) != 0) return fail("everybody may write in " + folder.string() + remedy);
+  return {};
+}
+
+Result<fs::path> cache_folder() {
+  fs::path folder;
+  if (const char* cache = environment("XDG_CACHE_HOME")) {
+    folder = fs::path(cache) / "rookery";
+  } else {
+    const auto home = home_folder();
+    if (!home) return tl::unexpected<Error>(home.error());
+    folder = *home / ".cache" / "rookery";
+  }
+  ROOKERY_TRY(check_owner(folder));
+  return folder;
 }
 
 Result<fs::path> runtime_folder() {

@@ -40,6 +40,7 @@ Result<std::optional<ClaimedFolder>> claim_folder(const std::filesystem::path& p
 class TemporaryFolder {
  public:
   static Result<TemporaryFolder> make(const std::filesystem::path& parent, std::string_view prefix);
+  static Result<TemporaryFolder> make(std::string_view prefix);  // in temporary_folder()
   TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
   TemporaryFolder& operator=(TemporaryFolder&& other) noexcept;
   TemporaryFolder(const TemporaryFolder&) = delete;
@@ -53,8 +54,16 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-// $XDG_CACHE_HOME/rookery or ~/.cache/rookery: what can be made again (downloads, kernels, images).
-std::filesystem::path cache_folder();
+// This user's home: $HOME, or without one what the system's list of users says.
+Result<std::filesystem::path> home_folder();
+// $TMPDIR or /tmp; an Error that says what to do, where that is no folder.
+Result<std::filesystem::path> temporary_folder();
+// $XDG_CACHE_HOME/rookery or ~/.cache/rookery: what can be made again (downloads, kernels, images). It need
+// not be there yet; one that is somebody else's is an Error, because programs in it are run.
+Result<std::filesystem::path> cache_folder();
+// An Error unless the folder is this user's or root's, and not everybody's to write; what is not there is
+// good.
+Status check_owner(const std::filesystem::path& folder);
 // $XDG_RUNTIME_DIR/rookery or /tmp/rookery-<uid>: sockets and state of running labs; mode 0700, made if
 // missing. Another user's is an Error.
 Result<std::filesystem::path> runtime_folder();

@@ -12,11 +12,12 @@ namespace rookery {
 
 // What a caller can do about a failure; the values are the exit codes of the command line.
 enum class ErrorKind {
-  expectation = 1,      // what was asked for was tried and did not come true
-  usage = 2,            // the command's words or a lab file are wrong: correct and call again
-  timeout = 3,          // it did not happen in time
-  infrastructure = 4,   // the host lacks something, or a file is damaged: the message names it
-  not_reproducible = 5  // two runs that had to be the same were not
+  expectation = 1,       // what was asked for was tried and did not come true
+  usage = 2,             // the command's words or a lab file are wrong: correct and call again
+  timeout = 3,           // it did not happen in time
+  infrastructure = 4,    // the host lacks something, or a file is damaged: the message names it
+  not_reproducible = 5,  // two runs that had to be the same were not
+  interrupted = 130      // somebody ended it (Ctrl-C, SIGTERM, SIGHUP) before it had a result
 };
 
 // One failure. Copyable, self-contained, made where the failure is seen and widened on the way up.

@@ -5,8 +5,7 @@
 namespace rookery {
 
 // From now on, writing to a pipe that nobody reads is EPIPE, and beyond a limit of file sizes (ulimit -f)
-// EFBIG: both would end the process. The first is for those who serve others, as a lab's supervisor does;
-// where a command's output goes, `rookery … | head` is to end it.
+// EFBIG: both would end the process. A command whose reader has left (`rookery … | head`) ends by that error.
 void ignore_full_files();    // SIGXFSZ
 void ignore_closed_pipes();  // SIGPIPE
 

@@ -40,7 +40,14 @@ Result<Digest256> Store::Incoming::keep(bool executable) {
   return digest;
 }
 
+Result<Store> Store::open() {
+  const auto cache = cache_folder();
+  if (!cache) return tl::unexpected<Error>(cache.error());
+  return open(*cache / "store");
+}
+
 Result<Store> Store::open(const fs::path& folder) {
+  ROOKERY_TRY(check_owner(folder));
   for (const char* part : {"objects", "images", "incoming"}) {
     std::error_code error;
     fs::create_directories(folder / part, error);

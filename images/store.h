@@ -44,8 +44,10 @@ class Store {
     std::unique_ptr<Hasher> hasher_;
   };
 
-  // The store in `folder`, made if it is not there.
-  static Result<Store> open(const std::filesystem::path& folder = cache_folder() / "store");
+  // The store in `folder`, made if it is not there; the user's own, unless one is named. One that is
+  // somebody else's is an Error (check_owner()).
+  static Result<Store> open();
+  static Result<Store> open(const std::filesystem::path& folder);
 
   Result<Incoming> incoming() const;
   Result<Digest256> add(ByteView bytes) const;

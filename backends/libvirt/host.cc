@@ -59,7 +59,9 @@ Status prepare_root(const fs::path& root) {
   std::error_code error;
   fs::create_directories(root / "etc", error);
   if (error) return fail_errno("cannot make " + root.string(), error.value());
-  const fs::path cache = cache_folder() / "libvirt";
+  const auto own = cache_folder();
+  if (!own) return tl::unexpected<Error>(own.error());
+  const fs::path cache = *own / "libvirt";
   fs::create_directories(cache, error);
   if (!fs::exists(fs::symlink_status(root / "cache")))
     fs::create_directory_symlink(cache, root / "cache", error);
@@ -310,9 +312,8 @@ std::vector<fs::path> LibvirtHost::process_folders() const {
     const char* folder = std::getenv(variable);
     return folder != nullptr ? fs::path(folder) : otherwise;
   };
-  const char* home = std::getenv("HOME");
   return {of_user("XDG_RUNTIME_DIR", "") / "libvirt/qemu/run",
-          of_user("XDG_CONFIG_HOME", fs::path(home != nullptr ? home : "") / ".config") / "libvirt/qemu/lib"};
+          of_user("XDG_CONFIG_HOME", home_folder().value_or(fs::path()) / ".config") / "libvirt/qemu/lib"};
 }
 
 fs::path LibvirtHost::pid_file(const std::string& domain) const {

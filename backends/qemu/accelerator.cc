@@ -80,7 +80,7 @@ std::string host_key(const std::string& version) {
 }
 
 Result<AcceleratorChoice> measure_both(const QemuFiles& files) {
-  auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-qemu-");
+  auto folder = TemporaryFolder::make("rookery-qemu-");
   if (!folder) return tl::unexpected<Error>(folder.error());
   std::string firmware(kFirmwareSize, '\0');
   std::copy(std::begin(kWork), std::end(kWork), firmware.begin());
@@ -129,9 +129,10 @@ Result<AcceleratorChoice> choose_accelerator(const QemuFiles& files) {
     return AcceleratorChoice{Accelerator::tcg, opens.error().message};
   const auto version = run_checked({{files.program.string(), "--version"}, {}});
   if (!version) return tl::unexpected<Error>(version.error());
+  const auto cache = cache_folder();
+  if (!cache) return tl::unexpected<Error>(cache.error());
   const fs::path remembered =
-      cache_folder() /
-      ("qemu-accelerator-" + to_hex(sha256(as_bytes(host_key(version->output)))).substr(0, 16));
+      *cache / ("qemu-accelerator-" + to_hex(sha256(as_bytes(host_key(version->output)))).substr(0, 16));
   constexpr std::string_view kKvm = "kvm\n", kTcg = "tcg\n";
   if (const auto text = read_file(remembered, Bytes{1024})) {
     const bool kvm = text->starts_with(kKvm);
@@ -141,7 +142,7 @@ Result<AcceleratorChoice> choose_accelerator(const QemuFiles& files) {
   auto choice = measure_both(files);
   if (!choice) return choice;
   std::error_code ignored;
-  fs::create_directories(cache_folder(), ignored);
+  fs::create_directories(*cache, ignored);
   ROOKERY_TRY(write_file(remembered, fmt::format("{}\n{}", to_string(choice->accelerator), choice->why)));
   return choice;
 }

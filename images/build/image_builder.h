@@ -28,7 +28,7 @@ struct BuildOptions {
   std::vector<LayerRecipe> layers;  // of the roles that have packages
   bool force = false;               // do every step again, but take the system that is already there
   bool refresh = false;             // make the system afresh, too, from today's packages
-  std::filesystem::path cache = cache_folder();
+  std::filesystem::path cache;      // the folder for what is made on the way: cache_folder()
 };
 
 struct BuiltImage {

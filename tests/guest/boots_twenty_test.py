@@ -170,7 +170,7 @@ class BootsTwenty(GuestTest):
         self.lab.shell("n2", "echo changed >/etc/changed")
         self.lab.rookery("power", "cut", "n2")
         self.assertEqual(self.lab.wait_for("n2", "off")["state"], "off")
-        self.lab.rookery("exec", "n2", "--", "true", code=4)
+        self.lab.rookery("exec", "n2", "--", "true", code=124)
         self.assertEqual(self.lab.stage("n3"), "ready")
         self.lab.rookery("power", "on", "n2")
         self.lab.wait_for("n2", "ready")

@@ -148,7 +148,7 @@ class Report(GuestTest):
                 terminal.read_until(lambda text: b" dhcp" in text)
                 os.write(terminal.ours, b"\x03")
                 terminal.read_until(lambda text: said in text)
-                self.assertEqual(terminal.process.wait(timeout=60), 1)
+                self.assertEqual(terminal.process.wait(timeout=60), 130)
                 self.assert_nothing_left(lab)
 
     def test_05_what_cannot_be_written_is_refused_before_anything_starts(self):

@@ -60,7 +60,7 @@ class LabFiles(GuestTest):
         self.session.rookery("up", code=2)
         self.session.rookery("up", "x.yaml", "--nodes", "many", code=2)
         self.session.rookery("up", "x.yaml", "--down", code=2)
-        self.session.rookery("exec", "n1", code=2)
+        self.session.rookery("exec", "n1", code=122)
 
 
 class FailsWhileItBoots(GuestTest):
@@ -75,7 +75,7 @@ class FailsWhileItBoots(GuestTest):
         self.assertEqual(lab.run("n2", "hostname"), "n2\n")
         machine = lab.machines()["far"]
         self.assertEqual((machine["stage"], machine["failed_in"]), ("failed", "dhcp"))
-        self.assertIn("far is not ready", lab.rookery("exec", "far", "--", "true", code=(1, 4)).err)
+        self.assertIn("far is not ready", lab.rookery("exec", "far", "--", "true", code=124).err)
         lab.down()
         self.assert_nothing_left(lab)
 
@@ -161,7 +161,7 @@ class GoesWrong(GuestTest):
         self.assert_has(answers[0].err, "n2", "power cut")
 
     def test_a_program_that_takes_too_long(self):
-        self.assertIn("did not end in time", self.lab.rookery("exec", "--timeout", "0.5", "n3", "--", "sleep", "600", code=3).err)
+        self.assertIn("did not end in time", self.lab.rookery("exec", "--timeout", "0.5", "n3", "--", "sleep", "600", code=123).err)
         wait_until(lambda: "sleep 600" not in self.lab.run("n3", "busybox", "ps", "-o", "args"), 30, "it was ended")
 
     def test_a_word_in_the_boot_script_that_nobody_knows(self):

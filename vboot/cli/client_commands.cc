@@ -15,6 +15,7 @@
 
 #include "vboot/cli/commands.h"
 #include "vboot/cli/lab_client.h"
+#include "vboot/cli/standard_streams.h"
 
 namespace rookery::vboot {
 namespace {
@@ -27,23 +28,22 @@ class LinePrinter {
   void take(const OutputEvent& event) {
     std::FILE* to = event.stream == "stderr" ? stderr : stdout;
     if (!with_names_) {
-      std::fwrite(event.data.data(), 1, event.data.size(), to);
+      put(to, event.data);
       return;
     }
     std::string& pending = pending_[{event.machine, event.stream}];
     pending += event.data;
     std::size_t start = 0;
     for (std::size_t end; (end = pending.find('\n', start)) != std::string::npos; start = end + 1) {
-      fmt::print(to, "{}: {}\n", event.machine, shown(to, pending.substr(start, end - start)));
+      put(to, fmt::format("{}: {}\n", event.machine, shown(to, pending.substr(start, end - start))));
     }
     pending.erase(0, start);
   }
   void finish() {
     for (const auto& [from, rest] : pending_) {
       std::FILE* to = from.second == "stderr" ? stderr : stdout;
-      if (!rest.empty()) fmt::print(to, "{}: {}\n", from.first, shown(to, rest));
+      if (!rest.empty()) put(to, fmt::format("{}: {}\n", from.first, shown(to, rest)));
     }
-    std::fflush(stdout);
   }
 
  private:
@@ -51,6 +51,8 @@ class LinePrinter {
   static std::string shown(std::FILE* to, const std::string& line) {
     return ::isatty(::fileno(to)) != 0 ? printable(line) : line;
   }
+  // Standard output is looked at by check_output(); who does not want standard error need not have it.
+  static void put(std::FILE* to, std::string_view text) { std::fwrite(text.data(), 1, text.size(), to); }
 
   bool with_names_;
   std::map<std::pair<std::string, std::string>, std::string> pending_;
@@ -172,6 +174,7 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
   LinePrinter printer(all && !choice.json);
   int worst = 0;
   std::map<std::string, Told> by_machine;
+  std::optional<std::string> unreachable;  // why the one machine did not run it
   const auto on_event = [&](const ControlEvent& event) -> Status {
     if (event.name == "output") {
       auto output = output_of(event);
@@ -180,6 +183,7 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
         by_machine[output->machine].streams[output->stream] += output->data;
       } else {
         printer.take(*output);
+        return check_output();
       }
     } else if (event.name == "exited") {
       const auto exited = exited_of(event);
@@ -187,9 +191,13 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
       worst = std::max(worst, exited->exit_code);
       by_machine[exited->machine].exit_code = exited->exit_code;
     } else if (event.name == "unreachable") {
-      worst = std::max(worst, all ? 1 : static_cast<int>(ErrorKind::infrastructure));
+      worst = std::max(worst, 1);
       by_machine[text_of(event.fields, "machine")].error = text_of(event.fields, "reason");
-      if (!choice.json) fmt::print(stderr, "rookery: {}\n", text_of(event.fields, "reason"));
+      if (!all) {
+        unreachable = text_of(event.fields, "reason");
+      } else if (!choice.json) {
+        complain("rookery: " + text_of(event.fields, "reason"));
+      }
     }
     return {};
   };
@@ -201,6 +209,7 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
     for (const auto& [name, told] : by_machine) machines.add(told.to_json(name));
     print_json(Json::object().set("machines", std::move(machines)));
   }
+  if (unreachable) return fail(*unreachable);
   // One machine: its exit code, as ssh does. All: 0, or 1 if any of them failed.
   return all ? (worst == 0 ? 0 : 1) : worst;
 }
@@ -235,12 +244,11 @@ Result<int> run_console(const LabChoice& choice, const std::string& machine) {
     const auto output = output_of(event);
     if (!output) return tl::unexpected<Error>(output.error());
     std::fwrite(output->data.data(), 1, output->data.size(), stdout);
-    std::fflush(stdout);
-    return {};
+    return check_output();
   };
   auto input_client = connect(choice);
   if (!input_client) return tl::unexpected<Error>(input_client.error());
-  if (::isatty(0) != 0) fmt::print(stderr, "console of {}; Ctrl-] leaves it\n", machine);
+  if (::isatty(0) != 0) complain(fmt::format("console of {}; Ctrl-] leaves it", machine));
   // A child types, we print: two directions, each blocking. Whoever ends first restores the terminal and ends
   // the other.
   struct sigaction leave {};
@@ -255,7 +263,7 @@ Result<int> run_console(const LabChoice& choice, const std::string& machine) {
     if (type_into(*input_client, machine)) {
       const bool raw = terminal->is_raw();
       terminal.reset();
-      if (raw) fmt::print(stderr, "\n");
+      if (raw) complain("");
       ::kill(parent, SIGUSR1);
     }
     ::_exit(0);

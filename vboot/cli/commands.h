@@ -90,7 +90,7 @@ struct VerifyOptions {
   unsigned runs = 2;
   std::string keep;  // a folder for the traces; removed unless given
 };
-Result<int> run_verify(const VerifyOptions& options);
+Result<int> run_verify(const VerifyOptions& options, const BackendFactory& backends);
 
 struct LabChoice {
   std::optional<std::string> lab;  // --lab; none: the one that runs

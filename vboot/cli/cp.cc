@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "base/command.h"
+#include "base/signals.h"
 #include "vboot/cli/stream_pump.h"
 
 namespace rookery::vboot {
@@ -73,11 +74,11 @@ class Piped {
       ::prctl(PR_SET_PDEATHSIG, SIGTERM);
       ::setpgid(0, 0);
       ::signal(SIGINT, SIG_DFL);
-      ::signal(SIGPIPE, SIG_DFL);
       ::dup2(theirs.get(), its_end);
       std::vector<char*> words;
       for (std::string& word : argv) words.push_back(word.data());
       words.push_back(nullptr);
+      restore_signals();
       ::execv(words[0], words.data());
       ::_exit(127);
     }

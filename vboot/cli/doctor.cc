@@ -38,7 +38,7 @@ struct Finding {
 // A kernel without a root device says so when it has come to the end of what it can do: so it runs here.
 Finding user_mode_linux(const fs::path& kernel) {
   Finding finding{"User-Mode Linux", Found::bad, {}};
-  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-doctor-");
+  const auto folder = TemporaryFolder::make("rookery-doctor-");
   if (!folder) {
     finding.text = folder.error().message;
     return finding;
@@ -97,7 +97,7 @@ void look_at_image(std::vector<Finding>& findings) {
 }
 
 void look_at_limits(std::vector<Finding>& findings) {
-  const auto host = measure_host("/dev/shm");
+  const auto host = measure_host_and_user("/dev/shm");
   const auto plan = parse_lab(kLab, "doctor").and_then([](const Lab& lab) { return plan_lab(lab, {}); });
   if (!host || !plan) {
     findings.push_back({"limits", Found::bad, (host ? plan.error() : host.error()).message});
@@ -119,8 +119,19 @@ void look_at_limits(std::vector<Finding>& findings) {
       "mount -o remount,size=80% /dev/shm (in a container: --shm-size)");
   add("open files", host->descriptors, use.descriptors, " (hard limit)",
       "ulimit -Hn, or nofile in limits.conf(5)");
-  add("processes", host->processes, use.processes, " (nproc, pid_max)",
-      "nproc in limits.conf(5), or sysctl kernel.pid_max=4194304");
+  add("processes", host->processes - std::min(host->processes, host->processes_used), use.processes,
+      " left (nproc, pid_max)", "nproc in limits.conf(5), or sysctl kernel.pid_max=4194304");
+  // Where not even one client can run, no lab can.
+  PlanOptions smallest;
+  smallest.nodes = 1;
+  const auto least =
+      parse_lab(kLab, "doctor").and_then([&](const Lab& lab) { return plan_lab(lab, smallest); });
+  const bool none_runs = least && !obstacles(predict_use(*least), *host).empty();
+  const auto in_the_way = obstacles(use, *host);
+  for (const std::string& one : in_the_way)
+    findings.push_back({"limits", none_runs ? Found::bad : Found::less, one});
+  if (in_the_way.empty())
+    findings.push_back({"limits", Found::good, "/dev/shm runs programs; ulimit -v, -d and -f leave room"});
 }
 
 // For building images as an ordinary user: mmdebstrap maps a range of ids.

@@ -11,6 +11,7 @@
 #include <charconv>
 
 #include "base/unix_socket.h"
+#include "vboot/cli/standard_streams.h"
 #include "vboot/cli/stream_pump.h"
 
 namespace rookery::vboot {
@@ -69,7 +70,7 @@ std::string place_of(int listener, const std::string& where) {
   } else {
     code = tl::unexpected<Error>(stream.error());
   }
-  if (!code) fmt::print(stderr, "rookery: {}\n", code.error().message);
+  if (!code) complain("rookery: " + code.error().message);
   ::_exit(code.value_or(1));
 }
 
@@ -111,8 +112,7 @@ Result<int> run_forward(const LabChoice& lab, const ForwardOptions& options) {
       listener->reset();
       serve(lab, *target, std::move(peer), parent);
     }
-    if (child < 0)
-      fmt::print(stderr, "rookery: no process for a connection: {}\n", fail_errno("fork").value().message);
+    if (child < 0) complain("rookery: no process for a connection: " + fail_errno("fork").value().message);
   }
   return fail_errno("poll");
 }

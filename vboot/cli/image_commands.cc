@@ -100,6 +100,9 @@ Result<int> run_image_build(const ImageBuildOptions& options) {
   build.recipes = std::filesystem::path(data.sources) / "images";
   build.guest = data.guest_program;
   build.force = options.force;
+  const auto cache = cache_folder();
+  if (!cache) return tl::unexpected<Error>(cache.error());
+  build.cache = *cache;
   auto layers = layers_of(options.roles);
   if (!layers) return tl::unexpected<Error>(layers.error());
   build.layers = std::move(*layers);

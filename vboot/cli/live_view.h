@@ -1,15 +1,16 @@
-// The live view on a terminal, by ncurses: paints what vboot/report/live_screen.h composes, and reads keys.
-// Owned by Progress; goes before the lab, its recorder and the loop. However its process ends, SIGKILL
-// included, the terminal is as it was before: a process of its own waits for that.
+// The live view on a terminal: paints what vboot/report/live_screen.h composes, and reads keys. Owned by
+// Progress; goes before the lab, its recorder and the loop.
 #pragma once
 
 #include <deque>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/event_loop.h"
 #include "base/unique_fd.h"
+#include "vboot/cli/terminal.h"
 #include "vboot/report/live_screen.h"
 #include "vboot/report/recorder.h"
 
@@ -21,7 +22,7 @@ class LiveView {
   // (NO_COLOR, see no-color.org).
   static bool is_possible();
   // Null if the terminal is of a kind that is not known here. `left` is called when somebody leaves the view,
-  // which must then be destroyed, but not from within the call.
+  // or the terminal is gone; the view must then be destroyed, but not from within the call.
   static std::unique_ptr<LiveView> open(EventLoop& loop, RunningLab& lab, Recorder& recorder,
                                         std::function<void()> left);
   ~LiveView();
@@ -29,7 +30,6 @@ class LiveView {
   void say(std::string_view line);
 
  private:
-  class Terminal;
   LiveView(RunningLab& lab, Recorder& recorder, std::function<void()> left);
   void keys();
   void draw();

@@ -1,12 +1,13 @@
 // The program `rookery`: reads the command line, names the concrete backends, and turns errors into words and
 // exit codes (0 pass, 1 expectation failed, 2 usage or lab file, 3 timeout, 4 infrastructure, 5 not
-// reproducible).
+// reproducible; 130 interrupted; docs/commands.md).
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 #include "backends/libvirt/libvirt_backend.h"
@@ -15,9 +16,10 @@
 #include "backends/qemu/qemu_backend.h"
 #include "backends/uml/uml_backend.h"
 #include "backends/xen/xen_backend.h"
-#include "base/signals.h"
 #include "vboot/cli/command_words.h"
 #include "vboot/cli/commands.h"
+#include "vboot/cli/logging.h"
+#include "vboot/cli/standard_streams.h"
 #include "vboot/control/requests.h"
 #include "vboot/supervisor/host_place.h"
 
@@ -133,7 +135,8 @@ void add_scenarios(CLI::App& app, Deed& deed) {
   add_scenario_options(verify, verification->run);
   verify->add_option("--runs", verification->runs, "How often")->capture_default_str();
   verify->add_option("--keep", verification->keep, "Keep the runs' traces below this folder");
-  verify->callback([verification, &deed] { deed = [verification] { return run_verify(*verification); }; });
+  verify->callback(
+      [verification, &deed] { deed = [verification] { return run_verify(*verification, make_backend); }; });
 }
 
 // `program` is what stands behind "--" on the command line.
@@ -366,6 +369,29 @@ void add_helpers(CLI::App& app, Deed& deed) {
   });
 }
 
+// The exit code, when all that was to be said is said: here alone it is looked at whether the results reached
+// who wanted them.
+int ended(const Result<int>& code, int above = 0) {
+  const Status output = check_output();
+  if (!output && output_reader_is_gone()) return code && *code != 0 ? *code : kReaderIsGone;
+  if (!code) complain("rookery: " + code.error().message);
+  if (!output && (code || code.error().message != output.error().message))
+    complain("rookery: " + output.error().message);
+  const auto of_kind = [above](const Error& error) {
+    return error.kind == ErrorKind::interrupted ? static_cast<int>(error.kind)
+                                                : above + static_cast<int>(error.kind);
+  };
+  if (!code) return of_kind(code.error());
+  return *code == 0 && !output ? of_kind(output.error()) : *code;
+}
+
+// `exec` in one machine exits as the program there did; what is our own failure is told apart from that.
+constexpr int kAboveThePrograms = 120;
+bool speaks_for_a_program(const std::vector<std::string>& words) {
+  return words.size() > 1 && words[1] == "exec" &&
+         std::find(words.begin(), words.end(), "--all") == words.end();
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Rookery: a cluster of real kernels on one host, booted over a simulated network");
   app.set_version_flag("--version", std::string("rookery ") + ROOKERY_VERSION);
@@ -374,6 +400,7 @@ int run(int argc, char** argv) {
   const std::vector<std::string> words(argv, argv + argc);
   const auto dashes = std::find(words.begin(), words.end(), "--");
   const std::vector<std::string> program(dashes == words.end() ? dashes : dashes + 1, words.end());
+  const int above = speaks_for_a_program({words.begin(), dashes}) ? kAboveThePrograms : 0;
   Deed deed;
   add_up(app, deed);
   add_scenarios(app, deed);
@@ -383,28 +410,29 @@ int run(int argc, char** argv) {
   try {
     app.parse(static_cast<int>(dashes - words.begin()), argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    fmt::print(stderr, "rookery: {}\n", complaint(app, error.what()));
-    return static_cast<int>(ErrorKind::usage);
+    if (error.get_exit_code() == 0) return ended(app.exit(error));  // --help, --version
+    return ended(fail(ErrorKind::usage, complaint(app, error.what())), above);
   }
   if (!deed) {
-    fmt::print(stderr, "{}", app.help());
+    complain(app.help());
     return static_cast<int>(ErrorKind::usage);
   }
-  const auto code = deed();
-  if (code) return *code;
-  fmt::print(stderr, "rookery: {}\n", code.error().message);
-  return static_cast<int>(code.error().kind);
+  return ended(deed(), above);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  ignore_full_files();
+  settle_inheritance();
+  log_to_standard_error();
   try {
+    const char* const level = std::getenv("ROOKERY_LOG");
+    if (const Status known = set_log_level(level != nullptr && *level != '\0' ? level : "warn"); !known)
+      return ended(tl::unexpected<Error>(Error(known.error()).while_doing("ROOKERY_LOG")));
     return run(argc, argv);
   } catch (const std::exception& error) {  // of a library of others: none of ours throws
-    std::fprintf(stderr, "rookery: %s\n", error.what());
-    return static_cast<int>(ErrorKind::infrastructure);
+    // A print that failed (fmt throws then) is said as every result that reached nobody.
+    if (std::ferror(stdout) != 0) return ended(0);
+    return ended(fail(error.what()));
   }
 }

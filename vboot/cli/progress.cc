@@ -4,18 +4,28 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <utility>
+
+#include "vboot/cli/logging.h"
 
 namespace rookery::vboot {
 namespace {
 
 constexpr Duration kBetweenUpdates = std::chrono::milliseconds(100);  // on a terminal
 constexpr Duration kBetweenLines = std::chrono::seconds(2);           // elsewhere
+// Of results there are at most a line for each machine of the largest lab.
+constexpr Bytes kResultsMost = mebibytes(16);
+constexpr Duration kPatience = std::chrono::seconds(5);
 
 }  // namespace
 
-Progress::Progress(How how) : how_(how), terminal_(::isatty(2) != 0) {}
+Progress::Progress(How how) : how_(how), terminal_(::isatty(2) != 0), errors_(2), output_(1, kResultsMost) {
+  log_to([this](std::string_view line) { log(line); });
+}
+
+Progress::~Progress() {
+  log_to_standard_error();
+}
 
 Progress::How Progress::how(bool json, bool plain, bool verbose) {
   if (json && ::isatty(2) == 0) return How::quiet;
@@ -26,32 +36,51 @@ void Progress::watch(EventLoop& loop, RunningLab& lab, Recorder& recorder) {
   if (how_ != How::live) return;
   loop_ = &loop;
   finish();
+  errors_.drain(kBetweenUpdates);  // before the screen is another
   view_ = LiveView::open(loop, lab, recorder, [this] {
     if (!leaving_) leaving_ = loop_->soon([this] { finish(); });
   });
 }
 
 void Progress::line(std::string_view text) {
-  if (how_ == How::quiet) return;
-  if (view_) return view_->say(text);
-  finish();
-  fmt::print(stderr, "{}\n", text);
+  if (how_ != How::quiet) say(text);
 }
 
 void Progress::warn(std::string_view text) {
-  const How how = how_;
-  if (how_ == How::quiet) how_ = How::plain;
-  line(text);
-  how_ = how;
+  say(text);
 }
 
-void Progress::result(std::function<void()> print) {
-  if (view_) {
-    results_.push_back(std::move(print));
-    return;
-  }
+void Progress::say(std::string_view text) {
+  if (view_) return view_->say(text);
+  end_line();
+  errors_.write(fmt::format("{}\n", text));
+}
+
+// The view belongs to the loop's thread; the writer does not mind.
+void Progress::log(std::string_view line) {
+  if (std::this_thread::get_id() == thread_) return say(line);
+  errors_.write(fmt::format("{}\n", line));
+}
+
+void Progress::result(std::string text) {
+  results_.push_back(std::move(text));
+  if (view_) return;
+  end_line();
+  give_results();
+}
+
+void Progress::give_results() {
+  if (results_.empty()) return;
+  for (const std::string& text : std::exchange(results_, {})) output_.write(text);
+  output_.drain(kBetweenUpdates);  // before what is said next
+}
+
+Status Progress::settle() {
   finish();
-  print();
+  if (!output_.drain(kPatience)) return fail("cannot write to standard output: nobody reads it");
+  if (const Status written = output_.problem(); !written)
+    return fail("cannot write to standard output: " + written.error().message);
+  return {};
 }
 
 void Progress::update(const RunningLab& lab, Time now) {
@@ -86,21 +115,25 @@ void Progress::update(const RunningLab& lab, Time now) {
   if (text == last_text_) return;
   last_text_ = text;
   if (terminal_) {
-    fmt::print(stderr, "\r\x1b[K{}", text);
+    errors_.write(fmt::format("\r\x1b[K{}", text));
     line_open_ = true;
   } else {
-    fmt::print(stderr, "{}\n", text);
+    errors_.write(fmt::format("{}\n", text));
   }
-  std::fflush(stderr);
+}
+
+void Progress::end_line() {
+  if (line_open_) errors_.write("\n");
+  line_open_ = false;
 }
 
 void Progress::finish() {
   if (leaving_) loop_->cancel(leaving_);
   leaving_ = {};
   view_.reset();
-  if (line_open_) fmt::print(stderr, "\n");
-  line_open_ = false;
-  for (const auto& print : std::exchange(results_, {})) print();
+  end_line();
+  errors_.drain(PatientWriter::kPatience);  // what is said next by other ways comes after it
+  give_results();
 }
 
 }  // namespace rookery::vboot

@@ -1,13 +1,17 @@
 // What a person sees while a lab comes up: on a terminal the live view, or one line that changes; elsewhere a
-// plain line now and then. Goes to standard error; standard output is for results.
+// plain line now and then. Goes to standard error; standard output is for results. Nobody has to read any of
+// it: a reader that is gone, a pipe that is full or a terminal that stands still neither ends nor holds up
+// what goes on. While it lives, the log's lines go its way.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
+#include "base/patient_writer.h"
 #include "base/units.h"
 #include "vboot/cli/live_view.h"
 #include "vboot/supervisor/running_lab.h"
@@ -18,6 +22,9 @@ class Progress {
  public:
   enum class How : std::uint8_t { quiet, plain, live };  // live: where the terminal can
   explicit Progress(How how);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
   // Of a command with these options.
   static How how(bool json, bool plain, bool verbose);
 
@@ -26,11 +33,19 @@ class Progress {
   void line(std::string_view text);              // one that stays
   void warn(std::string_view text);              // likewise, even where nobody wants to hear of progress
   void update(const RunningLab& lab, Time now);  // the counts by stage
-  // Prints to standard output: at once, or when the live view is closed.
-  void result(std::function<void()> print);
+  // To standard output: at once, or when the live view is closed.
+  void result(std::string text);
   void finish();  // ends the view, or the changing line
+  // Waits a moment for who reads: before this process lets go of the streams, or ends without a destructor.
+  // What became of the results.
+  Status settle();
 
  private:
+  void say(std::string_view line);
+  void log(std::string_view line);
+  void end_line();
+  void give_results();
+
   How how_;
   bool terminal_;
   bool line_open_ = false;
@@ -39,7 +54,9 @@ class Progress {
   std::unique_ptr<LiveView> view_;
   EventLoop* loop_ = nullptr;
   EventId leaving_;
-  std::vector<std::function<void()>> results_;
+  std::vector<std::string> results_;
+  PatientWriter errors_, output_;
+  std::thread::id thread_ = std::this_thread::get_id();
 };
 
 }  // namespace rookery::vboot

@@ -2,6 +2,7 @@
 // place on the host, lab and trace, the run itself, and only when its time has ended the checks and the
 // report.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -12,10 +13,10 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/host_clock.h"
-#include "base/signals.h"
 #include "images/store.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
+#include "vboot/cli/read_scenario.h"
 #include "vboot/cli/report_files.h"
 #include "vboot/cli/stop_signals.h"
 #include "vboot/scenario/check_program.h"
@@ -63,13 +64,20 @@ std::string replay_command(const RunOptions& options, std::uint64_t seed) {
 // One run, from the first folder to the last.
 class Runner final : private RunWatcher {
  public:
-  Runner(const RunOptions& options, const BackendFactory& factory, Progress& progress)
-      : options_(options), factory_(factory), progress_(progress), virtual_time_(options.time == "virtual") {}
+  Runner(const RunOptions& options, ReadScenario& scenario, const BackendFactory& factory, Progress& progress)
+      : options_(options),
+        factory_(factory),
+        progress_(progress),
+        virtual_time_(options.time == "virtual"),
+        read_(scenario),
+        plan_(scenario.plan) {
+    texts_.files = scenario.files;
+  }
 
-  Result<int> run();
+  Result<Json> run();
 
  private:
-  Status read();
+  Status open_image();
   Status prepare(HostPlace& place);
   LabSetup setup_in(const HostPlace& place) const;
   Result<Json> finish(RunOutcome outcome);
@@ -85,7 +93,8 @@ class Runner final : private RunWatcher {
   Progress& progress_;
   bool virtual_time_;
   Duration began_ = host_clock::monotonic();  // for the report alone
-  std::optional<ScenarioPlan> plan_;
+  ReadScenario& read_;
+  const ScenarioPlan& plan_;
   std::optional<images::Store> store_;
   std::optional<BootedImage> image_;
   std::unique_ptr<EventLoop> loop_;
@@ -100,34 +109,11 @@ class Runner final : private RunWatcher {
   ReportTexts texts_;
 };
 
-Status Runner::read() {
-  if (options_.time != "virtual" && options_.time != "wall")
-    return fail(ErrorKind::usage, fmt::format("--time knows 'virtual' and 'wall', not '{}'", options_.time));
-  const auto text = read_file(options_.scenario_file, mebibytes(1));
-  if (!text) return fail(ErrorKind::usage, text.error().message);
-  const auto scenario = parse_scenario(*text, options_.scenario_file, beside(options_.scenario_file));
-  if (!scenario) return tl::unexpected<Error>(scenario.error());
-  texts_.files = {{std::filesystem::path(options_.scenario_file).filename().string(), *text}};
-  if (const auto* lab_file = std::get_if<std::string>(&scenario->lab)) {
-    const auto path = std::filesystem::path(options_.scenario_file).parent_path() / *lab_file;
-    if (auto content = read_file(path, mebibytes(1)))
-      texts_.files.emplace_back(*lab_file, std::move(*content));
-  }
-  const auto lab = lab_of(*scenario);
-  if (!lab) return tl::unexpected<Error>(lab.error());
-  auto plan = plan_scenario(*scenario, *lab, {options_.nodes, options_.seed});
-  if (!plan) return tl::unexpected<Error>(plan.error());
-  plan_ = std::move(*plan);
-  for (const MachinePlan& machine : plan_->lab.machines) {
-    if (!virtual_time_ || machine.backend == "uml") continue;
-    return fail(ErrorKind::usage,
-                fmt::format("{} is a machine of {}, which virtual time does not reach; --time wall runs it",
-                            machine.name, machine.backend));
-  }
+Status Runner::open_image() {
   auto store = images::Store::open();
   if (!store) return tl::unexpected<Error>(store.error());
   store_ = std::move(*store);
-  auto image = open_booted_image(plan_->lab.image, *store_, &plan_->lab);
+  auto image = open_booted_image(plan_.lab.image, *store_, &plan_.lab);
   if (!image) return tl::unexpected<Error>(image.error());
   image_ = std::move(*image);
   return {};
@@ -135,7 +121,7 @@ Status Runner::read() {
 
 std::unique_ptr<Pacer> Runner::pacer() {
   if (!virtual_time_) return std::make_unique<WallPacer>();
-  LockstepRules rules = lockstep_rules(plan_->lab);
+  LockstepRules rules = lockstep_rules(plan_.lab);
   rules.patience = std::chrono::seconds(options_.patience_seconds);
   return std::make_unique<LockstepPacer>(rules, [this](const std::vector<std::string>& who) {
     stuck_ = who;
@@ -145,7 +131,8 @@ std::unique_ptr<Pacer> Runner::pacer() {
 
 LabSetup Runner::setup_in(const HostPlace& place) const {
   LabSetup setup;
-  setup.plan = plan_->lab;
+  setup.plan = plan_.lab;
+  setup.gifts = read_.gifts.get();
   setup.folder = place.folder();
   setup.memory_folder = place.memory_folder();
   setup.medium = image_->medium;
@@ -165,10 +152,11 @@ LabSetup Runner::setup_in(const HostPlace& place) const {
 }
 
 Status Runner::prepare(HostPlace& place) {
-  const auto host = measure_host(place.memory_folder());
+  const auto host = measure_host_and_user(place.memory_folder());
   if (!host) return tl::unexpected<Error>(host.error());
-  ROOKERY_TRY(check_fits(plan_->lab, *host));
-  ROOKERY_TRY(raise_descriptor_limit(plan_->lab));
+  ROOKERY_TRY(check_fits(plan_.lab, *host));
+  ROOKERY_TRY(raise_descriptor_limit(plan_.lab));
+  spdlog::debug("sockets in {}, memory in {}", place.folder().string(), place.memory_folder().string());
   loop_ = std::make_unique<EventLoop>(pacer());
   ROOKERY_TRY(signals_.watch(*loop_, [this] {
     interrupted_ = true;
@@ -179,14 +167,14 @@ Status Runner::prepare(HostPlace& place) {
   trace_options.keep_frames = options_.keep_frames ? Bytes{netsim::kLargestFrame} : options_.keep_bytes;
   if (!virtual_time_) trace_options.when_full = Sink::WhenFull::refuse;
   trace_options.on_failure = [this] { loop_->stop(); };  // finish() says why
-  auto trace = Trace::create(*loop_, trace_header(*plan_, *image_, virtual_time_), trace_options);
+  auto trace = Trace::create(*loop_, trace_header(plan_, *image_, virtual_time_), trace_options);
   if (!trace) return tl::unexpected<Error>(trace.error());
   trace_ = std::move(*trace);
   backends_ = std::make_unique<LabBackends>(factory_, *loop_);
   const auto backend_of = [this, folder = place.folder()](const MachinePlan& machine) {
-    return backends_->of(machine, plan_->lab.name, folder);
+    return backends_->of(machine, plan_.lab.name, folder);
   };
-  auto scenario = ScenarioRun::make(*loop_, *plan_, setup_in(place), backend_of, *trace_, *this);
+  auto scenario = ScenarioRun::make(*loop_, plan_, setup_in(place), backend_of, *trace_, *this);
   if (!scenario) return tl::unexpected<Error>(scenario.error());
   scenario_ = std::move(*scenario);
   recorder_ = std::make_unique<Recorder>(
@@ -231,20 +219,20 @@ Result<Json> Runner::finish(RunOutcome outcome) {
   if (!summary) return tl::unexpected<Error>(summary.error());
   RunFigures figures;
   figures.trace = *summary;
-  figures.grade = grade_of(plan_->lab, virtual_time_, outcome.dangers);
+  figures.grade = grade_of(plan_.lab, virtual_time_, outcome.dangers);
   figures.host_seconds = seconds(host_clock::monotonic() - began_);
   figures.trace_file = options_.trace;
-  figures.replay = replay_command(options_, plan_->lab.seed);
-  Json report = run_report(*plan_, scenario_->lab(), outcome, figures);
+  figures.replay = replay_command(options_, plan_.lab.seed);
+  Json report = run_report(plan_, scenario_->lab(), outcome, figures);
   bool checked = false;
-  for (const PlannedExpectation& planned : plan_->expectations) {
+  for (const PlannedExpectation& planned : plan_.expectations) {
     if (planned.expectation.kind != Expectation::Kind::check) continue;
-    auto verdict = run_check(planned.expectation, plan_->filename, report.dump());
+    auto verdict = run_check(planned.expectation, plan_.filename, report.dump());
     if (!verdict) return tl::unexpected<Error>(verdict.error());
     outcome.verdicts.push_back(std::move(*verdict));
     checked = true;
   }
-  if (checked) report = run_report(*plan_, scenario_->lab(), outcome, figures);
+  if (checked) report = run_report(plan_, scenario_->lab(), outcome, figures);
   texts_.command = figures.replay;
   texts_.virtual_time = virtual_time_;
   ROOKERY_TRY(write_reports(options_.reports, scenario_->lab(), *recorder_, report, *image_, texts_));
@@ -252,17 +240,15 @@ Result<Json> Runner::finish(RunOutcome outcome) {
   return report;
 }
 
-Result<int> Runner::run() {
-  ignore_closed_pipes();
-  ROOKERY_TRY(check_report_files(options_.reports));
-  ROOKERY_TRY(read());
+Result<Json> Runner::run() {
+  ROOKERY_TRY(open_image());
   const auto runtime = runtime_folder();
   if (!runtime) return tl::unexpected<Error>(runtime.error());
   auto place = HostPlace::claim_any(*runtime, fmt::format("run-{}", ::getpid()));
   if (!place) return tl::unexpected<Error>(place.error());
-  ROOKERY_TRY(place->guard(clean_after(plan_->lab)));
-  progress_.line(fmt::format("scenario {}: {} machines, seed {}, {} time", plan_->name,
-                             plan_->lab.machines.size(), plan_->lab.seed, options_.time));
+  ROOKERY_TRY(place->guard(clean_after(plan_.lab)));
+  progress_.line(fmt::format("scenario {}: {} machines, seed {}, {} time", plan_.name,
+                             plan_.lab.machines.size(), plan_.lab.seed, options_.time));
   Result<Json> report = fail("");
   if (const auto ready = prepare(*place); !ready) {
     report = tl::unexpected<Error>(ready.error());
@@ -275,29 +261,67 @@ Result<int> Runner::run() {
   // The guests go before the folders that they are in.
   recorder_.reset();
   scenario_.reset();
-  if (interrupted_) return fail(ErrorKind::expectation, "interrupted");
+  if (interrupted_) return fail(ErrorKind::interrupted, "interrupted; nothing of the run is left");
   if (!stuck_.empty()) {
     return fail(ErrorKind::timeout,
                 fmt::format("{} never yields: a program in it computes without end, which takes no virtual "
                             "time; it was stopped. "
                             "Again: {}",
-                            fmt::join(stuck_, ", "), replay_command(options_, plan_->lab.seed)));
+                            fmt::join(stuck_, ", "), replay_command(options_, plan_.lab.seed)));
   }
-  if (!report) return tl::unexpected<Error>(report.error());
-  if (options_.json) {
-    fmt::print("{}\n", report->dump());
-  } else {
-    fmt::print("{}", in_words(*report));
-  }
-  std::fflush(stdout);
-  return *report->find("result")->as_string() == "pass" ? 0 : static_cast<int>(ErrorKind::expectation);
+  return report;
 }
 
 }  // namespace
 
+Result<std::unique_ptr<ReadScenario>> read_scenario(const RunOptions& options) {
+  if (options.time != "virtual" && options.time != "wall")
+    return fail(ErrorKind::usage, fmt::format("--time knows 'virtual' and 'wall', not '{}'", options.time));
+  const auto text = read_file(options.scenario_file, mebibytes(1));
+  if (!text) return fail(ErrorKind::usage, text.error().message);
+  const auto scenario = parse_scenario(*text, options.scenario_file, beside(options.scenario_file));
+  if (!scenario) return tl::unexpected<Error>(scenario.error());
+  auto all = std::make_unique<ReadScenario>();
+  all->files = {{std::filesystem::path(options.scenario_file).filename().string(), *text}};
+  std::string lab_text;
+  const auto lab = lab_of(*scenario, &lab_text);
+  if (!lab) return tl::unexpected<Error>(lab.error());
+  if (const auto* lab_file = std::get_if<std::string>(&scenario->lab))
+    all->files.emplace_back(*lab_file, std::move(lab_text));
+  auto plan = plan_scenario(*scenario, *lab, {options.nodes, options.seed});
+  if (!plan) return tl::unexpected<Error>(plan.error());
+  all->plan = std::move(*plan);
+  all->gifts = std::make_unique<GiftMaker>(all->plan.lab);
+  for (const MachinePlan& machine : all->plan.lab.machines) {
+    if (options.time == "virtual" && machine.backend != "uml") {
+      return fail(ErrorKind::usage,
+                  fmt::format("{} is a machine of {}, which virtual time does not reach; --time wall runs it",
+                              machine.name, machine.backend));
+    }
+    if (const auto gift = all->gifts->of(machine); !gift) return tl::unexpected<Error>(gift.error());
+  }
+  return all;
+}
+
+Result<Json> run_once(const RunOptions& options, ReadScenario& scenario, const BackendFactory& backends,
+                      Progress& progress) {
+  return Runner(options, scenario, backends, progress).run();
+}
+
 Result<int> run_scenario(const RunOptions& options, const BackendFactory& backends) {
+  ROOKERY_TRY(check_own_limits());
+  ROOKERY_TRY(check_report_files(options.reports));
+  const auto scenario = read_scenario(options);
+  if (!scenario) return tl::unexpected<Error>(scenario.error());
   Progress progress(Progress::how(options.json, options.plain, options.verbose));
-  return Runner(options, backends, progress).run();
+  const auto report = run_once(options, **scenario, backends, progress);
+  if (!report) return tl::unexpected<Error>(report.error());
+  if (options.json) {
+    fmt::print("{}\n", report->dump());
+  } else {
+    fmt::print("{}", in_words(*report));
+  }
+  return *report->find("result")->as_string() == "pass" ? 0 : static_cast<int>(ErrorKind::expectation);
 }
 
 }  // namespace rookery::vboot

@@ -10,6 +10,7 @@
 
 #include "base/command.h"
 #include "base/file.h"
+#include "base/signals.h"
 #include "vboot/cli/lab_client.h"
 
 namespace rookery::vboot {
@@ -158,6 +159,7 @@ Result<int> run_ssh(const LabChoice& lab, const std::string& who, const std::vec
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
+  restore_signals();
   ::execv(argv[0], argv.data());
   return fail_errno("cannot start " + ssh->string());
 }

@@ -9,7 +9,12 @@ namespace rookery::vboot {
 Status StopSignals::watch(EventLoop& loop, std::function<void()> asked) {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    // A signalfd would read an ignored signal, too, once it is blocked.
+    struct sigaction inherited {};
+    if (::sigaction(number, nullptr, &inherited) == 0 && inherited.sa_handler != SIG_IGN)
+      sigaddset(&set, number);
+  }
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   descriptor_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!descriptor_) return fail_errno("cannot watch for signals");

@@ -1,5 +1,6 @@
-// The signals that ask a command to end (SIGINT, SIGTERM, SIGHUP), as events of its loop. Owned by the
-// command and outlived by the loop.
+// The signals that ask a command to end (SIGINT, SIGTERM, SIGHUP), as events of its loop. One that was
+// ignored when the program began stays so: `nohup` means SIGHUP, a script's background job SIGINT. (SIGTERM
+// never is: settle_inheritance().) Owned by the command and outlived by the loop.
 #pragma once
 
 #include <functional>

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,13 +19,16 @@
 #include "base/host_clock.h"
 #include "base/process.h"
 #include "base/signals.h"
+#include "base/unix_socket.h"
 #include "base/workers.h"
 #include "images/store.h"
 #include "netsim/ports/packet.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
 #include "vboot/cli/report_files.h"
+#include "vboot/cli/standard_streams.h"
 #include "vboot/cli/stop_signals.h"
+#include "vboot/cli/up_words.h"
 #include "vboot/control/client.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/supervisor/booted_image.h"
@@ -103,6 +107,7 @@ class Supervisor final : private LabEvents {
   std::shared_ptr<Inbox> inbox_;
   unsigned reports_waiting_ = 0;
   bool going_down_ = false, lost_ = false;
+  bool interrupted_ = false;  // by a signal
 };
 
 Status Supervisor::make_place() {
@@ -145,11 +150,16 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   backends_ = std::make_unique<LabBackends>(factory, loop_);
   ROOKERY_TRY(open_uplink());
   ROOKERY_TRY(make_place());
-  const auto host = measure_host(place_->memory_folder());
+  const auto host = measure_host_and_user(place_->memory_folder());
   if (!host) return tl::unexpected<Error>(host.error());
   ROOKERY_TRY(check_fits(plan_, *host));
   ROOKERY_TRY(raise_descriptor_limit(plan_));
-  ROOKERY_TRY(signals_.watch(loop_, [this] { take_down(); }));
+  spdlog::debug("sockets in {}, memory in {}", place_->folder().string(),
+                place_->memory_folder().string());
+  ROOKERY_TRY(signals_.watch(loop_, [this] {
+    interrupted_ = true;
+    take_down();
+  }));
   LabSetup setup;
   setup.plan = plan_;
   setup.folder = place_->folder();
@@ -248,7 +258,10 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
         folder +
         ", or its control socket, was removed (a runtime folder goes when its user logs out): without "
         "it nobody can reach the lab, so it was taken down");
-  if (!settled) return fail(ErrorKind::expectation, "taken down before every client was ready or had failed");
+  if (!settled) {
+    return fail(interrupted_ ? ErrorKind::interrupted : ErrorKind::expectation,
+                "taken down before every client was ready or had failed");
+  }
   return all_ready ? 0 : 1;
 }
 
@@ -334,43 +347,8 @@ void Supervisor::take_down() {
   loop_.stop();
 }
 
-void print_summary(const Json& report, const UpOptions& options) {
-  if (options.json) {
-    fmt::print("{}\n", report.dump());
-    std::fflush(stdout);
-    return;
-  }
-  const auto failed = *report.find("failed");
-  fmt::print(
-      "{}: {} of {} clients ready in {:.2f} s, {} failed; {} MiB of host memory, {} MiB sent by the boot "
-      "server\n",
-      text_of(report, "lab"), count_of(report, "ready"), count_of(report, "clients"),
-      number_of(report, "seconds"), failed.size(), count_of(report, "memory_peak_bytes") >> 20,
-      count_of(report, "boot_server_bytes") >> 20);
-  for (std::size_t i = 0; i < failed.size(); ++i) {
-    const JsonView machine = failed.at(i);
-    fmt::print("  {} failed in the stage {}: {}\n", text_of(machine, "name"), text_of(machine, "stage"),
-               text_of(machine, "reason"));
-  }
-  std::fflush(stdout);
-}
-
-std::string replay_command(const UpOptions& options) {
-  std::string command = fmt::format("rookery up {} --seed {}", options.lab_file, options.seed);
-  if (options.nodes) command += fmt::format(" --nodes {}", *options.nodes);
-  if (options.booting_at_once > 0) command += fmt::format(" --booting-at-once {}", options.booting_at_once);
-  const UplinkRequest& uplink = options.uplink;
-  if (!uplink.interface.empty()) {
-    command += fmt::format(" --uplink {} --uplink-mode {}", uplink.interface, uplink.mode);
-    if (!uplink.address.empty()) command += " --uplink-address " + uplink.address;
-    if (!uplink.vlan.empty()) command += " --uplink-vlan " + uplink.vlan;
-  }
-  return command;
-}
-
 Result<int> supervise(const UpOptions& options, const BackendFactory& factory, Progress& progress,
                       const std::function<void(const Json&)>& on_settled) {
-  ignore_closed_pipes();
   const auto text = read_file(options.lab_file, mebibytes(1));
   if (!text) return fail(ErrorKind::usage, text.error().message);
   auto lab = parse_lab(*text, options.lab_file, beside(options.lab_file));
@@ -431,9 +409,11 @@ Result<int> supervise_detached(const UpOptions& options, const BackendFactory& f
       ::prctl(PR_SET_PDEATHSIG, 0);
       ::setsid();  // not before: until now the terminal's keys are for the live view
       write_line(report);
+      (void)progress.settle();
       const UniqueFd null(::open("/dev/null", O_RDWR));
       for (int fd = 0; fd < 3; ++fd) ::dup2(null.get(), fd);
     });
+    (void)progress.settle();
     if (!code && to_parent) write_line(error_message(0, code.error()));
     ::_exit(code ? *code : static_cast<int>(code.error().kind));
   }
@@ -453,7 +433,7 @@ Result<int> supervise_detached(const UpOptions& options, const BackendFactory& f
     if (reply && std::holds_alternative<Error>(reply->body))
       return tl::unexpected<Error>(std::get<Error>(reply->body));
   }
-  print_summary(*message, options);
+  fmt::print("{}", summary_of(*message, options));
   return exit_code_of(*message);
 }
 
@@ -467,14 +447,19 @@ Result<int> run_up(const UpOptions& options, const BackendFactory& backends) {
     return fail(ErrorKind::usage, "--down goes with --until ready");
   if (options.detach && options.take_down) return fail(ErrorKind::usage, "--detach does not go with --down");
   ROOKERY_TRY(check_report_files(options.reports));
+  ROOKERY_TRY(check_own_limits());
   // Reached and not to be taken down: the lab goes on in the background.
   if (options.detach || (options.until == "ready" && !options.take_down))
     return supervise_detached(options, backends);
   Progress progress(Progress::how(options.json, options.plain, options.verbose));
-  return supervise(options, backends, progress, [&](const Json& report) {
-    progress.result([&options, report] { print_summary(report, options); });
+  const auto code = supervise(options, backends, progress, [&](const Json& report) {
+    progress.result(summary_of(report, options));
     if (options.until.empty()) progress.line("the lab is up; Ctrl-C or `rookery down` takes it down");
   });
+  const Status said = progress.settle();
+  if (!code || *code != 0 || said) return code;
+  if (output_reader_is_gone()) return kReaderIsGone;
+  return tl::unexpected<Error>(said.error());
 }
 
 }  // namespace rookery::vboot

@@ -13,6 +13,7 @@
 #include "base/printable.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/lab_client.h"
+#include "vboot/cli/standard_streams.h"
 #include "vboot/lab/quantity.h"
 
 namespace rookery::vboot {
@@ -124,7 +125,7 @@ Result<CaptureOutput> CaptureOutput::open(const std::string& file) {
     if (!output.fd && errno == EEXIST)
       output.fd.reset(::open(file.c_str(), kHow | O_CREAT | O_NONBLOCK, 0644));
     if (!output.fd && errno == ENXIO) {  // fifo(7)
-      fmt::print(stderr, "waiting until somebody reads {}\n", file);
+      complain("waiting until somebody reads " + file);
       output.fd.reset(::open(file.c_str(), kHow));
     }
   }
@@ -178,16 +179,13 @@ Result<int> run_logs(const LabChoice& choice, const std::string& machine, bool f
   // A terminal is not the machine's: firmware would clear it and change its modes. Others get every byte.
   ConsoleFilter filter;
   const bool filtered = ::isatty(1) != 0;
-  const auto print = [](std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
-  };
   const auto shown =
       client->stream(ConsoleRequest{machine, follow}, [&](const ControlEvent& event) -> Status {
         const auto output = output_of(event);
         if (!output) return tl::unexpected<Error>(output.error());
-        print(filtered ? filter.take(output->data) + filter.calm() : output->data);
-        return {};
+        const std::string text = filtered ? filter.take(output->data) + filter.calm() : output->data;
+        std::fwrite(text.data(), 1, text.size(), stdout);
+        return check_output();
       });
   if (!shown) return tl::unexpected<Error>(shown.error());
   return 0;
@@ -233,7 +231,7 @@ Result<int> run_capture(const LabChoice& choice, const CaptureOptions& options) 
       [&](const ControlEvent& event) -> Status {
         begun = begun || event.name == "capturing";
         if (event.name == "capturing" && options.time.empty())
-          fmt::print(stderr, "capturing to {}; Ctrl-C ends it\n", output->name);
+          complain(fmt::format("capturing to {}; Ctrl-C ends it", output->name));
         return {};
       },
       std::nullopt, files);
@@ -249,7 +247,11 @@ Result<int> run_capture(const LabChoice& choice, const CaptureOptions& options) 
   if (const auto lost = count_of(*result, "frames_left_out"); lost > 0)
     words += fmt::format(", {} are not", lost);
   if (const std::string why = text_of(*result, "why"); !why.empty()) words += ": " + why;
-  fmt::print(output->is_standard ? stderr : stdout, "{}\n", words);
+  if (output->is_standard) {
+    complain(words);
+  } else {
+    fmt::print("{}\n", words);
+  }
   return 0;
 }
 

@@ -123,10 +123,11 @@ Result<Json> ControlClient::stream(RequestBody body, const OnEvent& on_event, st
   ROOKERY_TRY(check_text(body));
   ROOKERY_TRY(set_silence(connection_.get(), silence));
   const std::int64_t id = ++last_id_;
-  ROOKERY_TRY(send({id, std::move(body)}, files));
+  const Status sent = send({id, std::move(body)}, files);
   for (;;) {
     auto message = receive();
-    if (!message) return message;
+    // One that takes no request has said why before it hung up.
+    if (!message) return sent ? std::move(message) : tl::unexpected(sent.error());
     auto reply = parse_reply(*message);
     if (!reply) return tl::unexpected(reply.error());
     // Id 0: the supervisor could not read a request; there is only ours.

@@ -64,7 +64,7 @@ class ControlClient {
 
   UniqueFd connection_;
   std::string lab_;
-  MessageReader reader_;
+  MessageReader reader_{kReplyMost};
   std::int64_t last_id_ = 0;
 };
 

@@ -5,18 +5,13 @@
 #include <algorithm>
 
 namespace rookery::vboot {
-namespace {
 
-constexpr std::size_t kLineMost = kMessageMost.count;
-
-}  // namespace
-
-Result<std::string> encode_message(JsonView message) {
+Result<std::string> encode_message(JsonView message, Bytes most) {
   std::string line = message.dump();
   line += '\n';
-  if (line.size() > kLineMost) {
+  if (line.size() > most.count) {
     return fail(ErrorKind::usage,
-                fmt::format("a control message of {} bytes; at most {}", line.size(), kLineMost));
+                fmt::format("a control message of {} bytes; at most {}", line.size(), most.count));
   }
   return line;
 }
@@ -30,12 +25,12 @@ std::optional<Result<Json>> MessageReader::next() {
     const std::size_t end = buffer_.find('\n', std::max(scanned_, start_));
     const bool ended = end != std::string::npos;
     const std::size_t length = (ended ? end + 1 : buffer_.size()) - start_;
-    if (length > kLineMost) {
+    if (length > most_) {
       broken_ = true;
       buffer_.clear();
       buffer_.shrink_to_fit();
       start_ = scanned_ = 0;
-      return fail(ErrorKind::usage, fmt::format("a control message above {} bytes", kLineMost));
+      return fail(ErrorKind::usage, fmt::format("a control message above {} bytes", most_));
     }
     if (!ended) {
       drop_read();

@@ -13,19 +13,24 @@
 
 namespace rookery::vboot {
 
-inline constexpr Bytes kMessageMost = mebibytes(1);  // a line, its end included
+inline constexpr Bytes kMessageMost = mebibytes(1);  // a request's line, its end included
+// What a supervisor answers: the state of the largest lab is one message (4,096 machines, each with its
+// reasons).
+inline constexpr Bytes kReplyMost = mebibytes(48);
 
-// The line that carries a message, its end included. A message above kMessageMost is an error (kind usage):
-// the sender splits what is long, as output into several events.
-Result<std::string> encode_message(JsonView message);
+// The line that carries a message, its end included. A message above `most` is an error (kind usage): the
+// sender splits what is long, as output into several events.
+Result<std::string> encode_message(JsonView message, Bytes most = kMessageMost);
 
 // One for each connection and direction; owns at most a message and what was fed since.
 class MessageReader {
  public:
+  explicit MessageReader(Bytes most = kMessageMost) : most_(most.count) {}
+
   void feed(ByteView bytes);
 
   // The next message, or what is wrong with the next line (kind usage; the lines after it are good), or
-  // nothing until more bytes come. Empty lines are skipped. After a line above kMessageMost has been
+  // nothing until more bytes come. Empty lines are skipped. After a line above the limit has been
   // reported, the reader is broken and takes nothing more: the connection is to be closed.
   std::optional<Result<Json>> next();
   bool broken() const { return broken_; }
@@ -39,6 +44,7 @@ class MessageReader {
   Result<Json> parse_line(std::string_view line);
   void drop_read();
 
+  std::size_t most_;
   std::string buffer_;
   std::size_t start_ = 0;    // of the first line that was not given out
   std::size_t scanned_ = 0;  // up to here there is no end of that line

@@ -14,9 +14,11 @@ struct KindWord {
   std::string_view word;
 };
 constexpr std::array kKindWords{KindWord{ErrorKind::expectation, "expectation"},
-                                KindWord{ErrorKind::usage, "usage"}, KindWord{ErrorKind::timeout, "timeout"},
+                                KindWord{ErrorKind::usage, "usage"},
+                                KindWord{ErrorKind::timeout, "timeout"},
                                 KindWord{ErrorKind::infrastructure, "infrastructure"},
-                                KindWord{ErrorKind::not_reproducible, "not_reproducible"}};
+                                KindWord{ErrorKind::not_reproducible, "not_reproducible"},
+                                KindWord{ErrorKind::interrupted, "interrupted"}};
 
 tl::unexpected<Error> malformed(std::string_view what) {
   return fail(ErrorKind::usage, fmt::format("control reply: {}", what));

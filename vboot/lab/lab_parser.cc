@@ -17,8 +17,9 @@ namespace rookery::vboot {
 namespace {
 
 std::string beside_lab_file(std::string_view lab_file, const std::string& path) {
-  const char* const home = path.starts_with("~/") ? std::getenv("HOME") : nullptr;
-  if (home != nullptr) return home + path.substr(1);
+  if (path.starts_with("~/")) {
+    if (const auto home = home_folder()) return home->string() + path.substr(1);
+  }
   return (std::filesystem::path(lab_file).parent_path() / path).string();
 }
 

@@ -164,7 +164,7 @@ class Planner {
 
 }  // namespace
 
-Result<Lab> lab_of(const Scenario& scenario) {
+Result<Lab> lab_of(const Scenario& scenario, std::string* read) {
   if (const Lab* inside = std::get_if<Lab>(&scenario.lab)) return *inside;
   const auto path =
       std::filesystem::path(scenario.filename).parent_path() / std::get<std::string>(scenario.lab);
@@ -172,6 +172,7 @@ Result<Lab> lab_of(const Scenario& scenario) {
   if (!text) {
     return fail(ErrorKind::usage, at_place(scenario.filename, scenario.lab_at, text.error().message));
   }
+  if (read != nullptr) *read = *text;
   return parse_lab(*text, path.string(), beside(path.string()));
 }
 

@@ -58,8 +58,8 @@ struct ScenarioOptions {
   std::optional<std::uint64_t> seed;   // instead of the file's
 };
 
-// The lab that a scenario is about: its own, or the file that it names.
-Result<Lab> lab_of(const Scenario& scenario);
+// The lab that a scenario is about: its own, or the file that it names, whose text goes to `read`.
+Result<Lab> lab_of(const Scenario& scenario, std::string* read = nullptr);
 
 // Errors are of kind usage, with a line for each problem of the file.
 Result<ScenarioPlan> plan_scenario(const Scenario& scenario, const Lab& lab, const ScenarioOptions& options);

@@ -1,5 +1,6 @@
 #include "vboot/supervisor/control_server.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -86,7 +87,7 @@ ControlServer::~ControlServer() {
 }
 
 void ControlServer::accept(UniqueFd peer) {
-  if (connections_.size() >= kConnections) return;
+  if (connections_.size() >= kConnections) return refuse(peer);
   auto connection = std::make_unique<Connection>();
   Connection* raw = connection.get();
   raw->number = ++last_connection_;
@@ -97,6 +98,17 @@ void ControlServer::accept(UniqueFd peer) {
     if (raw->ended) drop(*raw);
   });
   connections_[raw->number] = std::move(connection);
+}
+
+// Whoever asks is to know why nobody listens.
+void ControlServer::refuse(const UniqueFd& peer) {
+  const auto line = encode_message(
+      error_message(0, {ErrorKind::infrastructure, "the lab serves " + std::to_string(kConnections) +
+                                                       " commands already, and no more at once: end one of "
+                                                       "them (logs -f, console, capture, exec), or try "
+                                                       "again"}));
+  // A new socket has room for so much.
+  if (line) (void)!::send(peer.get(), line->data(), line->size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void ControlServer::readable(Connection& connection) {
@@ -134,7 +146,7 @@ void ControlServer::no_more(Connection& connection) {
 
 void ControlServer::say(Connection& connection, const Json& message) {
   if (connection.ended) return;
-  const auto line = encode_message(message);
+  const auto line = encode_message(message, kReplyMost);
   if (!line) return say(connection, error_message(0, line.error()));
   if (connection.output.size() - connection.sent + line->size() > kBacklog) {
     connection.ended = true;
@@ -207,6 +219,8 @@ Result<std::vector<Node*>> ControlServer::choose(const MachineChoice& choice) {
 
 void ControlServer::answer(Connection& connection, const ControlRequest& request) {
   const std::int64_t id = request.id;
+  if (spdlog::should_log(spdlog::level::debug))
+    spdlog::debug("connection {}: {}", connection.number, to_json(request).dump());
   if (connection.in_use(id))
     return say(connection, error_message(id, {ErrorKind::usage, "this id is in use"}));
   if (connection.conversations() >= kConversations)

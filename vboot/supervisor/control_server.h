@@ -44,6 +44,7 @@ class ControlServer {
   ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks);
 
   void accept(UniqueFd peer);
+  static void refuse(const UniqueFd& peer);
   void readable(Connection& connection);
   void no_more(Connection& connection);
   void writable(Connection& connection);

@@ -67,7 +67,7 @@ class Packer {
   }
 
   Result<Gift> pack() {
-    auto work = TemporaryFolder::make(fs::temp_directory_path(), "rookery-gift-");
+    auto work = TemporaryFolder::make("rookery-gift-");
     if (!work) return tl::unexpected<Error>(work.error());
     const fs::path path = work->path() / "tar";
     auto writer = images::ArchiveWriter::create(path, images::ArchiveWriter::Format::tar, 0);

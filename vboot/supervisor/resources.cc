@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -24,6 +26,10 @@ constexpr std::uint64_t kDescriptorsPerMachine = 16, kDescriptorsOfOurs = 128;
 // The kernel, and a host process for each address space in the guest: three when idle, some more while it
 // starts.
 constexpr std::uint64_t kProcessesPerClient = 12, kProcessesOfBootServer = 64;
+// Of the supervisor itself: its program, its libraries, its threads' stacks and what malloc sets aside for
+// them.
+constexpr Bytes kOurAddressSpace = mebibytes(1024), kOurData = mebibytes(512);
+
 Result<std::uint64_t> number_in(const std::filesystem::path& path, std::string_view key) {
   const auto text = read_file(path);
   if (!text) return tl::unexpected<Error>(text.error());
@@ -47,6 +53,31 @@ std::uint64_t mib(Bytes bytes) {
 
 }  // namespace
 
+namespace {
+
+std::optional<Bytes> soft_limit(__rlimit_resource resource) {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  return Bytes{limit.rlim_cur};
+}
+
+// What RLIMIT_NPROC counts; of what ends meanwhile nothing.
+std::uint64_t threads_of_user() {
+  std::uint64_t threads = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry("/proc", error), end; !error && entry != end;
+       entry.increment(error)) {
+    struct stat status {};
+    if (entry->path().filename().string().find_first_not_of("0123456789") != std::string::npos ||
+        ::stat(entry->path().c_str(), &status) != 0 || status.st_uid != ::getuid())
+      continue;
+    threads += number_in(entry->path() / "status", "Threads:").value_or(0);
+  }
+  return threads;
+}
+
+}  // namespace
+
 Result<HostResources> measure_host(const std::filesystem::path& memory_folder) {
   HostResources host;
   const auto available = number_in("/proc/meminfo", "MemAvailable:");
@@ -63,6 +94,16 @@ Result<HostResources> measure_host(const std::filesystem::path& memory_folder) {
   const auto pid_max = number_in("/proc/sys/kernel/pid_max", "");
   if (!pid_max) return tl::unexpected<Error>(pid_max.error());
   host.processes = std::min<std::uint64_t>(limit.rlim_cur, *pid_max);
+  host.memory_is_executable = (files.f_flag & ST_NOEXEC) == 0;
+  host.address_space = soft_limit(RLIMIT_AS);
+  host.data = soft_limit(RLIMIT_DATA);
+  host.file_size = soft_limit(RLIMIT_FSIZE);
+  return host;
+}
+
+Result<HostResources> measure_host_and_user(const std::filesystem::path& memory_folder) {
+  auto host = measure_host(memory_folder);
+  if (host && ::geteuid() != 0) host->processes_used = threads_of_user();
   return host;
 }
 
@@ -74,9 +115,16 @@ Bytes predicted_memory(const MachinePlan& machine) {
 PredictedUse predict_use(const LabPlan& plan) {
   PredictedUse use;
   use.descriptors = kDescriptorsOfOurs;
+  use.address_space = kOurAddressSpace;
+  use.data = kOurData;
   for (const MachinePlan& machine : plan.machines) {
     use.memory.count += predicted_memory(machine).count;
-    if (has_memory_file(machine)) use.memory_files.count += predicted_memory(machine).count;
+    if (has_memory_file(machine)) {
+      use.memory_files.count += predicted_memory(machine).count;
+      use.address_space.count += machine.memory.count;
+      use.largest_file = std::max(use.largest_file, machine.memory);
+      use.runs_from_memory = true;
+    }
     use.descriptors += kDescriptorsPerMachine;
     use.processes += serves_boot(machine.roles) ? kProcessesOfBootServer : kProcessesPerClient;
   }
@@ -105,14 +153,47 @@ Status check_fits(const LabPlan& plan, const HostResources& host) {
         "hard limit (ulimit -Hn), or start fewer machines",
         machines, use.descriptors, kDescriptorsPerMachine, kDescriptorsOfOurs, host.descriptors);
   }
-  if (use.processes > host.processes) {
+  if (use.processes + host.processes_used > host.processes) {
     why += fmt::format(
         "\n  processes: {} machines need up to {} ({} a client, {} the boot server), and this user may have "
-        "{}: raise the limit (ulimit -u, kernel.pid_max), or start fewer machines",
-        machines, use.processes, kProcessesPerClient, kProcessesOfBootServer, host.processes);
+        "{}{}: raise the limit (ulimit -u, kernel.pid_max), or start fewer machines",
+        machines, use.processes, kProcessesPerClient, kProcessesOfBootServer, host.processes,
+        host.processes_used > 0 ? fmt::format(" and has {}", host.processes_used) : "");
   }
+  for (const std::string& one : obstacles(use, host)) why += "\n  " + one;
   if (why.empty()) return {};
   return fail("the lab " + plan.name + " does not fit this host:" + why);
+}
+
+std::vector<std::string> obstacles(const PredictedUse& use, const HostResources& host) {
+  std::vector<std::string> all;
+  if (use.runs_from_memory && !host.memory_is_executable) {
+    all.push_back(
+        "/dev/shm is mounted noexec, and machines run what lies in their memory, which is there: mount -o "
+        "remount,exec /dev/shm");
+  }
+  const auto limit = [&](const char* what, const char* option, std::optional<Bytes> there, Bytes wanted) {
+    if (!there || there->count >= wanted.count) return;
+    all.push_back(fmt::format("{}: the limit is {} MiB, and {} MiB are needed: ulimit {} unlimited", what,
+                              mib(*there), mib(wanted), option));
+  };
+  limit("address space", "-v", host.address_space, use.address_space);
+  limit("data of a process", "-d", host.data, use.data);
+  limit("size of a file", "-f", host.file_size, use.largest_file);
+  return all;
+}
+
+Status check_own_limits() {
+  HostResources host;
+  host.address_space = soft_limit(RLIMIT_AS);
+  host.data = soft_limit(RLIMIT_DATA);
+  PredictedUse use;
+  use.address_space = kOurAddressSpace;
+  use.data = kOurData;
+  const auto in_the_way = obstacles(use, host);
+  if (in_the_way.empty()) return {};
+  return fail(
+      fmt::format("no lab can run under the limits of this shell:\n  {}", fmt::join(in_the_way, "\n  ")));
 }
 
 std::optional<std::string> hindrance(const MachinePlan& machine, const HostResources& host) {

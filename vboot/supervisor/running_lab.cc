@@ -52,7 +52,8 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup s
   auto medium = backends::ReadOnlyFile::open(lab->setup_.medium);
   if (!medium) return tl::unexpected<Error>(medium.error());
   lab->medium_ = std::move(*medium);
-  GiftMaker gifts(lab->setup_.plan);
+  GiftMaker own_gifts(lab->setup_.plan);
+  GiftMaker& gifts = lab->setup_.gifts != nullptr ? *lab->setup_.gifts : own_gifts;
   for (const MachinePlan& plan : lab->setup_.plan.machines) {
     auto backend = backend_of(plan);
     if (!backend)

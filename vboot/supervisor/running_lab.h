@@ -29,6 +29,7 @@ struct LabSetup {
   BootFiles microvm;                    // likewise, of clients that are PCs without firmware; may be none
   BootFiles microvm_server;             // and of a boot server that is one
   ImageFacts image;
+  GiftMaker* gifts = nullptr;  // that has made what machines are given, and outlives the lab; null: it is made now
   // Asked before each client is started: why it must not be, or nothing. May be empty: each may.
   std::function<std::optional<std::string>(const MachinePlan&)> hindrance;
   UplinkWire uplink;             // if the plan has one

@@ -1,10 +1,14 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <optional>
 
 #include "base/command.h"
 #include "base/unix_socket.h"
@@ -45,6 +49,71 @@ BOOST_AUTO_TEST_CASE(a_temporary_folder_goes_with_its_object) {
     BOOST_REQUIRE(write_file(path / "f", "x").has_value());
   }
   BOOST_TEST(!fs::exists(path));
+}
+
+// For the time of one object, a variable of the environment is another, or is not there.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    value != nullptr ? ::setenv(name, value, 1) : ::unsetenv(name);
+  }
+  ~Variable() { before_ ? ::setenv(name_, before_->c_str(), 1) : ::unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+BOOST_AUTO_TEST_CASE(without_HOME_the_home_is_that_of_the_list_of_users) {
+  const Variable cache("XDG_CACHE_HOME", nullptr);
+  for (const char* home : {static_cast<const char*>(nullptr), "", "relative"}) {
+    const Variable variable("HOME", home);
+    BOOST_TEST(home_folder().value() == fs::path(::getpwuid(::getuid())->pw_dir));
+    BOOST_TEST(cache_folder().value() == home_folder().value() / ".cache" / "rookery");
+  }
+  const Variable variable("HOME", "/nowhere");
+  BOOST_TEST(home_folder().value() == "/nowhere");
+  BOOST_TEST(cache_folder().value() == "/nowhere/.cache/rookery");
+}
+
+BOOST_AUTO_TEST_CASE(a_user_whom_nobody_knows_needs_a_home) {
+  if (::geteuid() != 0) return;  // only root can be another user
+  const Variable variable("HOME", nullptr), cache("XDG_CACHE_HOME", nullptr);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool refused = ::setuid(987'654) == 0 && !home_folder().has_value() &&
+                         !cache_folder().has_value() &&
+                         cache_folder().error().message.find("set HOME") != std::string::npos;
+    ::_exit(refused ? 0 : 1);
+  }
+  int status = -1;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(status == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_of_somebody_else_or_of_everybody_is_refused) {
+  const auto folder = TemporaryFolder::make("rookery-test-");
+  BOOST_REQUIRE(folder.has_value());
+  const Variable cache("XDG_CACHE_HOME", folder->path().c_str());
+  BOOST_TEST(cache_folder().has_value());  // it need not be there
+  const fs::path own = folder->path() / "rookery";
+  fs::create_directory(own);
+  BOOST_TEST(cache_folder().has_value());
+  BOOST_REQUIRE(::chmod(own.c_str(), 0777) == 0);
+  BOOST_TEST(cache_folder().error().message.starts_with("everybody may write in " + own.string()));
+  BOOST_REQUIRE(::chmod(own.c_str(), 0755) == 0);
+  if (::geteuid() != 0) return;  // only root can make what is somebody else's
+  BOOST_REQUIRE(::chown(own.c_str(), 65534, 65534) == 0);
+  BOOST_TEST(cache_folder().error().message.starts_with(own.string() + " belongs to "));
+}
+
+BOOST_AUTO_TEST_CASE(a_TMPDIR_that_is_no_folder_is_an_error_and_says_so) {
+  const Variable variable("TMPDIR", "/nowhere/at/all");
+  BOOST_TEST(temporary_folder().error().message.find("TMPDIR is /nowhere/at/all") != std::string::npos);
+  BOOST_TEST(!TemporaryFolder::make("rookery-test-").has_value());
 }
 
 BOOST_AUTO_TEST_CASE(a_unix_socket_may_have_a_longer_path_than_its_address_holds) {

@@ -25,6 +25,7 @@ struct Bench {
       report_written = std::move(done);
     };
     hooks.report = [] { return Json::object().set("settled", Json::boolean(true)); };
+    hooks.ps = [] { return Json::object().set("text", std::string(kMessageMost.count * 3, 'x')); };
     auto made = ControlServer::listen(fakes.loop, socket(), *fakes.lab, std::move(hooks));
     BOOST_REQUIRE(made.has_value());
     server = std::move(*made);
@@ -44,7 +45,7 @@ struct Folder {
 struct Caller {
   Bench& bench;
   UniqueFd fd = connect_unix(bench.socket()).value();
-  MessageReader reader{};
+  MessageReader reader{kReplyMost};
 
   void say(const std::string& line) const {
     const std::string text = line + "\n";
@@ -115,6 +116,33 @@ BOOST_AUTO_TEST_CASE(a_machine_that_cannot_does_not_keep_the_others_from_it) {
   caller.say(R"({"id":1,"verb":"power","action":"on","machines":["server","n1"]})");
   BOOST_TEST(caller.hear_error() == "usage: server is running already");
   BOOST_TEST((bench.fakes.lab->find("n1")->state() == backends::MachineState::running));
+}
+
+BOOST_AUTO_TEST_CASE(the_state_of_a_large_lab_is_one_answer) {
+  Bench bench;
+  Caller caller{bench};
+  caller.say(R"({"id":1,"verb":"ps"})");
+  BOOST_TEST(text_of(*caller.hear().find("result"), "text").size() == kMessageMost.count * 3);
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_too_many_is_told_so_and_is_served_when_another_has_ended) {
+  Bench bench;
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (int i = 0; i < 64; ++i) {
+    callers.emplace_back(new Caller{bench});
+    callers.back()->say(R"({"id":1,"verb":"console","machine":"server","follow":true})");
+    callers.back()->say(R"({"id":2,"verb":"console","machine":"nobody"})");
+    BOOST_TEST(callers.back()->hear_error() == "usage: no machine 'nobody'");
+  }
+  Caller refused{bench};
+  BOOST_TEST(
+      refused.hear_error() ==
+      "infrastructure: the lab serves 64 commands already, and no more at once: end one of them (logs -f, "
+      "console, capture, exec), or try again");
+  callers.pop_back();
+  Caller served{bench};
+  served.say(R"({"id":2,"verb":"console","machine":"nobody"})");
+  BOOST_TEST(served.hear_error() == "usage: no machine 'nobody'");
 }
 
 BOOST_AUTO_TEST_CASE(a_connection_has_so_many_conversations_and_no_more) {

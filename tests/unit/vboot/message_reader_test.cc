@@ -56,6 +56,17 @@ BOOST_AUTO_TEST_CASE(takes_a_line_of_a_mebibyte_and_breaks_at_one_byte_more) {
   BOOST_TEST(next_of(reader) == "nothing");
 }
 
+BOOST_AUTO_TEST_CASE(answers_may_be_longer_than_questions) {
+  const Json answer = Json::object().set("a", std::string(kMessageMost.count * 2, 'x'));
+  const auto line = encode_message(answer, kReplyMost);
+  BOOST_REQUIRE(line.has_value());
+  MessageReader commands(kReplyMost), supervisors;
+  commands.feed(as_bytes(*line));
+  BOOST_TEST(next_of(commands).size() == line->size() - 1);
+  supervisors.feed(as_bytes(*line));
+  BOOST_TEST(next_of(supervisors) == "error: a control message above 1048576 bytes");
+}
+
 BOOST_AUTO_TEST_CASE(breaks_without_waiting_for_the_end_of_a_line_that_is_too_long) {
   MessageReader reader;
   const std::string chunk(65536, 'x');

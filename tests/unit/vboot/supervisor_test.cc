@@ -281,6 +281,14 @@ BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
   BOOST_TEST(why.find("processes: 1001 machines need up to 12064") != std::string::npos, why);
   BOOST_TEST((refused.error().kind == ErrorKind::infrastructure));
 
+  // What this user has already counts.
+  host = {mebibytes(24'000), mebibytes(24'000), 1'000'000, 13'000};
+  host.processes_used = 1'000;
+  BOOST_TEST(check_fits(plan, host).error().message.find("may have 13000 and has 1000:") !=
+             std::string::npos);
+  host.processes_used = 900;
+  BOOST_TEST(check_fits(plan, host).has_value());
+
   // QEMU's machines are larger, and have no files there.
   LabPlan pcs = plan;
   for (MachinePlan& machine : pcs.machines) machine.backend = "qemu";
@@ -304,6 +312,39 @@ BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
              "not started: it is predicted to use 18 MiB and 256 MiB stay in reserve, and the host has only "
              "270 MiB left "
              "(in /dev/shm)");
+}
+
+BOOST_AUTO_TEST_CASE(a_mount_or_a_limit_under_which_no_machine_can_live_is_named_with_its_remedy) {
+  const Lab lab = parse_lab(kTwo, "two.yaml").value();
+  LabPlan plan = plan_lab(lab, {}).value();
+  HostResources host{mebibytes(24'000), mebibytes(24'000), 1'000'000, 100'000};
+  const auto why = [&] {
+    const auto fits = check_fits(plan, host);
+    return fits ? std::string() : fits.error().message;
+  };
+  host.address_space = host.data = host.file_size = mebibytes(100'000);
+  BOOST_TEST(why() == "");
+  host.memory_is_executable = false;
+  BOOST_TEST(why().find("mount -o remount,exec /dev/shm") != std::string::npos, why());
+  host.memory_is_executable = true;
+  host.address_space = mebibytes(900);
+  BOOST_TEST(why().find("address space: the limit is 900 MiB") != std::string::npos, why());
+  BOOST_TEST(why().find("ulimit -v unlimited") != std::string::npos, why());
+  host.address_space.reset();
+  host.data = mebibytes(100);
+  BOOST_TEST(why().find("ulimit -d unlimited") != std::string::npos, why());
+  host.data.reset();
+  Bytes largest;
+  for (const MachinePlan& machine : plan.machines) largest = std::max(largest, machine.memory);
+  host.file_size = largest;
+  BOOST_TEST(why() == "");
+  host.file_size = Bytes{largest.count - 1};
+  BOOST_TEST(why().find("size of a file") != std::string::npos, why());
+  BOOST_TEST(why().find("ulimit -f unlimited") != std::string::npos, why());
+  // Machines of QEMU have their memory elsewhere.
+  for (MachinePlan& machine : plan.machines) machine.backend = "qemu";
+  host.memory_is_executable = false;
+  BOOST_TEST(why() == "");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
