@@ -69,6 +69,7 @@ Watch EventLoop::watch(int fd, std::uint32_t events, FdAction action) {
 // One grant of time and all that is due then. Events that these schedule for the same instant wait for the
 // next turn, so that descriptors are served in between and no chain of events can starve them.
 bool EventLoop::turn() {
+  ++turns_;
   if (!pacer_->advance(*this, poller_)) return stopped_;
   const std::uint64_t newest = sequence_;
   while (!stopped_) {
@@ -87,6 +88,15 @@ bool EventLoop::turn() {
     if (lockstep()) break;  // a guest may run now: nothing else happens before it has yielded
   }
   return true;
+}
+
+Result<EventSignaller*> EventLoop::signaller() {
+  if (!signaller_) {
+    auto made = EventSignaller::make();
+    if (!made) return tl::unexpected<Error>(made.error());
+    signaller_.emplace(std::move(*made));
+  }
+  return &*signaller_;
 }
 
 EventLoop::Outcome EventLoop::run() {

@@ -11,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include "base/event_signaller.h"
 #include "base/pacer.h"
 #include "base/poller.h"
 #include "base/units.h"
@@ -60,6 +61,8 @@ class EventLoop final : private Agenda {
   EventLoop& operator=(const EventLoop&) = delete;
 
   Time now() const { return now_; }
+  // Counts grants of time; within one each descriptor is served once, and then what is due.
+  std::uint64_t turns() const { return turns_; }
 
   EventId at(Time time, Action action);  // a time that has passed means now
   EventId after(Duration delay, Action action) { return at(now_ + delay, std::move(action)); }
@@ -90,6 +93,9 @@ class EventLoop final : private Agenda {
 
   std::size_t events_queued() const { return queued_; }
 
+  // For event descriptors that are shared with a peer; made when it is first asked for.
+  Result<EventSignaller*> signaller();
+
  private:
   friend class Watch;
   struct Entry {
@@ -113,12 +119,14 @@ class EventLoop final : private Agenda {
   void release(std::uint32_t slot);
 
   std::unique_ptr<Pacer> pacer_;
+  std::optional<EventSignaller> signaller_;
   Poller poller_;
   std::vector<Entry> heap_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::size_t queued_ = 0;
   std::uint64_t sequence_ = 0;
+  std::uint64_t turns_ = 0;
   LaneNumber lanes_ = 0;
   Time now_{};
   bool stopped_ = false;

@@ -21,8 +21,12 @@
 
 namespace rookery {
 
-// Who holds time, by since when. Shared by the pacer and the holds, so that a hold may outlive the loop.
-using HeldSince = std::multimap<Time, std::string>;
+// Who holds time, by since when; and how often one let go. Shared by the pacer and the holds, so that a hold
+// may outlive the loop.
+struct Holds {
+  std::multimap<Time, std::string> since;
+  std::uint64_t released = 0;
+};
 
 // While one exists, time does not pass in lockstep further than the lookahead from when it was taken:
 // somebody outside (a guest, by name) runs from that instant on, and what it does arrives on file
@@ -30,8 +34,8 @@ using HeldSince = std::multimap<Time, std::string>;
 class Hold {
  public:
   Hold() = default;
-  Hold(std::shared_ptr<HeldSince> held, Time since, const std::string& who)
-      : held_(std::move(held)), at_(held_->emplace(since, who)) {}
+  Hold(std::shared_ptr<Holds> held, Time since, const std::string& who)
+      : held_(std::move(held)), at_(held_->since.emplace(since, who)) {}
   Hold(Hold&& other) noexcept : held_(std::exchange(other.held_, nullptr)), at_(other.at_) {}
   Hold& operator=(Hold&& other) noexcept {
     release();
@@ -42,13 +46,16 @@ class Hold {
   ~Hold() { release(); }
   explicit operator bool() const { return held_ != nullptr; }
   void release() {
-    if (held_) held_->erase(at_);
+    if (held_) {
+      held_->since.erase(at_);
+      ++held_->released;
+    }
     held_ = nullptr;
   }
 
  private:
-  std::shared_ptr<HeldSince> held_;
-  HeldSince::iterator at_;
+  std::shared_ptr<Holds> held_;
+  std::multimap<Time, std::string>::iterator at_;
 };
 
 // The queue as its pacer sees it. What arrives from outside may change the agenda: ask again afterwards.
@@ -94,7 +101,8 @@ struct LockstepRules {
   Duration lookahead{0};
   // Let guests run at the same time, as far as the lookahead allows. What happens is the same without.
   bool side_by_side = true;
-  // Of host time that a guest may run without yielding. Host time decides nothing else.
+  // Of host time that may go by while everybody waits for guests that run, and none of them yields: what else
+  // they do (print, ask) is no progress. Host time decides nothing else.
   Duration patience = std::chrono::seconds(60);
 };
 
@@ -102,7 +110,7 @@ class LockstepPacer final : public Pacer {
  public:
   // `on_stuck` is told who never yields; the run is over then.
   LockstepPacer(const LockstepRules& rules, std::function<void(const std::vector<std::string>&)> on_stuck)
-      : rules_(rules), on_stuck_(std::move(on_stuck)), held_(std::make_shared<HeldSince>()) {}
+      : rules_(rules), on_stuck_(std::move(on_stuck)), held_(std::make_shared<Holds>()) {}
 
   bool advance(Agenda& agenda, Poller& poller) override;
   bool drain(Poller& poller) override;
@@ -116,8 +124,12 @@ class LockstepPacer final : public Pacer {
 
   LockstepRules rules_;
   std::function<void(const std::vector<std::string>&)> on_stuck_;
-  std::shared_ptr<HeldSince> held_;
+  std::shared_ptr<Holds> held_;
   unsigned since_poll_ = 0;
+  // How long nobody has yielded, counted up to when it was looked last, and how many had by then.
+  Duration waited_{0};
+  Duration looked_{0};
+  std::uint64_t released_ = 0;
 };
 
 }  // namespace rookery

@@ -17,6 +17,13 @@ constexpr std::align_val_t kAlignment{64};
 static_assert(kClassSizes.back() >= kLargestFrame + kOverhead);
 static_assert(kSmallestFrame >= 14, "Frame::big48 reads eight bytes from offset 6");
 
+// Two NICs for 4,000 machines. Beyond, senders have one share together.
+constexpr std::size_t kShares = 8192;
+struct Share {
+  std::size_t in_use = 0;
+  bool taken = false;
+};
+
 // Trivially destructible, so that a frame may outlive everything else in its thread.
 struct Pool {
   std::array<FrameBuffer*, kClassSizes.size()> free{};
@@ -24,17 +31,19 @@ struct Pool {
   std::size_t kept = 0;
   std::size_t limit = std::size_t{512} << 20;
   std::uint64_t refused = 0;
+  std::array<Share, kShares> shares{};
 };
 constinit thread_local Pool pool;
 
 }  // namespace
 
-FrameBuffer* take_buffer(std::size_t size) {
+FrameBuffer* take_buffer(std::size_t size, std::uint32_t share) {
   if (size < kSmallestFrame || size > kLargestFrame) return nullptr;
   std::uint8_t pool_class = 0;
   while (size + kOverhead > kClassSizes[pool_class]) ++pool_class;
   const std::size_t whole = kClassSizes[pool_class];
-  if (pool.in_use + whole > pool.limit) {
+  Share& owner = pool.shares[share];
+  if (pool.in_use + whole > pool.limit || (share != 0 && owner.in_use + whole > pool.limit - pool.in_use)) {
     ++pool.refused;
     return nullptr;
   }
@@ -52,7 +61,9 @@ FrameBuffer* take_buffer(std::size_t size) {
     buffer->pool_class = pool_class;
   }
   pool.in_use += whole;
+  owner.in_use += whole;
   buffer->owners = 1;
+  buffer->share = share;
   buffer->size = static_cast<std::uint32_t>(size);
   buffer->start = kHeadroom;
   buffer->switches_passed = 0;
@@ -64,6 +75,7 @@ FrameBuffer* take_buffer(std::size_t size) {
 void give_back(FrameBuffer* buffer) {
   const std::size_t whole = kClassSizes[buffer->pool_class];
   pool.in_use -= whole;
+  pool.shares[buffer->share].in_use -= whole;
   if (pool.kept + whole > kKeptLimit) {
     ::operator delete(buffer, kAlignment);
     return;
@@ -93,9 +105,32 @@ void move_checksum_start(Offload& offload, int by) {
 
 Frame Frame::copy(ByteView bytes) {
   FrameBuilder builder(bytes.size());
-  if (!builder) return {};
-  std::memcpy(builder.bytes().data(), bytes.data(), bytes.size());
-  return std::move(builder).freeze();
+  return std::move(builder).filled_with(bytes);
+}
+
+Frame Frame::copy(ByteView bytes, const FrameShare& share) {
+  FrameBuilder builder(bytes.size(), share);
+  return std::move(builder).filled_with(bytes);
+}
+
+Frame FrameBuilder::filled_with(ByteView bytes) && {
+  if (buffer_ == nullptr) return {};
+  std::memcpy(buffer_->data(), bytes.data(), bytes.size());
+  return std::move(*this).freeze();
+}
+
+// One that is gone keeps its number as long as frames of it live.
+FrameShare::FrameShare() : number_(0) {
+  auto& shares = detail::pool.shares;
+  for (std::uint32_t i = 1; i < shares.size() && number_ == 0; ++i) {
+    if (!shares[i].taken && shares[i].in_use == 0) number_ = i;
+  }
+  if (number_ == 0) number_ = static_cast<std::uint32_t>(shares.size() - 1);
+  shares[number_].taken = true;
+}
+
+FrameShare::~FrameShare() {
+  detail::pool.shares[number_].taken = false;
 }
 
 Frame Frame::tagged(VlanTag tag) && {
@@ -146,7 +181,8 @@ Frame Frame::untagged() && {
   return result;
 }
 
-FrameBuilder::FrameBuilder(std::size_t size, const Frame& from) : FrameBuilder(size) {
+FrameBuilder::FrameBuilder(std::size_t size, const Frame& from)
+    : buffer_(detail::take_buffer(size, from.buffer_->share)) {
   if (buffer_ == nullptr) return;
   buffer_->switches_passed = from.buffer_->switches_passed;
   buffer_->origin = from.buffer_->origin;

@@ -55,13 +55,16 @@ struct FrameBuffer {
   std::uint8_t start;  // of the frame in data(); what lies before it is room for a VLAN tag
   std::uint8_t pool_class;
   Offload offload;
-  FrameBuffer* next_free;
+  union {
+    std::uint32_t share;     // of a living frame: whose it is
+    FrameBuffer* next_free;  // of a free buffer
+  };
 
   std::uint8_t* data() { return reinterpret_cast<std::uint8_t*>(this + 1) + start; }
 };
 
-FrameBuffer* take_buffer(
-    std::size_t size);  // null if the size is out of range or the pool's limit is reached
+// Null if the size is out of range, or the pool's limit or that of the share is reached.
+FrameBuffer* take_buffer(std::size_t size, std::uint32_t share);
 void give_back(FrameBuffer* buffer);
 
 }  // namespace detail
@@ -73,6 +76,22 @@ struct VlanTag {
   constexpr std::uint16_t vlan() const { return control & 0xfff; }
   constexpr std::uint8_t priority() const { return static_cast<std::uint8_t>(control >> 13); }
   friend bool operator==(VlanTag, VlanTag) = default;
+};
+
+// The part of the pool that one sender may have in living frames, whoever holds them: as much as is left to
+// all others. So who takes all that it can leaves half to the next, two leave a third, and nobody needs to
+// say how many there are. Owned by the sender; its frames may outlive it. What belongs to no share is
+// Rookery's own.
+class FrameShare {
+ public:
+  FrameShare();
+  ~FrameShare();
+  FrameShare(const FrameShare&) = delete;
+  FrameShare& operator=(const FrameShare&) = delete;
+  std::uint32_t number() const { return number_; }
+
+ private:
+  std::uint32_t number_;
 };
 
 class Frame {
@@ -92,6 +111,7 @@ class Frame {
 
   // A frame with these bytes; none if there are too few or too many, or the pool's limit is reached.
   static Frame copy(ByteView bytes);
+  static Frame copy(ByteView bytes, const FrameShare& share);
 
   explicit operator bool() const { return buffer_ != nullptr; }
   std::size_t size() const { return buffer_->size; }
@@ -156,9 +176,11 @@ class Frame {
 // range.
 class FrameBuilder {
  public:
-  explicit FrameBuilder(std::size_t size) : buffer_(detail::take_buffer(size)) {}
-  // For what becomes of another frame, or of a part of it: it has the same origin and has passed as many
-  // switches.
+  explicit FrameBuilder(std::size_t size) : buffer_(detail::take_buffer(size, 0)) {}
+  FrameBuilder(std::size_t size, const FrameShare& share)
+      : buffer_(detail::take_buffer(size, share.number())) {}
+  // For what becomes of another frame, or of a part of it: it has the same origin, has passed as many
+  // switches and counts for the same share.
   FrameBuilder(std::size_t size, const Frame& from);
   FrameBuilder(const FrameBuilder&) = delete;
   FrameBuilder& operator=(const FrameBuilder&) = delete;
@@ -174,6 +196,8 @@ class FrameBuilder {
   void shrink(std::size_t size) {
     if (size < buffer_->size) buffer_->size = static_cast<std::uint32_t>(size);
   }
+  // The finished frame of these bytes, which are as many as were asked for; none if no buffer was to be had.
+  Frame filled_with(ByteView bytes) &&;
   // The finished frame; none if it was shrunk below the smallest size.
   Frame freeze() && {
     if (buffer_ == nullptr || buffer_->size < kSmallestFrame) return {};
@@ -189,7 +213,7 @@ struct FramePoolState {
   Bytes in_use;           // of living frames
   Bytes kept;             // free, for the next frames; never more than 64 MiB
   Bytes limit;            // of in_use; 512 MiB unless told
-  std::uint64_t refused;  // times that a buffer was asked for beyond the limit
+  std::uint64_t refused;  // times that a buffer was asked for beyond the limit, or beyond a share
 };
 FramePoolState frame_pool_state();
 void set_frame_pool_limit(Bytes limit);

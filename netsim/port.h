@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "netsim/frame.h"
 
@@ -52,6 +53,26 @@ class WrappingPort : public Port {
  private:
   NullPort nowhere_;
   Port* next_ = &nowhere_;
+};
+
+// What a port to a machine has not passed on, and why.
+struct PortLosses {
+  std::uint64_t absent = 0;     // to the machine: it was not there
+  std::uint64_t full = 0;       // to the machine: it did not take what waited for it
+  std::uint64_t malformed = 0;  // what it sent is no frame, or what it takes them with holds none
+  std::uint64_t no_buffer =
+      0;  // of the machine: more of its frames were under way than its share of the pool
+};
+
+// The network's end of a machine's NIC.
+class MachinePort : public WrappingPort {
+ public:
+  virtual PortLosses losses() const = 0;
+  // Why the machine's last connection was given up, if it was for a fault of the machine's.
+  virtual const std::string& fault() const = 0;
+
+ protected:
+  FrameShare share_;
 };
 
 }  // namespace rookery::netsim

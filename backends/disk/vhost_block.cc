@@ -7,6 +7,7 @@ namespace rookery::backends {
 namespace {
 
 // virtio 1.2 §5.2.3, §5.2.4, §5.2.6
+constexpr std::uint64_t kFeatureSizeMax = 1ull << 1;
 constexpr std::uint64_t kFeatureSegMax = 1ull << 2;
 constexpr std::uint64_t kFeatureReadOnly = 1ull << 5;
 constexpr std::uint64_t kFeatureFlush = 1ull << 9;
@@ -16,6 +17,8 @@ constexpr std::size_t kRequestHeader = 16;
 constexpr std::size_t kSector = 512;
 constexpr std::size_t kSerialSize = 20;
 constexpr std::uint32_t kSegmentsPerRequest = 126;  // a queue of 256 holds two such requests
+constexpr std::uint32_t kSegmentMost = 1 << 16;
+static_assert(kSegmentsPerRequest * kSegmentMost == VhostBlockDevice::kRequestMost);
 
 }  // namespace
 
@@ -31,32 +34,40 @@ Result<std::unique_ptr<VhostBlockDevice>> VhostBlockDevice::listen(EventLoop& lo
 }
 
 std::uint64_t VhostBlockDevice::features() const {
-  return kFeatureSegMax | kFeatureFlush | (store_.read_only() ? kFeatureReadOnly : 0);
+  return kFeatureSizeMax | kFeatureSegMax | kFeatureFlush | (store_.read_only() ? kFeatureReadOnly : 0);
 }
 
 ByteBuffer VhostBlockDevice::config_space() const {
   ByteWriter space;
-  space.le64(store_.size().count / kSector).le32(0).le32(kSegmentsPerRequest).zeros(4).le32(kSector);
+  space.le64(store_.size().count / kSector)
+      .le32(kSegmentMost)
+      .le32(kSegmentsPerRequest)
+      .zeros(4)
+      .le32(kSector);
   return space.take();
 }
 
 void VhostBlockDevice::kicked(unsigned) {
   vhost_user::Virtqueue& queue = endpoint_->queue(0);
+  TurnBudget& turn = endpoint_->budget();
   bool answered = false;
-  while (queue.pop(chain_)) {
+  while (turn.left() && queue.pop(chain_)) {
     const std::size_t room = chain_.writable_size();
     if (room == 0) {  // nowhere to put the status: given back as it is
+      turn.spend(1, chain_.descriptors, 0);
       ++counters_.malformed;
       queue.push(chain_.head, 0);
       continue;
     }
     const Outcome outcome = execute(chain_, room - 1);
+    turn.spend(1, chain_.descriptors, outcome.moved);
     if (outcome.status != kOk) ++counters_.errors;
     const std::uint8_t status = outcome.status;
     chain_.write(room - 1, {&status, 1});  // the last writable byte
     queue.push(chain_.head, static_cast<std::uint32_t>(outcome.written + 1));
     answered = true;
   }
+  if (!turn.left() && queue.has_available()) endpoint_->again(0);
   if (answered) endpoint_->call(0);
 }
 
@@ -74,6 +85,10 @@ VhostBlockDevice::Outcome VhostBlockDevice::execute(const vhost_user::Chain& cha
   const std::size_t data = type == kOut ? chain.readable_size() - kRequestHeader : data_room;
   if ((type == kIn || type == kOut) &&
       (data % kSector != 0 || sector > sectors || data / kSector > sectors - sector)) {
+    return {kIoError, 0};
+  }
+  if ((type == kIn || type == kOut) && data > kRequestMost) {
+    ++counters_.too_long;
     return {kIoError, 0};
   }
   switch (type) {
@@ -100,24 +115,24 @@ VhostBlockDevice::Outcome VhostBlockDevice::read(const vhost_user::Chain& chain,
   std::size_t done = 0;
   for (const auto& part : chain.writable) {
     const auto data = part.first(std::min(part.size(), data_room - done));
-    if (!store_.read(offset + done, data)) return {kIoError, done};
+    if (!store_.read(offset + done, data)) return {kIoError, done, done};
     done += data.size();
   }
   counters_.bytes_read += done;
-  return {kOk, done};
+  return {kOk, done, done};
 }
 
 VhostBlockDevice::Outcome VhostBlockDevice::write(const vhost_user::Chain& chain, std::uint64_t offset) {
   ++counters_.writes;
   if (store_.read_only()) return {kIoError, 0};
-  std::size_t skip = kRequestHeader;
+  std::size_t skip = kRequestHeader, done = 0;
   for (const auto& part : chain.readable) {
     const auto data = part.subspan(std::min(skip, part.size()));
     skip -= part.size() - data.size();
-    if (!store_.write(offset, data)) return {kIoError, 0};
-    offset += data.size();
+    if (!store_.write(offset + done, data)) return {kIoError, 0, done};
+    done += data.size();
   }
-  return {kOk, 0};
+  return {kOk, 0, done};
 }
 
 }  // namespace rookery::backends

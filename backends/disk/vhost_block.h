@@ -19,8 +19,12 @@ class VhostBlockDevice final : private vhost_user::DeviceModel {
                                                           BlockStore& store, std::string serial,
                                                           Lane* lane = nullptr);
 
+  // Of data in one request. The guest is told of it.
+  static constexpr std::size_t kRequestMost = std::size_t{126} << 16;
+
   struct Counters {
-    std::uint64_t reads = 0, bytes_read = 0, writes = 0, flushes = 0, errors = 0, malformed = 0;
+    std::uint64_t reads = 0, bytes_read = 0, writes = 0, flushes = 0, errors = 0, malformed = 0,
+                  too_long = 0;  // requests of more than kRequestMost
   };
   const Counters& counters() const { return counters_; }
   const std::string& fault() const { return endpoint_->fault(); }
@@ -37,7 +41,8 @@ class VhostBlockDevice final : private vhost_user::DeviceModel {
 
   struct Outcome {
     std::uint8_t status;
-    std::size_t written;  // data bytes given to the guest
+    std::size_t written;    // data bytes given to the guest
+    std::size_t moved = 0;  // either way
   };
   Outcome execute(const vhost_user::Chain& chain, std::size_t data_room);
   Outcome read(const vhost_user::Chain& chain, std::uint64_t offset, std::size_t data_room);

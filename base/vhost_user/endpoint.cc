@@ -1,6 +1,5 @@
 #include "base/vhost_user/endpoint.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,13 +17,6 @@ namespace {
 
 constexpr std::size_t kFilesLimit = kRegionsLimit;
 constexpr std::size_t kInputLimit = 1 << 16;
-
-// A descriptor of anything else could block us, kill us (a pipe by SIGPIPE) or not be watched at all.
-bool is_event_descriptor(const UniqueFd& file) {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file.get()), error) ==
-         "anon_inode:[eventfd]";
-}
 
 bool is_socket(const UniqueFd& file) {
   struct stat status {};
@@ -48,6 +40,7 @@ Result<std::unique_ptr<Endpoint>> Endpoint::listen(EventLoop& loop, const std::f
 Endpoint::~Endpoint() {
   if (lane_ != nullptr) lane_->detach(*this);
   loop_.cancel(call_event_);
+  loop_.cancel(resume_event_);
   ::unlink(path_.c_str());
 }
 
@@ -61,8 +54,8 @@ void Endpoint::accept(UniqueFd peer) {
 
 void Endpoint::drop(std::string fault) {
   fault_ = std::move(fault);
-  loop_.cancel(call_event_);
-  call_event_ = {};
+  loop_.cancel(std::exchange(call_event_, {}));
+  loop_.cancel(std::exchange(resume_event_, {}));
   connection_watch_.stop();
   slave_watch_.stop();
   connection_.reset();
@@ -80,43 +73,88 @@ void Endpoint::drop(std::string fault) {
 }
 
 void Endpoint::readable() {
-  const auto status = receive();
-  if (!status) drop(status.error().message);
+  if (lane_ == nullptr) return work();
+  // A guest that runs: what it says is kept until it rests. What does not fit in here is read then.
+  TurnBudget turn(TurnShare::in_lockstep());
+  if (const auto all = receive(turn); !all) drop(all.error().message);
 }
 
-Status Endpoint::receive() {
-  for (;;) {
+// One turn's share, in real time: what the driver has said, then the queues that it has kicked, for it has
+// said before where they lie.
+void Endpoint::work() {
+  if (!connection_) return;
+  const auto all = receive(budget());
+  if (!all) return drop(all.error().message);
+  if (!*all) return go_on();
+  act_on_kicks();
+}
+
+void Endpoint::go_on() {
+  if (resume_event_) return;
+  resume_event_ = loop_.soon([this] {
+    resume_event_ = {};
+    work();
+  });
+}
+
+void Endpoint::again(unsigned queue) {
+  kicks_pending_ |= 1ull << queue;
+  if (lane_ != nullptr) return lane_->poke();
+  go_on();
+}
+
+// Each that is pending once, as far as the budget goes.
+void Endpoint::act_on_kicks() {
+  const std::uint64_t kicked_now = kicks_pending_;
+  for (unsigned queue = 0; queue < rings_.size(); ++queue) {
+    const std::uint64_t bit = 1ull << queue;
+    if ((kicked_now & kicks_pending_ & bit) == 0) continue;
+    if (!budget().left()) return again(queue);
+    kicks_pending_ &= ~bit;
+    if (const auto status = kicked(queue); !status) drop(status.error().message);
+  }
+}
+
+// Reads and handles what is there, as far as `turn` goes; whether that was all.
+Result<bool> Endpoint::receive(TurnBudget& turn) {
+  for (bool more = true;;) {
+    const auto handled = handle_input(turn);
+    if (!handled || !*handled) return handled;
+    if (!more) return true;
     std::array<std::uint8_t, 4096> block;
     const std::size_t files_before = received_files_.size();
     const ssize_t got = receive_with_files(connection_.get(), block, received_files_);
     const bool brought_files = received_files_.size() > files_before;
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return {};
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return true;
     if (got <= 0) return fail("");
     if (received_files_.size() > kFilesLimit)
       return fail("vhost-user: more descriptors than any message carries");
     input_.insert(input_.end(), block.begin(), block.begin() + got);
-    std::size_t used = 0;
-    for (;;) {
-      const ByteView rest = ByteView(input_).subspan(used);
-      auto header = parse_header(rest);
-      if (!header) return tl::unexpected<Error>(header.error());
-      if (!*header || rest.size() < kHeaderSize + (*header)->size) break;
-      // Handling may send, and a send that fails means that the peer is gone.
-      ROOKERY_TRY(handle((*header)->request, (*header)->flags, rest.subspan(kHeaderSize, (*header)->size)));
-      used += kHeaderSize + (*header)->size;
-    }
-    input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
-    if (input_.empty()) received_files_.clear();  // that no message asked for
-    if (input_.size() > kInputLimit) return fail("vhost-user: a message that never ends");
     // Behind descriptors a read stops (unix(7)): there may be more, which a guest that has yielded said
     // before.
-    if (static_cast<std::size_t>(got) < block.size() && !brought_files) return {};
+    more = static_cast<std::size_t>(got) == block.size() || brought_files;
   }
 }
 
-Status Endpoint::ring_exists(std::uint32_t index) const {
-  if (index >= rings_.size()) return fail("vhost-user: there is no queue " + std::to_string(index));
-  return {};
+// The messages that have been read; false if some are left when the turn is over.
+Result<bool> Endpoint::handle_input(TurnBudget& turn) {
+  std::size_t used = 0;
+  bool all = false;
+  while (!all) {
+    const ByteView rest = ByteView(input_).subspan(used);
+    auto header = parse_header(rest);
+    if (!header) return tl::unexpected<Error>(header.error());
+    all = !*header || rest.size() < kHeaderSize + (*header)->size;
+    if (all || !turn.left()) break;
+    turn.spend(1, 0, 0);
+    // Handling may send, and a send that fails means that the peer is gone.
+    ROOKERY_TRY(handle((*header)->request, (*header)->flags, rest.subspan(kHeaderSize, (*header)->size)));
+    used += kHeaderSize + (*header)->size;
+  }
+  input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
+  if (input_.empty()) received_files_.clear();  // that no message asked for
+  if (all && input_.size() > kInputLimit) return fail("vhost-user: a message that never ends");
+  return all;
 }
 
 Result<UniqueFd> Endpoint::take_file() {
@@ -126,143 +164,25 @@ Result<UniqueFd> Endpoint::take_file() {
   return file;
 }
 
-Status Endpoint::set_memory(ByteView payload) {
-  auto regions = parse_memory_table(payload);
-  if (!regions) return tl::unexpected<Error>(regions.error());
-  auto memory = GuestMemory::map(*regions, std::exchange(received_files_, {}));
-  if (!memory) return tl::unexpected<Error>(memory.error());
-  std::vector<bool> ran;
-  for (Ring& ring : rings_) {
-    ran.push_back(ring.queue.running());
-    ring.queue.stop();
-  }
-  memory_ = std::move(*memory);
-  // A machine's memory can change while it runs: its queues are still where they were.
-  for (std::size_t i = 0; i < rings_.size(); ++i) {
-    if (ran[i]) ROOKERY_TRY(rings_[i].queue.start(*memory_, *rings_[i].addresses));
-  }
-  return {};
-}
-
-// The order in which a driver names a queue's parts differs: QEMU enables its queues before they are
-// anywhere.
-Status Endpoint::enable(unsigned queue, bool enabled) {
-  Ring& ring = rings_[queue];
-  ring.enabled = enabled;
-  if (!enabled) {
-    ring.queue.stop();
-    return {};
-  }
-  if (memory_ && ring.addresses) return start(queue);
-  return {};
-}
-
-Status Endpoint::start(unsigned queue) {
-  Ring& ring = rings_[queue];
-  ROOKERY_TRY(ring.queue.start(*memory_, *ring.addresses));
-  model_.queue_started(queue);
-  ring.paused = false;
-  return {};
-}
-
-Status Endpoint::handle_ring_file(Request request, ByteView payload) {
-  const auto named = parse_vring_file(payload);
-  if (!named) return tl::unexpected<Error>(named.error());
-  ROOKERY_TRY(ring_exists(named->index));
-  UniqueFd file;
-  if (named->has_file) {
-    if (lane_ != nullptr) return fail("vhost-user: a descriptor for notifications, in lockstep");
-    auto taken = take_file();
-    if (!taken) return tl::unexpected<Error>(taken.error());
-    file = std::move(*taken);
-    if (!is_event_descriptor(file)) return fail("vhost-user: a notification that is no event descriptor");
-    ::fcntl(file.get(), F_SETFL, O_NONBLOCK);
-  }
-  Ring& ring = rings_[named->index];
-  if (request == Request::set_vring_call) {
-    ring.call = std::move(file);
-  } else if (request == Request::set_vring_kick) {
-    ring.kick_watch.stop();
-    ring.kick = std::move(file);
-    if (!ring.kick) return {};
-    ring.kick_watch = loop_.watch(ring.kick.get(), EPOLLIN,
-                                  [this, index = named->index](std::uint32_t) { kick_readable(index); });
-    if (!ring.enabled || !memory_ || !ring.addresses) return {};
-    ROOKERY_TRY(start(named->index));
-    return kicked(named->index);  // of what is there already nobody will tell
-  }
-  return {};
-}
-
-void Endpoint::kick_readable(unsigned queue) {
-  std::uint64_t count;
-  if (::read(rings_[queue].kick.get(), &count, sizeof count) < 0) return;
-  readable();  // what the driver has said before counts: the memory that the request lies in, for one
-  if (const auto status = kicked(queue); !status) drop(status.error().message);
-}
-
-Status Endpoint::handle_ring(std::uint32_t request, ByteView payload, ByteBuffer& reply) {
-  if (static_cast<Request>(request) == Request::set_vring_addr) {
-    auto addresses = parse_vring_addresses(payload);
-    if (!addresses) return tl::unexpected<Error>(addresses.error());
-    ROOKERY_TRY(ring_exists(addresses->index));
-    rings_[addresses->index].addresses = *addresses;
-    return {};
-  }
-  auto state = parse_vring_state(payload);
-  if (!state) return tl::unexpected<Error>(state.error());
-  ROOKERY_TRY(ring_exists(state->index));
-  Ring& ring = rings_[state->index];
-  switch (static_cast<Request>(request)) {
-    case Request::set_vring_num:
-      return ring.queue.set_size(state->number);
-    case Request::set_vring_base:
-      if (state->number != ring.queue.next()) ring.paused = false;
-      ring.queue.set_next(static_cast<std::uint16_t>(state->number));
-      return {};
-    case Request::get_vring_base: {
-      ByteWriter answer;
-      answer.le32(state->index).le32(ring.queue.next());
-      reply = encode(request, kFlagReply, answer.buffer());
-      if (call_event_) send_calls();  // of what the driver is about to find used
-      ring.paused = ring.queue.running();
-      ring.queue.stop();
-      ring.addresses.reset();  // the next start names them anew
-      ring.kick_watch.stop();
-      ring.kick.reset();
-      return {};
-    }
-    case Request::set_vring_enable:
-      return enable(state->index, state->number != 0);
-    case Request::vring_kick:
-      if (lane_ == nullptr) return kicked(state->index);
-      kicks_pending_ |= 1ull << state->index;
-      return {};
-    default:
-      return fail("vhost-user: a request that cannot be here");
-  }
-}
-
-Status Endpoint::kicked(unsigned index) {
-  const Virtqueue& queue = rings_[index].queue;
-  if (queue.running()) model_.kicked(index);
-  if (queue.broken()) return fail("vhost-user: the guest's queue is wrong: " + queue.fault());
-  if (memory_ && memory_->damaged()) return fail("vhost-user: the guest took its memory away");
-  return {};
-}
-
-// What the guest wrote before it yielded is all there.
+// What the guest wrote before it yielded is all there, and no more comes from one that does rest: less than a
+// socket holds.
 void Endpoint::settle() {
-  if (connection_) readable();
-  for (unsigned queue = 0; kicks_pending_ != 0; ++queue) {
-    const std::uint64_t bit = 1ull << queue;
-    if ((kicks_pending_ & bit) == 0) continue;
-    kicks_pending_ &= ~bit;
-    if (const auto status = kicked(queue); !status) drop(status.error().message);
+  budget_.renew();
+  if (connection_) {
+    TurnBudget turn(TurnShare::in_lockstep());
+    const auto all = receive(turn);
+    if (!all) {
+      drop(all.error().message);
+    } else if (!*all) {
+      drop("vhost-user: a guest that rests goes on sending messages");
+    }
   }
+  act_on_kicks();
 }
 
 bool Endpoint::announce() {
+  budget_.renew();
+  act_on_kicks();  // of which there was too much for one share
   const bool any = calls_pending_ != 0;
   if (any) send_calls();
   return any;
@@ -319,7 +239,6 @@ Status Endpoint::handle(std::uint32_t request, std::uint32_t flags, ByteView pay
       if (!is_socket(*file)) return fail("vhost-user: calls are to go to a descriptor that is no socket");
       slave_watch_.stop();
       slave_ = std::move(*file);
-      ::fcntl(slave_.get(), F_SETFL, O_NONBLOCK);
       slave_watch_ = loop_.watch(slave_.get(), EPOLLIN, [this](std::uint32_t) { slave_readable(); });
       break;
     }
@@ -347,50 +266,6 @@ Status Endpoint::send(const ByteBuffer& message) {
   if (sent != static_cast<ssize_t>(message.size()))
     return fail("vhost-user: the driver does not read its answers");
   return {};
-}
-
-void Endpoint::call(unsigned queue) {
-  const Ring& ring = rings_[queue];
-  if ((!slave_ && !ring.call) || !ring.queue.wants_call()) return;
-  calls_pending_ |= 1ull << queue;
-  if (lane_ != nullptr) return lane_->poke();
-  if (!call_event_) call_event_ = loop_.soon([this] { send_calls(); });
-}
-
-void Endpoint::send_calls() {
-  call_event_ = {};
-  for (unsigned queue = 0; calls_pending_ != 0; ++queue) {
-    const std::uint64_t bit = 1ull << queue;
-    if ((calls_pending_ & bit) == 0) continue;
-    if (rings_[queue].call) {
-      const std::uint64_t one = 1;
-      (void)!::write(rings_[queue].call.get(), &one, sizeof one);  // a full counter tells as well
-      calls_pending_ &= ~bit;
-      continue;
-    }
-    ByteWriter state;
-    state.le32(queue).le32(0);
-    const ByteBuffer message = encode(kSlaveVringCall, 0, state.buffer());
-    const ssize_t sent = ::send(slave_.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && errno == EAGAIN) {
-      // The guest is slow to read: the call goes out when there is room, or before its next grant.
-      if (lane_ == nullptr) slave_watch_.want(EPOLLIN | EPOLLOUT);
-      return;
-    }
-    calls_pending_ &= ~bit;  // a guest that is gone shows on the connection
-  }
-}
-
-void Endpoint::slave_readable() {
-  if (lane_ == nullptr && calls_pending_ != 0 && !call_event_) {
-    slave_watch_.want(EPOLLIN);
-    send_calls();
-  }
-  std::array<std::uint8_t, 4096> block;
-  const ssize_t got = ::recv(slave_.get(), block.data(), block.size(), MSG_DONTWAIT);
-  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-    slave_watch_.stop();  // the end shows on the connection as well
-  }
 }
 
 }  // namespace rookery::vhost_user

@@ -23,6 +23,7 @@
 #include "base/lane.h"
 #include "base/listener.h"
 #include "base/result.h"
+#include "base/turn_budget.h"
 #include "base/vhost_user/memory.h"
 #include "base/vhost_user/virtqueue.h"
 
@@ -56,20 +57,36 @@ class Endpoint final : private LaneDevice {
   bool paused(unsigned queue) const { return rings_[queue].paused; }
   // Tells the guest of used buffers, if it wants to be told. Several in one turn become one message.
   void call(unsigned queue);
+  // What is left of this turn for the device. A model that finds nothing left stops, and says again().
+  TurnBudget& budget() {
+    if (lane_ == nullptr) budget_.renew(loop_.turns());
+    return budget_;
+  }
+  // The queue is to be looked at as if it had been kicked: in the next turn, behind all others; with a lane,
+  // while the guest still rests.
+  void again(unsigned queue);
   // Why the last connection was given up, if it was for a fault of the guest's.
   const std::string& fault() const { return fault_; }
 
  private:
   Endpoint(EventLoop& loop, DeviceModel& model, std::filesystem::path path, Lane* lane)
-      : loop_(loop), model_(model), path_(std::move(path)), lane_(lane) {}
+      : loop_(loop),
+        model_(model),
+        path_(std::move(path)),
+        lane_(lane),
+        budget_(lane == nullptr ? TurnShare() : TurnShare::in_lockstep()) {}
 
   void settle() override;
   bool announce() override;
 
   void accept(UniqueFd peer);
   void readable();
+  void work();
+  void go_on();
+  void act_on_kicks();
   void drop(std::string fault);
-  Status receive();
+  Result<bool> receive(TurnBudget& turn);
+  Result<bool> handle_input(TurnBudget& turn);
   Status handle(std::uint32_t request, std::uint32_t flags, ByteView payload);
   struct Ring {
     Virtqueue queue;
@@ -83,6 +100,7 @@ class Endpoint final : private LaneDevice {
   Status enable(unsigned queue, bool enabled);
   Status start(unsigned queue);
   void kick_readable(unsigned queue);
+  Status kick_said(unsigned queue);
   Status kicked(unsigned queue);
   Status set_memory(ByteView payload);
   Status ring_exists(std::uint32_t index) const;
@@ -106,7 +124,9 @@ class Endpoint final : private LaneDevice {
   std::vector<Ring> rings_;
   std::uint64_t calls_pending_ = 0;  // one bit a queue
   EventId call_event_;
-  std::uint64_t kicks_pending_ = 0;  // likewise; with a lane, until the guest rests
+  std::uint64_t kicks_pending_ = 0;  // likewise; until the guest rests, or a turn has room for them
+  TurnBudget budget_;
+  EventId resume_event_;
   std::string fault_;
 };
 

@@ -80,7 +80,8 @@ std::size_t Chain::write(std::size_t offset, ByteView from) const {
 
 Status Virtqueue::set_size(std::uint32_t size) {
   if (size == 0 || size > kSizeLimit || !std::has_single_bit(size)) {
-    return fail("vhost-user: a queue of " + std::to_string(size) + " entries is refused");
+    return fail("vhost-user: a queue of " + std::to_string(size) +
+                " entries is refused: a power of two up to " + std::to_string(kSizeLimit) + " is taken");
   }
   if (running())
     return fail("vhost-user: the size of a queue that runs is not changed");  // its rings have it
@@ -152,6 +153,7 @@ bool Virtqueue::follow(std::uint16_t head, Chain& chain) {
         return break_queue("a readable descriptor behind a writable one");
       }
     }
+    chain.descriptors = static_cast<std::uint16_t>(count + 1);
     if ((flags & kDescriptorNext) == 0) return true;
     if (next >= size_) return break_queue("a chain that leaves the descriptor table");
     at = next;

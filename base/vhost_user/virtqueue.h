@@ -16,6 +16,7 @@ namespace rookery::vhost_user {
 // One request of the guest: what it gives us to read, then what it gives us to fill.
 struct Chain {
   std::uint16_t head = 0;
+  std::uint16_t descriptors = 0;  // that it is made of; some of them may be empty
   std::vector<std::span<const std::uint8_t>> readable;
   std::vector<std::span<std::uint8_t>> writable;
 
@@ -29,7 +30,9 @@ struct Chain {
 
 class Virtqueue {
  public:
-  static constexpr std::uint32_t kSizeLimit = 32768;  // virtio 1.2 §2.7
+  // As QEMU's own devices have it (VIRTQUEUE_MAX_SIZE); virtio would allow 32,768, and with as many
+  // descriptors in each request 2^30 steps a queue.
+  static constexpr std::uint32_t kSizeLimit = 1024;
 
   Status set_size(std::uint32_t size);  // a power of two; not while it runs
   void set_next(std::uint16_t next) { next_available_ = used_index_ = next; }

@@ -59,4 +59,15 @@ void AnnouncedPort::send(Frame frame) {
   interface_->send(std::move(frame));
 }
 
+PortLosses AnnouncedPort::losses() const {
+  PortLosses losses{.absent = dropped_};
+  if (!interface_) return losses;
+  const PacketPort::Counters& its = interface_->counters();
+  losses.absent += its.dropped_down;
+  losses.full = its.dropped_full;
+  losses.malformed = its.dropped_malformed + its.dropped_long;
+  losses.no_buffer = its.dropped_no_buffer;
+  return losses;
+}
+
 }  // namespace rookery::netsim

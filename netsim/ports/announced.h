@@ -17,7 +17,7 @@
 
 namespace rookery::netsim {
 
-class AnnouncedPort final : public WrappingPort {
+class AnnouncedPort final : public MachinePort {
  public:
   // Listens for the name of an interface at `socket`. The last one to connect is the one.
   static Result<std::unique_ptr<AnnouncedPort>> listen(EventLoop& loop, const std::filesystem::path& socket);
@@ -26,7 +26,8 @@ class AnnouncedPort final : public WrappingPort {
   void send(Frame frame) override;  // to the machine
 
   bool connected() const { return static_cast<bool>(interface_); }
-  const std::string& fault() const { return fault_; }        // why the last interface could not be had
+  const std::string& fault() const override { return fault_; }  // why the last interface could not be had
+  PortLosses losses() const override;
   std::uint64_t dropped_absent() const { return dropped_; }  // frames to a machine that was not there
 
  private:

@@ -9,12 +9,6 @@
 #include "netsim/segment.h"
 
 namespace rookery::netsim {
-namespace {
-
-// Frames taken from one machine before others get their turn.
-constexpr unsigned kTurn = 256;
-
-}  // namespace
 
 Result<std::unique_ptr<DatagramPort>> DatagramPort::bind(EventLoop& loop,
                                                          const std::filesystem::path& socket) {
@@ -33,16 +27,19 @@ DatagramPort::~DatagramPort() {
 }
 
 void DatagramPort::receive() {
-  for (unsigned i = 0; i < kTurn; ++i) {
+  turn_.renew(loop_.turns());
+  while (turn_.left()) {
     const ssize_t got = ::recv(ours_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (got < 0) return;
     const auto size = static_cast<std::size_t>(got);
+    turn_.spend(1, 0, size);
     if (size < kSmallestFrame || size > kLargestFrame) {
       ++counters_.dropped_bad;
-    } else if (Frame frame =
-                   Frame::copy(ByteView(buffer_).first(size))) {  // or the pool's limit: counted there
+    } else if (Frame frame = Frame::copy(ByteView(buffer_).first(size), share_)) {
       ++counters_.from_guest;
       next().send(std::move(frame));
+    } else {
+      ++counters_.dropped_no_buffer;
     }
   }
 }

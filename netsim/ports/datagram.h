@@ -12,12 +12,13 @@
 
 #include "base/event_loop.h"
 #include "base/result.h"
+#include "base/turn_budget.h"
 #include "base/unique_fd.h"
 #include "netsim/port.h"
 
 namespace rookery::netsim {
 
-class DatagramPort final : public WrappingPort {
+class DatagramPort final : public MachinePort {
  public:
   static constexpr const char* kMachine = ".machine";  // behind `socket`: where the machine's own is
   static constexpr std::size_t kBacklogBytes = 1 << 20;
@@ -28,11 +29,18 @@ class DatagramPort final : public WrappingPort {
 
   void send(Frame frame) override;  // to the machine
 
+  const std::string& fault() const override { return no_fault_; }  // there is no connection
+  PortLosses losses() const override {
+    return {counters_.dropped_absent, counters_.dropped_full, counters_.dropped_bad,
+            counters_.dropped_no_buffer};
+  }
+
   struct Counters {
     std::uint64_t to_guest = 0, from_guest = 0;  // frames
     std::uint64_t dropped_absent = 0;            // nobody was there
     std::uint64_t dropped_full = 0;              // the machine does not read, and the backlog was full
     std::uint64_t dropped_bad = 0;               // what came is too short or too long to be a frame
+    std::uint64_t dropped_no_buffer = 0;         // of the machine: beyond its share of the pool of frames
   };
   const Counters& counters() const { return counters_; }
 
@@ -60,10 +68,12 @@ class DatagramPort final : public WrappingPort {
   UniqueFd ours_, theirs_;  // theirs is connected, so that it can be waited for
   Watch ours_watch_, theirs_watch_;
   ByteBuffer buffer_;
+  TurnBudget turn_;
   std::deque<Frame> backlog_;
   std::size_t backlog_bytes_ = 0;
   Finished finished_{*this};
   Counters counters_;
+  std::string no_fault_;
 };
 
 }  // namespace rookery::netsim

@@ -18,8 +18,6 @@
 namespace rookery::netsim {
 namespace {
 
-// Frames taken from the wire before others get their turn.
-constexpr unsigned kBatch = 256;
 // What the kernel keeps for us while we are busy; a real switch's port buffer is of this order.
 constexpr int kKernelBuffer = 4 << 20;
 
@@ -164,7 +162,8 @@ Status PacketPort::link() const {
 }
 
 void PacketPort::receive() {
-  for (unsigned i = 0; i < kBatch; ++i) {
+  turn_.renew(loop_.turns());
+  while (turn_.left()) {
     VirtioHeader header;
     iovec parts[] = {{&header, sizeof header}, {room_.data(), room_.size()}};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(tpacket_auxdata))];
@@ -174,16 +173,19 @@ void PacketPort::receive() {
     message.msg_control = control;
     message.msg_controllen = sizeof control;
     const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return;  // nothing more; or the NIC went down, and may come up again
+    if (got < 0) return;  // nothing more, or a signal came; or the NIC went down, and may come up again
+    turn_.spend(1, 0, static_cast<std::size_t>(got));
     ++counters_.from_wire;
     const std::size_t size = static_cast<std::size_t>(got) - std::min<std::size_t>(got, sizeof header);
     if ((message.msg_flags & MSG_TRUNC) != 0 || size < kSmallestFrame) {
       ++counters_.dropped_long;
       continue;
     }
-    FrameBuilder builder(size);
-    if (!builder) continue;  // the pool's limit: counted there
+    FrameBuilder builder(size, share_);
+    if (!builder) {
+      ++counters_.dropped_no_buffer;
+      continue;
+    }
     std::memcpy(builder.bytes().data(), room_.data(), size);
     builder.offload() = offload_of(header);
     // A service provider's tag (IEEE 802.1ad) is none that the switch knows.

@@ -12,6 +12,7 @@
 
 #include "base/event_loop.h"
 #include "base/result.h"
+#include "base/turn_budget.h"
 #include "base/unique_fd.h"
 #include "netsim/port.h"
 
@@ -37,6 +38,7 @@ class PacketPort final : public WrappingPort {
     std::uint64_t dropped_full = 0;            // to the wire: its queue is full
     std::uint64_t dropped_long = 0;            // to the wire: longer than its MTU; from it: than a frame is
     std::uint64_t dropped_malformed = 0;       // from the wire: its offload, or its tag, is none that we know
+    std::uint64_t dropped_no_buffer = 0;       // from the wire: beyond its share of the pool of frames
   };
   const Counters& counters() const { return counters_; }
 
@@ -61,7 +63,9 @@ class PacketPort final : public WrappingPort {
   MacAddress address_;
   UniqueFd socket_;
   Watch watch_;
+  TurnBudget turn_;
   std::vector<std::uint8_t> room_;  // for the frame that comes
+  FrameShare share_;
   Finished finished_{*this};
   Counters counters_;
 };

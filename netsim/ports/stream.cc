@@ -13,8 +13,6 @@ namespace {
 
 constexpr std::size_t kReadAtOnce = 1 << 16;
 constexpr std::size_t kBacklogBytes = 1 << 20;  // as a switch's port buffer
-// Bytes taken from one machine before others get their turn.
-constexpr std::size_t kTurn = 1 << 18;
 
 }  // namespace
 
@@ -55,6 +53,7 @@ Result<std::unique_ptr<StreamPort>> StreamPort::listen(EventLoop& loop, const st
 
 StreamPort::~StreamPort() {
   loop_.cancel(flush_);
+  loop_.cancel(resume_);
   ::unlink(path_.c_str());
 }
 
@@ -75,6 +74,7 @@ void StreamPort::drop(std::string fault) {
   written_ = 0;
   blocked_ = false;
   loop_.cancel(std::exchange(flush_, {}));
+  loop_.cancel(std::exchange(resume_, {}));
 }
 
 void StreamPort::ready(std::uint32_t events) {
@@ -86,23 +86,43 @@ void StreamPort::ready(std::uint32_t events) {
   if (connection_ && (events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) receive();
 }
 
+// A turn's share. What was read and is left over goes on in the next turn, for no descriptor tells of it.
 void StreamPort::receive() {
-  for (std::size_t taken = 0; taken < kTurn;) {
+  turn_.renew(loop_.turns());
+  for (bool more = true; turn_.left();) {
+    take_frames();
+    if (!framing_.fault().empty()) return drop(framing_.fault());
+    if (!turn_.left()) break;
+    if (!more) return;
     const std::span<std::uint8_t> room = framing_.room();
     const ssize_t got = ::recv(connection_.get(), room.data(), room.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) return drop("");
     framing_.filled(static_cast<std::size_t>(got));
-    taken += static_cast<std::size_t>(got);
-    while (const auto bytes = framing_.next()) {
-      Frame frame = Frame::copy(*bytes);
-      if (!frame) continue;  // the pool's limit: counted there
-      ++counters_.from_guest;
-      next().send(std::move(frame));
+    more = static_cast<std::size_t>(got) == room.size();
+  }
+  if (resume_) return;
+  resume_ = loop_.soon([this] {
+    resume_ = {};
+    receive();
+  });
+}
+
+void StreamPort::take_frames() {
+  while (turn_.left()) {
+    const auto bytes = framing_.next();
+    const std::uint64_t skipped = framing_.take_skipped();
+    counters_.dropped_short += skipped;
+    turn_.spend(skipped, 0, 0);
+    if (!bytes) return;
+    turn_.spend(1, 0, bytes->size());
+    Frame frame = Frame::copy(*bytes, share_);
+    if (!frame) {
+      ++counters_.dropped_no_buffer;
+      continue;
     }
-    counters_.dropped_short += framing_.take_skipped();
-    if (!framing_.fault().empty()) return drop(framing_.fault());
-    if (static_cast<std::size_t>(got) < room.size()) return;
+    ++counters_.from_guest;
+    next().send(std::move(frame));
   }
 }
 

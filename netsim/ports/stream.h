@@ -12,6 +12,7 @@
 #include "base/event_loop.h"
 #include "base/listener.h"
 #include "base/result.h"
+#include "base/turn_budget.h"
 #include "base/unique_fd.h"
 #include "netsim/port.h"
 
@@ -37,7 +38,7 @@ class StreamFraming {
   std::string fault_;
 };
 
-class StreamPort final : public WrappingPort {
+class StreamPort final : public MachinePort {
  public:
   // Listens for the machine at `socket`. The last one to connect is the one.
   static Result<std::unique_ptr<StreamPort>> listen(EventLoop& loop, const std::filesystem::path& socket);
@@ -46,13 +47,18 @@ class StreamPort final : public WrappingPort {
   void send(Frame frame) override;  // to the machine
 
   bool connected() const { return static_cast<bool>(connection_); }
-  const std::string& fault() const { return fault_; }  // why the last connection was given up
+  const std::string& fault() const override { return fault_; }
+  PortLosses losses() const override {
+    return {counters_.dropped_absent, counters_.dropped_full, counters_.dropped_short,
+            counters_.dropped_no_buffer};
+  }
 
   struct Counters {
     std::uint64_t to_guest = 0, from_guest = 0;  // frames
     std::uint64_t dropped_absent = 0;            // nobody was connected
     std::uint64_t dropped_full = 0;              // the machine does not read, and the backlog was full
     std::uint64_t dropped_short = 0;             // what came is too short to be a frame
+    std::uint64_t dropped_no_buffer = 0;         // of the machine: beyond its share of the pool of frames
   };
   const Counters& counters() const { return counters_; }
 
@@ -72,6 +78,7 @@ class StreamPort final : public WrappingPort {
   void drop(std::string fault);
   void ready(std::uint32_t events);
   void receive();
+  void take_frames();
   void put(const Frame& frame);
   void flush();
 
@@ -83,7 +90,8 @@ class StreamPort final : public WrappingPort {
   StreamFraming framing_;
   ByteBuffer output_;
   std::size_t written_ = 0;  // of output_
-  EventId flush_;
+  TurnBudget turn_;
+  EventId flush_, resume_;
   bool blocked_ = false;
   std::string fault_;
   Finished finished_{*this};

@@ -31,8 +31,6 @@ constexpr std::size_t kMostBuffers = 128;
 // What waits for a guest that has no buffers free; a real switch's port buffer is of this order.
 constexpr std::size_t kBacklogFrames = 1024;
 constexpr std::size_t kBacklogBytes = 1 << 20;
-// Frames taken from one guest before others get their turn.
-constexpr unsigned kTransmitBatch = 256;
 
 std::uint16_t le16(ByteView bytes, std::size_t at) {
   return static_cast<std::uint16_t>(bytes[at] | bytes[at + 1] << 8);
@@ -75,10 +73,6 @@ Result<std::unique_ptr<VhostNetPort>> VhostNetPort::listen(EventLoop& loop,
   return port;
 }
 
-VhostNetPort::~VhostNetPort() {
-  loop_.cancel(continuation_);
-}
-
 // VIRTIO_NET_F_STATUS is not offered: with it Linux learns of the carrier in a work item of its own, and a
 // system that is quicker than that (a boot ROM is) has its first frames dropped, and asks for an address
 // again a second later.
@@ -114,8 +108,6 @@ void VhostNetPort::forget_backlog() {
 
 void VhostNetPort::disconnected() {
   forget_backlog();
-  loop_.cancel(continuation_);
-  continuation_ = {};
 }
 
 void VhostNetPort::kicked(unsigned queue) {
@@ -127,39 +119,41 @@ void VhostNetPort::kicked(unsigned queue) {
 }
 
 void VhostNetPort::transmit() {
-  loop_.cancel(std::exchange(continuation_, {}));  // a guest may kick although it was asked not to
   vhost_user::Virtqueue& queue = endpoint_->queue(kTransmitQueue);
-  // A guest that rests adds nothing: then all that there can be is taken.
-  const unsigned most = lane_ == nullptr ? kTransmitBatch : vhost_user::Virtqueue::kSizeLimit;
+  TurnBudget& turn = endpoint_->budget();
   queue.ask_for_kicks(false);
-  unsigned taken = 0;
+  bool taken = false;
   for (;;) {
-    while (taken < most && queue.pop(transmit_chain_)) {
-      ++taken;
-      forward(transmit_chain_);
+    while (turn.left() && queue.pop(transmit_chain_)) {
+      taken = true;
+      turn.spend(1, transmit_chain_.descriptors, forward(transmit_chain_));
       queue.push(transmit_chain_.head, 0);
     }
     if (!queue.running()) return;
-    if (taken >= most) {
-      if (lane_ == nullptr) continuation_ = loop_.soon([this] { transmit(); });
+    if (!turn.left()) {
+      endpoint_->again(kTransmitQueue);
       break;
     }
     queue.ask_for_kicks(true);
     if (!queue.has_available()) break;  // else: came between the last look and the flag
     queue.ask_for_kicks(false);
   }
-  if (taken > 0) endpoint_->call(kTransmitQueue);
+  if (taken) endpoint_->call(kTransmitQueue);
 }
 
-void VhostNetPort::forward(const vhost_user::Chain& chain) {
+// Gives back how many bytes it took.
+std::size_t VhostNetPort::forward(const vhost_user::Chain& chain) {
   const std::size_t size = chain.readable_size();
   const std::size_t header_bytes = header_size();
   if (size < header_bytes + kSmallestFrame || size > header_bytes + kLargestFrame) {
     ++counters_.dropped_malformed;
-    return;
+    return 0;
   }
-  FrameBuilder builder(size - header_bytes);
-  if (!builder) return;  // the pool's limit: counted there
+  FrameBuilder builder(size - header_bytes, share_);
+  if (!builder) {
+    ++counters_.dropped_no_buffer;
+    return 0;
+  }
   std::array<std::uint8_t, kHeaderSize> header{};
   chain.read(0, std::span(header).first(header_bytes));
   chain.read(header_bytes, builder.bytes());
@@ -168,12 +162,16 @@ void VhostNetPort::forward(const vhost_user::Chain& chain) {
     builder.offload() = read_offload(header);
     if (!rules_.offload || !check_offload(builder.bytes(), builder.offload())) {
       ++counters_.dropped_malformed;
-      return;
+      return size;
     }
   }
   ++counters_.from_guest;
-  if (lane_ == nullptr) return next().send(std::move(builder).freeze());
-  lane_->leave([this, frame = std::move(builder).freeze()] { next().send(frame); });
+  if (lane_ == nullptr) {
+    next().send(std::move(builder).freeze());
+  } else {
+    lane_->leave([this, frame = std::move(builder).freeze()] { next().send(frame); });
+  }
+  return size;
 }
 
 // Whether the guest does itself what is still to be done to a frame.
@@ -227,16 +225,25 @@ void VhostNetPort::receive(Frame frame) {
     ++counters_.dropped_full;
     return;
   }
+  const bool is_first = backlog_.empty();
   backlog_bytes_ += frame.size();
   backlog_.push_back(std::move(frame));
+  if (!is_first) return;  // it waits for the guest's kick as well
   queue.ask_for_kicks(true);
   drain_backlog();  // buffers may have come before the flag was seen
 }
 
-// Into the guest's next buffers; false if it has too few. A frame that they cannot hold is dropped.
+// Into the guest's next buffers; false if it has too few, or the turn has no room for them: what they are
+// made of is the guest's doing. A frame that they cannot hold is dropped.
 bool VhostNetPort::deliver(const Frame& frame) {
   vhost_user::Virtqueue& queue = endpoint_->queue(kReceiveQueue);
+  TurnBudget& turn = endpoint_->budget();
+  if (!turn.left()) {
+    endpoint_->again(kReceiveQueue);
+    return false;
+  }
   if (!queue.pop(receive_chain_)) return false;
+  turn.spend(0, receive_chain_.descriptors, 0);
   const std::size_t most = endpoint_->negotiated(kFeatureMergeable) ? kMostBuffers : 1;
   std::array<vhost_user::Virtqueue::Used, kMostBuffers> used;
   const std::size_t header_bytes = header_size();
@@ -250,6 +257,7 @@ bool VhostNetPort::deliver(const Frame& frame) {
     if (!fits) break;
     waits = !queue.pop(more_chain_);
     if (waits) break;
+    turn.spend(0, more_chain_.descriptors, 0);
     const std::size_t written = more_chain_.write(0, frame.bytes().subspan(done));
     used[buffers++] = {more_chain_.head, static_cast<std::uint32_t>(written)};
     done += written;

@@ -18,7 +18,7 @@ struct VhostNetRules {
   bool offload = false;
 };
 
-class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel {
+class VhostNetPort final : public MachinePort, private vhost_user::DeviceModel {
  public:
   // Listens for the guest's driver at `socket`. `mac` is the address that the guest will find in its device;
   // `lane` is its machine's, in lockstep.
@@ -30,13 +30,18 @@ class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel 
 
   // Whether a driver is there.
   bool connected() const { return endpoint_->connected(); }
-  const std::string& fault() const { return endpoint_->fault(); }
+  const std::string& fault() const override { return endpoint_->fault(); }
+  PortLosses losses() const override {
+    return {counters_.dropped_absent, counters_.dropped_full, counters_.dropped_malformed,
+            counters_.dropped_no_buffer};
+  }
 
   struct Counters {
     std::uint64_t to_guest = 0, from_guest = 0;  // frames
     std::uint64_t dropped_absent = 0;            // the guest has no running queue
     std::uint64_t dropped_full = 0;              // the backlog was full
     std::uint64_t dropped_malformed = 0;         // what the guest sent is no frame, or its buffers hold none
+    std::uint64_t dropped_no_buffer = 0;         // of the guest: beyond its share of the pool of frames
   };
   const Counters& counters() const { return counters_; }
 
@@ -52,7 +57,7 @@ class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel 
   void disconnected() override;
 
   void transmit();
-  void forward(const vhost_user::Chain& chain);
+  std::size_t forward(const vhost_user::Chain& chain);
   std::size_t header_size() const;
   bool takes(const Offload& offload) const;
   void receive(Frame frame);
@@ -79,11 +84,7 @@ class VhostNetPort final : public WrappingPort, private vhost_user::DeviceModel 
   };
   Finished finished_{*this};
   vhost_user::Chain receive_chain_, more_chain_, transmit_chain_;
-  EventId continuation_;
   Counters counters_;
-
- public:
-  ~VhostNetPort() override;
 };
 
 }  // namespace rookery::netsim

@@ -37,7 +37,7 @@ inline LabSetup fake_setup(LabPlan plan, const std::filesystem::path& folder) {
   return setup;
 }
 
-struct FakeLab final : LabEvents {
+struct FakeLab : LabEvents {
   TemporaryFolder folder =
       TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-").value();
   EventLoop loop;
@@ -48,12 +48,13 @@ struct FakeLab final : LabEvents {
   std::function<void(const Node&)> on_stage = [](const Node&) {};
 
   FakeLab(const std::string& machines, std::map<std::string, backends::FakeScript> scripts,
-          std::unique_ptr<Pacer> pacer = std::make_unique<VirtualPacer>())
+          std::unique_ptr<Pacer> pacer = std::make_unique<VirtualPacer>(), unsigned booting_at_once = 0)
       : loop(std::move(pacer)), backend(loop, std::move(scripts)) {
     LabPlan plan = plan_lab(parse_lab("lab: test\nmachines:\n" + machines, "test.yaml").value(), {}).value();
+    LabSetup setup = fake_setup(std::move(plan), folder.path());
+    setup.booting_at_once = booting_at_once;
     auto made = RunningLab::make(
-        loop, fake_setup(std::move(plan), folder.path()), [this](const MachinePlan&) { return &backend; },
-        *this, nullptr);
+        loop, std::move(setup), [this](const MachinePlan&) { return &backend; }, *this, nullptr);
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
     lab = std::move(*made);
   }

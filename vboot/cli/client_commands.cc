@@ -122,6 +122,30 @@ bool type_into(ControlClient& client, const std::string& machine) {
   }
 }
 
+// Behind the table: what was refused of whom.
+void print_refusals(JsonView report) {
+  const auto machines = report.find("machines");
+  for (std::size_t i = 0; machines && i < machines->size(); ++i) {
+    const JsonView machine = machines->at(i);
+    const std::string name = text_of(machine, "name");
+    const auto faults = machine.find("given_up");
+    for (std::size_t k = 0; faults && k < faults->size(); ++k)
+      fmt::print("{}: {}\n", name, faults->at(k).as_string().value_or(""));
+    const auto refused = machine.find("refused");
+    for (std::size_t k = 0; refused && k < refused->size(); ++k) {
+      const JsonView one = refused->at(k);
+      fmt::print("{}: {}: {} {}\n", name, text_of(one, "where"), count_of(one, "count"),
+                 text_of(one, "what"));
+    }
+  }
+  const auto pool = report.find("frame_pool");
+  if (pool && count_of(*pool, "refused") > 0) {
+    fmt::print("frames on their way: {} of {} MiB; {} more were refused\n",
+               count_of(*pool, "in_use_bytes") >> 20, count_of(*pool, "limit_bytes") >> 20,
+               count_of(*pool, "refused"));
+  }
+}
+
 }  // namespace
 
 Result<int> run_ps(const LabChoice& choice) {
@@ -144,6 +168,7 @@ Result<int> run_ps(const LabChoice& choice) {
   }
   if (const auto walls = result->find("confinement"); walls && walls->find("whole")->as_boolean() == false)
     fmt::print("this host confines the processes of machines only in part: {}\n", text_of(*walls, "text"));
+  print_refusals(*result);
   const auto uplink = result->find("uplink");
   if (!uplink) return 0;
   const auto seen = uplink->find("machines");

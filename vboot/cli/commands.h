@@ -54,8 +54,9 @@ struct UpOptions {
   std::string lab_file;
   std::optional<std::uint32_t> nodes;
   std::uint64_t seed = 1;
-  std::string until;       // "ready" or nothing
-  bool take_down = false;  // once `until` is reached
+  std::string until;                      // "ready" or nothing
+  bool take_down = false;                 // once `until` is reached
+  std::optional<double> timeout_seconds;  // to reach it in
   bool detach = false;
   bool json = false;
   bool verbose = false;

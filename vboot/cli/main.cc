@@ -74,6 +74,10 @@ void add_up(CLI::App& app, Deed& deed) {
                  "'ready': be done when every client is ready or has failed, and leave the "
                  "lab running in the background");
   up->add_flag("--down", options->take_down, "With --until ready: take the lab down then");
+  up->add_option("--timeout", options->timeout_seconds,
+                 "With --until ready: give up after this many seconds, take the lab down, and say who is "
+                 "not ready (exit code 3)")
+      ->check(CLI::PositiveNumber);
   up->add_flag("--detach", options->detach, "Go to the background when every client is ready or has failed");
   up->add_flag("--json", options->json, "One JSON object on standard output at the end");
   up->add_flag("-v,--verbose", options->verbose, "Each stage of each machine");

@@ -34,6 +34,7 @@
 #include "vboot/supervisor/booted_image.h"
 #include "vboot/supervisor/control_server.h"
 #include "vboot/supervisor/host_place.h"
+#include "vboot/supervisor/lab_why.h"
 #include "vboot/supervisor/memory_use.h"
 #include "vboot/supervisor/report.h"
 #include "vboot/supervisor/resources.h"
@@ -83,6 +84,7 @@ class Supervisor final : private LabEvents {
   // When the loop's time was zero, since 1970.
   Duration began() { return host_clock::time_of_day() - loop_.now().since_start; }
   void take_down();
+  void give_up();
 
   const UpOptions& options_;
   LabPlan plan_;
@@ -101,6 +103,8 @@ class Supervisor final : private LabEvents {
   Watch capture_news_;  // that it has ended before the lab does
   UplinkWire uplink_;
   std::function<void(const Json&)> on_settled_;
+  EventId deadline_;
+  Status in_time_;
   Bytes memory_peak_;
   // For what would hold up the loop; its answers come by the inbox.
   std::unique_ptr<Workers> background_;
@@ -230,6 +234,9 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
   background_ = std::make_unique<Workers>(1);
   inbox_ = std::make_shared<Inbox>(loop_);
   const Status started = lab_->start();
+  if (options_.timeout_seconds)
+    deadline_ = loop_.after(Duration(static_cast<std::int64_t>(*options_.timeout_seconds * 1e9)),
+                            [this] { give_up(); });
   if (started) loop_.run();
   progress_.finish();
   ROOKERY_TRY(started);
@@ -258,6 +265,7 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
         folder +
         ", or its control socket, was removed (a runtime folder goes when its user logs out): without "
         "it nobody can reach the lab, so it was taken down");
+  ROOKERY_TRY(in_time_);
   if (!settled) {
     return fail(interrupted_ ? ErrorKind::interrupted : ErrorKind::expectation,
                 "taken down before every client was ready or had failed");
@@ -287,7 +295,15 @@ void Supervisor::wire_stage_changed(const WireMachine& machine) {
                              to_string(machine.boot.stage), detail));
 }
 
+void Supervisor::give_up() {
+  in_time_ =
+      fail(ErrorKind::timeout, fmt::format("not up after {} s, and taken down: {}", *options_.timeout_seconds,
+                                           who_is_awaited(*lab_, loop_.now())));
+  take_down();
+}
+
 void Supervisor::settled() {
+  loop_.cancel(deadline_);
   progress_.update(*lab_, loop_.now());
   // In the foreground the view goes on, for as long as somebody wants to watch.
   if (!options_.until.empty() || options_.detach) progress_.finish();
@@ -443,6 +459,8 @@ Result<int> run_up(const UpOptions& options, const BackendFactory& backends) {
   if (!options.until.empty() && options.until != "ready") {
     return fail(ErrorKind::usage, "--until knows 'ready', not '" + options.until + "'");
   }
+  if (options.timeout_seconds && options.until.empty() && !options.detach)
+    return fail(ErrorKind::usage, "--timeout goes with --until ready");
   if (options.take_down && options.until.empty())
     return fail(ErrorKind::usage, "--down goes with --until ready");
   if (options.detach && options.take_down) return fail(ErrorKind::usage, "--detach does not go with --down");

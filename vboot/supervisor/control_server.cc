@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "base/turn_budget.h"
 #include "base/unix_socket.h"
 #include "vboot/supervisor/lab_why.h"
 
@@ -53,6 +54,8 @@ struct ControlServer::Connection {
   std::set<std::int64_t> downs;
   bool hears = true;  // who asks may still say something
   bool ended = false;
+  TurnBudget turn;
+  EventId resume;  // with what was read and not answered yet
 
   bool in_use(std::int64_t id) const {
     return execs.contains(id) || consoles.contains(id) || waits.contains(id) || captures.contains(id) ||
@@ -112,6 +115,7 @@ void ControlServer::refuse(const UniqueFd& peer) {
 }
 
 void ControlServer::readable(Connection& connection) {
+  if (connection.resume) return;  // first what was asked before
   std::array<std::uint8_t, 1 << 16> block;
   const ssize_t got = receive_with_files(connection.fd.get(), block, connection.files);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -121,7 +125,24 @@ void ControlServer::readable(Connection& connection) {
     return;
   }
   connection.reader.feed({block.data(), static_cast<std::size_t>(got)});
-  while (auto message = connection.fd ? connection.reader.next() : std::nullopt) {
+  answer_what_was_read(connection);
+}
+
+// A turn's share of it. The machines, and who else asks, have theirs before it goes on.
+void ControlServer::answer_what_was_read(Connection& connection) {
+  connection.turn.renew(loop_.turns());
+  while (connection.fd) {
+    if (!connection.turn.left()) {
+      connection.resume = loop_.soon([this, &connection] {
+        connection.resume = {};
+        answer_what_was_read(connection);
+        if (connection.ended) drop(connection);
+      });
+      return;
+    }
+    auto message = connection.reader.next();
+    if (!message) break;
+    connection.turn.spend(1, 0, 0);
     if (!*message) {
       say(connection, error_message(0, message->error()));
     } else if (const auto request = parse_request(**message); !request) {
@@ -152,6 +173,7 @@ void ControlServer::say(Connection& connection, const Json& message) {
     connection.ended = true;
     return;
   }
+  connection.turn.spend(0, 0, line->size());
   connection.output += *line;
   if (!connection.wants_out) writable(connection);
 }
@@ -183,6 +205,7 @@ void ControlServer::writable(Connection& connection) {
 
 // From here on nothing in the lab, and no timer, knows of it.
 void ControlServer::end_conversations(Connection& connection) {
+  loop_.cancel(std::exchange(connection.resume, {}));
   for (const auto& [id, exec] : std::exchange(connection.execs, {})) {
     loop_.cancel(exec.timer);
     for (const auto& [machine, request] : exec.requests) {

@@ -47,6 +47,7 @@ class ControlServer {
   static void refuse(const UniqueFd& peer);
   void readable(Connection& connection);
   void no_more(Connection& connection);
+  void answer_what_was_read(Connection& connection);
   void writable(Connection& connection);
   void say(Connection& connection, const Json& message);
   void end_conversations(Connection& connection);

@@ -120,6 +120,9 @@ class Looker {
       if (count > 0) text += fmt::format("{}{} as {}", text.empty() ? "" : ", ", count, netsim::name(drop));
     }
     if (!text.empty()) add(Cause::switch_refuses, "the switch dropped frames of it: " + text);
+    for (std::string& fault : node_.given_up()) add(Cause::device_refused, std::move(fault));
+    if (const std::string refused = in_words(node_.refusals()); !refused.empty())
+      add(Cause::device_refused, "its devices refused or lost: " + refused);
   }
 
   void separated(const std::string& name, const std::string& server) {
@@ -296,6 +299,19 @@ Json why_report(const RunningLab& lab, const Node& node, Time now) {
 Json why_report(const RunningLab& lab, const WireMachine& machine, Time now) {
   const Surroundings found = around(lab);
   return told(lab, machine.mac.text(), machine.mac, machine.boot, why_of(machine, found, now), found, now);
+}
+
+std::string who_is_awaited(const RunningLab& lab, Time now) {
+  constexpr std::size_t kNamed = 20;
+  const auto awaited = lab.awaited();
+  std::string text = fmt::format("{} of {} clients are not ready", awaited.size(), lab.summary().clients);
+  for (std::size_t i = 0; i < std::min(awaited.size(), kNamed); ++i) {
+    const Node& node = *awaited[i];
+    text += fmt::format("\n  {} ({}): {}", node.plan().name, to_string(node.boot().stage),
+                        why_of(lab, node, now).sentence);
+  }
+  if (awaited.size() > kNamed) text += fmt::format("\n  and {} more", awaited.size() - kNamed);
+  return text;
 }
 
 Json why_summary(const RunningLab& lab, Time now) {

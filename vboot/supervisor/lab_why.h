@@ -21,4 +21,8 @@ Json why_report(const RunningLab& lab, const WireMachine& machine, Time now);
 // All: ready, and groups of machines by cause and stage, the largest first.
 Json why_summary(const RunningLab& lab, Time now);
 
+// Who is neither ready nor failed yet, and why: "2 of 3 clients are not ready", and a line for each of the
+// first twenty.
+std::string who_is_awaited(const RunningLab& lab, Time now);
+
 }  // namespace rookery::vboot

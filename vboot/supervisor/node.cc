@@ -39,10 +39,10 @@ Stage stage_of(agent::BootStage stage) {
 }
 
 // The network's end of a NIC.
-Result<std::unique_ptr<netsim::WrappingPort>> listen_for_nic(EventLoop& loop, backends::NicWire wire,
-                                                             const std::filesystem::path& socket,
-                                                             const MacBytes& mac,
-                                                             const netsim::VhostNetRules& rules, Lane* lane) {
+Result<std::unique_ptr<netsim::MachinePort>> listen_for_nic(EventLoop& loop, backends::NicWire wire,
+                                                            const std::filesystem::path& socket,
+                                                            const MacBytes& mac,
+                                                            const netsim::VhostNetRules& rules, Lane* lane) {
   if (wire == backends::NicWire::interface) return netsim::AnnouncedPort::listen(loop, socket);
   if (wire == backends::NicWire::datagram) return netsim::DatagramPort::bind(loop, socket);
   if (wire == backends::NicWire::stream) return netsim::StreamPort::listen(loop, socket);
@@ -302,6 +302,7 @@ Status Node::power(backends::PowerAction action) {
     }
     return agent_->send(agent::PowerOff{});
   }
+  if (action == backends::PowerAction::cut) events_.power_cut(*this);
   if (machine_->state() != backends::MachineState::running) {
     return action == backends::PowerAction::reset ? power_on() : machine_->power(action);
   }

@@ -23,6 +23,7 @@
 #include "vboot/supervisor/console_log.h"
 #include "vboot/supervisor/gift.h"
 #include "vboot/supervisor/handover.h"
+#include "vboot/supervisor/refusals.h"
 #include "vboot/supervisor/stream_host.h"
 #include "vboot/watch/boot_watch.h"
 #include "vboot/watch/why.h"
@@ -43,6 +44,8 @@ class NodeEvents {
  public:
   virtual ~NodeEvents() = default;
   virtual void stage_changed(Node& node) = 0;
+  // Somebody has cut its power; perhaps it was off already.
+  virtual void power_cut(Node&) {}
   virtual void console_output(Node& node, std::string_view bytes) = 0;
   // Why a machine that restarts itself was not ready yet, as far as anybody can tell; or empty.
   virtual std::string what_is_missing(const Node& node) = 0;
@@ -110,6 +113,9 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   const Gift* gift() const { return setup_.gift.get(); }
   bool is_captured() const { return capture_ != nullptr; }
   const netsim::CaptureFile* capture_file() const { return capture_.get(); }
+  // What was refused or lost of it since the lab came up, and what was given up for a fault of its.
+  std::vector<Refusal> refusals() const;
+  std::vector<std::string> given_up() const;
   // For faults.
   Cable cable();
   const netsim::SwitchPort& port() const { return *switch_port_; }
@@ -174,7 +180,7 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   netsim::Switch* switch_ = nullptr;
   netsim::SwitchPort* switch_port_ = nullptr;
   netsim::SwitchPortCounters port_at_power_on_;
-  std::unique_ptr<netsim::WrappingPort> nic_;
+  std::unique_ptr<netsim::MachinePort> nic_;
   netsim::WatchTap tap_out_, tap_in_;
   netsim::CaptureTap capture_out_, capture_in_;
   std::shared_ptr<netsim::CaptureFile> capture_;  // that runs on it, if there is one
@@ -182,7 +188,7 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   std::unique_ptr<netsim::Link> uplink_, downlink_;
 
   // The management NIC: a cable of its own, straight to us.
-  std::unique_ptr<netsim::WrappingPort> management_nic_;
+  std::unique_ptr<netsim::MachinePort> management_nic_;
   netsim::WatchTap management_out_, management_in_;
   netsim::EthertypeFilter management_filter_{agent::kEtherType};
   std::unique_ptr<netsim::InProcessPort> management_port_;

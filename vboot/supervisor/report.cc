@@ -22,6 +22,18 @@ Json booted(const RunFacts& facts) {
       .set("components_sha256", std::move(components));
 }
 
+// Of which something was refused or given up.
+Json refused_machines(const RunningLab& lab) {
+  Json machines = Json::array();
+  for (const auto& node : lab.nodes()) {
+    if (node->refusals().empty() && node->given_up().empty()) continue;
+    Json machine = Json::object().set("name", node->plan().name);
+    add_refusals(machine, *node);
+    machines.add(std::move(machine));
+  }
+  return machines;
+}
+
 }  // namespace
 
 Json wire_machines(const RunningLab& lab, Time now) {
@@ -69,6 +81,8 @@ Json up_report(const RunningLab& lab, const RunFacts& facts, Bytes memory_peak) 
       .set("boot_server_bytes", Json::count(summary.boot_server_bytes))
       .set("seed", Json::count(lab.plan().seed))
       .set("grade", facts.grade)
+      .set("refused", refused_machines(lab))
+      .set("frame_pool", frame_pool())
       .set("booted", booted(facts));
 }
 
@@ -93,6 +107,7 @@ Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, T
       machine.set("detail", boot.detail);
     }
     if (node->gift() != nullptr) machine.set("given_sha256", node->gift()->sha256);
+    add_refusals(machine, *node);
     machines.add(std::move(machine));
   }
   const BootSummary summary = lab.summary();
@@ -107,6 +122,7 @@ Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, T
                     .set("confinement", Json::object()
                                             .set("whole", Json::boolean(host_walls().whole()))
                                             .set("text", host_walls().describe()))
+                    .set("frame_pool", frame_pool())
                     .set("machines", std::move(machines));
   if (lab.uplink() == nullptr) return report;
   const UplinkPlan& uplink = lab.uplink()->plan();

@@ -18,8 +18,12 @@ namespace {
 // memory when it is ready, at 100 as at 1,000; what its programs take and its cache keeps later comes on top,
 // and is bounded by its ceiling.
 constexpr Bytes kClientMemory = mebibytes(18);
-// A PC with a distribution's kernel, of QEMU: twenty took 5 GB (docs/backends/qemu.md).
+// A PC with a distribution's kernel, of QEMU, which libvirt starts as well: twenty took 5 GB
+// (docs/backends/qemu.md).
 constexpr Bytes kPcMemory = mebibytes(256);
+// A domain's memory is the hypervisor's, which has its own word on it: what it takes of this host's is its
+// device model, if it is a PC, and its console. Estimates on the safe side.
+constexpr Bytes kXenPcMemory = mebibytes(64), kXenMemory = mebibytes(4);
 // A boot server reads the image through its page cache, so in time it uses what it was promised.
 // A listener, a connection and a channel for each of up to three devices, two console pipes, a pidfd.
 constexpr std::uint64_t kDescriptorsPerMachine = 16, kDescriptorsOfOurs = 128;
@@ -108,8 +112,11 @@ Result<HostResources> measure_host_and_user(const std::filesystem::path& memory_
 }
 
 Bytes predicted_memory(const MachinePlan& machine) {
+  if (machine.backend == "xen")
+    return machine.hardware.chipset == backends::Chipset::pc ? kXenPcMemory : kXenMemory;
   if (serves_boot(machine.roles)) return machine.memory;
-  return std::min(machine.memory, machine.backend == "qemu" ? kPcMemory : kClientMemory);
+  const bool is_qemu = machine.backend == "qemu" || machine.backend == "libvirt";
+  return std::min(machine.memory, is_qemu ? kPcMemory : kClientMemory);
 }
 
 PredictedUse predict_use(const LabPlan& plan) {
@@ -138,9 +145,8 @@ Status check_fits(const LabPlan& plan, const HostResources& host) {
   const auto memory_short = [&](Bytes used, Bytes there, const char* where, const char* advice) {
     if (used.count == 0 || used.count + kMemoryReserve.count <= there.count) return;
     why += fmt::format(
-        "\n  memory: {} machines are predicted to use {} MiB ({} MiB a client, {} MiB one of QEMU's, the "
-        "boot "
-        "server what it is promised), and {} MiB stay in reserve; {} has {} MiB: {}",
+        "\n  memory: {} machines are predicted to use {} MiB ({} MiB a client, {} MiB one of QEMU's or "
+        "libvirt's, the boot server what it is promised), and {} MiB stay in reserve; {} has {} MiB: {}",
         machines, mib(used), mib(kClientMemory), mib(kPcMemory), mib(kMemoryReserve), where, mib(there),
         advice);
   };

@@ -39,9 +39,9 @@ RunningLab::RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events)
 }
 
 RunningLab::~RunningLab() {
-  loop_.cancel(admission_);
   faults_.reset();
   cut_all();
+  loop_.cancel(admission_);
   nodes_.clear();
 }
 
@@ -136,15 +136,50 @@ void RunningLab::stage_changed(Node& node) {
   } else if (node.boot().settled()) {
     booting_.erase(&node);
     if (stage != Stage::off) unsettled_.erase(&node);
+  } else if (std::erase(waiting_, &node) > 0) {
+    booting_.insert(&node);  // somebody has switched it on before its turn
   }
+  if (stage != Stage::off) cut_.erase(&node);
   events_.stage_changed(node);
-  if (!admission_) {
-    admission_ = loop_.soon([this] {
-      admission_ = {};
-      admit();
-      settle_if_done();
-    });
+  admit_soon();
+}
+
+// It is to be off, whoever's turn it is, until somebody switches it on.
+void RunningLab::power_cut(Node& node) {
+  cut_.insert(&node);
+  std::erase(waiting_, &node);
+  admit_soon();
+}
+
+void RunningLab::admit_soon() {
+  if (admission_ || over_) return;
+  admission_ = loop_.soon([this] {
+    admission_ = {};
+    admit();
+    settle_if_done();
+  });
+}
+
+// A power cut that ends switches it on again.
+bool RunningLab::stays_off(const Node& node) const {
+  if (cut_.count(&node) == 0 || node.boot().stage != Stage::off) return false;
+  for (const FaultState& fault : faults_->in_force()) {
+    const auto& on = fault.spec->on;
+    if (std::holds_alternative<PowerCut>(fault.spec->effect) && fault.spec->time &&
+        std::any_of(on.begin(), on.end(),
+                    [&](const std::string& pattern) { return fits(pattern, node.plan().name); })) {
+      return false;
+    }
   }
+  return true;
+}
+
+std::vector<const Node*> RunningLab::awaited() const {
+  std::vector<const Node*> awaited;
+  for (const auto& node : nodes_) {
+    if (unsettled_.count(node.get()) != 0 && !stays_off(*node)) awaited.push_back(node.get());
+  }
+  return awaited;
 }
 
 std::string RunningLab::what_is_missing(const Node& node) {
@@ -174,7 +209,7 @@ void RunningLab::admit() {
 }
 
 void RunningLab::settle_if_done() {
-  if (settled_ || !waiting_.empty() || !unsettled_.empty()) return;
+  if (settled_ || !waiting_.empty() || !awaited().empty()) return;
   settled_ = true;
   settled_at_ = loop_.now();
   events_.settled();
@@ -193,6 +228,8 @@ BootSummary RunningLab::summary() const {
     if (node.get() != boot_server_ && boot_server_->boot().stage == Stage::failed &&
         boot.stage == Stage::off) {
       summary.failed.push_back({node->plan().name, Stage::off, "not started: the boot server failed"});
+    } else if (unsettled_.count(node.get()) != 0 && stays_off(*node)) {
+      summary.failed.push_back({node->plan().name, Stage::off, "switched off before it was ready"});
     }
   }
   summary.time_to_ready = (settled_ ? settled_at_ : loop_.now()) - started_;
@@ -201,6 +238,7 @@ BootSummary RunningLab::summary() const {
 }
 
 void RunningLab::cut_all() {
+  over_ = true;
   waiting_.clear();
   for (const auto& node : nodes_) (void)node->power(backends::PowerAction::cut);
 }

@@ -56,7 +56,7 @@ class LabEvents {
   virtual void console_output(const Node&, std::string_view) {}
   // Of a physical machine at the uplink.
   virtual void wire_stage_changed(const WireMachine&) {}
-  // Every client is ready or has failed, for the first time.
+  // Every client is ready, has failed, or was switched off and stays so, for the first time.
   virtual void settled() = 0;
 };
 
@@ -83,6 +83,8 @@ class RunningLab final : private NodeEvents {
   Node& boot_server() const { return *boot_server_; }
   Uplink* uplink() const { return uplink_.get(); }  // null without one
   bool waits(const Node& node) const;               // for its turn to be switched on
+  // Clients that were neither ready nor failed yet, and may still be; in the plan's order.
+  std::vector<const Node*> awaited() const;
   bool is_settled() const { return settled_; }
   BootSummary summary() const;
   // Everything off, at once. What is destroyed afterwards has nothing left to wait for.
@@ -92,6 +94,9 @@ class RunningLab final : private NodeEvents {
   RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events);
   void stage_changed(Node& node) override;
   std::string what_is_missing(const Node& node) override;
+  void power_cut(Node& node) override;
+  bool stays_off(const Node& node) const;
+  void admit_soon();
   void console_output(Node& node, std::string_view bytes) override { events_.console_output(node, bytes); }
   void admit();
   void settle_if_done();
@@ -110,6 +115,8 @@ class RunningLab final : private NodeEvents {
   std::set<const Node*> booting_;    // membership only, and how many
   unsigned emulated_counts_ = 1;     // as so many of those that may boot at once
   std::set<const Node*> unsettled_;  // clients that never were ready or failed; membership only
+  std::set<const Node*> cut_;        // whose power was cut, and that were not on since; membership only
+  bool over_ = false;
   EventId admission_;
   Time started_{};
   Time settled_at_{};

@@ -28,6 +28,7 @@ constexpr std::array kCauses{
     CauseText{Cause::other_server, "other-server", "another DHCP server answers on the wire of the uplink"},
     CauseText{Cause::fault, "fault", "a fault in force strikes its frames on the way"},
     CauseText{Cause::switch_refuses, "switch-refuses", "the switch drops what it sends"},
+    CauseText{Cause::device_refused, "device-refused", "what it asks of its devices is refused"},
     CauseText{Cause::no_frame, "no-frame", "it has sent nothing since its power-on"},
     CauseText{Cause::dead_firmware, "dead-firmware",
               "its firmware does not run: nothing on its console, nothing on its cable"},

@@ -29,6 +29,7 @@ enum class Cause : std::uint8_t {
   other_server,
   fault,
   switch_refuses,
+  device_refused,
   no_frame,
   dead_firmware,
   nothing_to_boot,

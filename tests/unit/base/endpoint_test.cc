@@ -8,6 +8,9 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cstring>
+#include <future>
+#include <map>
+#include <thread>
 
 #include "base/file.h"
 #include "base/lane.h"
@@ -22,15 +25,29 @@ class Echo final : public DeviceModel {
  public:
   std::uint64_t features() const override { return 1ull << 5; }
   unsigned queue_count() const override { return 2; }
-  ByteBuffer config_space() const override { return {1, 2, 3, 4}; }
+  ByteBuffer config_space() const override {
+    if (on_config) on_config();
+    return {1, 2, 3, 4};
+  }
   void queue_started(unsigned queue) override {
     started |= 1u << queue;
     went_on = endpoint != nullptr && endpoint->paused(queue);
   }
-  void kicked(unsigned queue) override { kicks |= 1u << queue; }
+  void kicked(unsigned queue) override {
+    kicks |= 1u << queue;
+    if (endpoint == nullptr) return;
+    if (on_kick) on_kick();
+    while (works_without_end && endpoint->budget().left()) {
+      endpoint->budget().spend(1, 0, 0);
+      ++worked;
+    }
+    if (works_without_end) endpoint->again(queue);
+  }
   void disconnected() override { ++disconnects; }
   unsigned started = 0, kicks = 0, disconnects = 0;
-  bool went_on = false;
+  bool went_on = false, works_without_end = false;
+  std::uint64_t worked = 0;
+  std::function<void()> on_kick, on_config;
   Endpoint* endpoint = nullptr;
 };
 
@@ -257,6 +274,147 @@ BOOST_AUTO_TEST_CASE(a_driver_that_leaves_and_comes_again_is_served) {
   BOOST_TEST(driver.endpoint->connected());
 }
 
+// A queue that runs, in memory of its own.
+UniqueFd run_queue(Driver& driver) {
+  UniqueFd memory(::memfd_create("guest", MFD_CLOEXEC));
+  BOOST_REQUIRE(::ftruncate(memory.get(), 65536) == 0);
+  ByteWriter table, addresses;
+  table.le32(1).le32(0).le64(0x1000).le64(65536).le64(0x1000).le64(0);
+  addresses.le32(0).le32(0).le64(0x1000).le64(0x3000).le64(0x2000).le64(0);
+  driver.send(Request::set_mem_table, table.buffer(), memory.get());
+  driver.send(Request::set_vring_num, state(0, 16));
+  driver.send(Request::set_vring_addr, addresses.buffer());
+  driver.send(Request::set_vring_enable, state(0, 1), -1, kFlagNeedReply);
+  driver.answer(kHeaderSize + 8);
+  return memory;
+}
+
+BOOST_AUTO_TEST_CASE(a_driver_that_says_much_at_once_has_its_share_of_each_turn) {
+  Driver driver;
+  const UniqueFd memory = run_queue(driver);
+  std::map<std::uint64_t, std::int64_t> by_turn;
+  driver.model.on_kick = [&] { ++by_turn[driver.loop.turns()]; };
+  ByteBuffer all;
+  constexpr int kKicks = 3000;
+  for (int i = 0; i < kKicks; ++i) {
+    const ByteBuffer one = encode(static_cast<std::uint32_t>(Request::vring_kick), 0, state(0, 0));
+    all.insert(all.end(), one.begin(), one.end());
+  }
+  BOOST_REQUIRE(::send(driver.socket.get(), all.data(), all.size(), MSG_DONTWAIT) ==
+                static_cast<ssize_t>(all.size()));
+  driver.send(Request::get_features);
+  driver.answer(kHeaderSize + 8);  // in its place, behind them
+  std::int64_t kicks = 0;
+  for (const auto& [turn, count] : by_turn) {
+    kicks += count;
+    BOOST_TEST(count <= TurnShare().requests);
+  }
+  // One for which a turn had no room is one with the next.
+  BOOST_TEST(kicks > kKicks - 2 * kKicks / TurnShare().requests);
+  BOOST_TEST(by_turn.size() > kKicks / static_cast<std::size_t>(TurnShare().requests));
+}
+
+BOOST_AUTO_TEST_CASE(one_whose_queue_never_ends_leaves_each_other_guest_its_turn) {
+  Driver hostile;
+  Echo other;
+  const auto path = hostile.folder.path() / "other";
+  const auto endpoint = Endpoint::listen(hostile.loop, path, other).value();
+  other.endpoint = endpoint.get();
+  const UniqueFd socket = connect_unix(path).value();
+  const UniqueFd memory = run_queue(hostile);
+  hostile.model.works_without_end = true;
+  hostile.send(Request::vring_kick, state(0, 0));
+  BOOST_REQUIRE(hostile.loop.run_until([&] { return hostile.model.worked > 0; }, kLimit));
+  // Now the other speaks up.
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t before = hostile.model.worked, turn = hostile.loop.turns();
+    const ByteBuffer ask = encode(static_cast<std::uint32_t>(Request::get_features), 0, {});
+    BOOST_REQUIRE(::send(socket.get(), ask.data(), ask.size(), 0) == static_cast<ssize_t>(ask.size()));
+    std::array<char, 64> answer;
+    BOOST_REQUIRE(hostile.loop.run_until(
+        [&] { return ::recv(socket.get(), answer.data(), answer.size(), MSG_DONTWAIT) > 0; }, kLimit));
+    const std::uint64_t turns = hostile.loop.turns() - turn;
+    BOOST_TEST(turns <= 2u);
+    BOOST_TEST(hostile.model.worked - before <= turns * static_cast<std::uint64_t>(TurnShare().requests));
+  }
+}
+
+// It shares the descriptors with us: their O_NONBLOCK and their counters are the driver's as well.
+BOOST_AUTO_TEST_CASE(event_descriptors_that_a_driver_makes_block_do_not_block_us) {
+  const UniqueFd lower(::eventfd(0, EFD_CLOEXEC));  // of the lowest number, so that it is served first
+  Driver driver;
+  const UniqueFd memory = run_queue(driver);
+  const UniqueFd kick(::eventfd(0, EFD_CLOEXEC)), call(::eventfd(0, EFD_CLOEXEC));
+  driver.send(Request::set_vring_call, file_of(0), call.get());
+  driver.send(Request::set_vring_kick, file_of(0), kick.get(), kFlagNeedReply);
+  driver.answer(kHeaderSize + 8);
+  ::fcntl(kick.get(), F_SETFL, 0);
+  ::fcntl(call.get(), F_SETFL, 0);
+  const std::uint64_t full = ~std::uint64_t{1}, one = 1;
+  BOOST_REQUIRE(::write(call.get(), &full, sizeof full) == sizeof full);
+  // Whoever is stuck is freed in the end, and that is the failure.
+  std::promise<void> over;
+  bool was_stuck = false;
+  std::thread rescuer([&, done = over.get_future()] {
+    if (done.wait_for(std::chrono::seconds(10)) == std::future_status::ready) return;
+    was_stuck = true;
+    std::uint64_t count;
+    (void)!::read(call.get(), &count, sizeof count);
+    (void)!::write(kick.get(), &one, sizeof one);
+  });
+  driver.endpoint->call(0);
+  bool called = false;
+  driver.loop.soon([&] { driver.loop.soon([&] { called = true; }); });
+  BOOST_TEST(driver.loop.run_until([&] { return called; }, kLimit));
+
+  // Kicked, and the counter taken away between the poller's look and ours.
+  bool stolen = false;
+  Watch watch = driver.loop.watch(lower.get(), EPOLLIN, [&](std::uint32_t) {
+    std::uint64_t count;
+    if (!stolen) (void)!::read(kick.get(), &count, sizeof count);
+    stolen = true;
+    (void)!::read(lower.get(), &count, sizeof count);
+  });
+  BOOST_REQUIRE(::write(kick.get(), &one, sizeof one) == sizeof one);
+  BOOST_REQUIRE(::write(lower.get(), &one, sizeof one) == sizeof one);
+  driver.model.kicks = 0;
+  BOOST_TEST(driver.loop.run_until([&] { return stolen; }, kLimit));
+  over.set_value();
+  rescuer.join();
+  BOOST_TEST(!was_stuck);
+  BOOST_TEST(driver.endpoint->connected());
+}
+
+BOOST_AUTO_TEST_CASE(a_guest_that_rests_and_goes_on_sending_is_given_up) {
+  LockstepRules rules;
+  rules.lookahead = std::chrono::microseconds(100);
+  Driver driver(std::make_unique<LockstepPacer>(rules, [](const auto&) {}));
+  const ByteBuffer ask = encode(static_cast<std::uint32_t>(Request::get_config), 0,
+                                ByteWriter().le32(0).le32(4).le32(0).zeros(4).take());
+  std::uint64_t said = 0;
+  driver.model.on_config = [&] {  // the socket is full again with each that is answered
+    std::array<char, 4096> answers;
+    while (::recv(driver.socket.get(), answers.data(), answers.size(), MSG_DONTWAIT) > 0) {
+    }
+    while (::send(driver.socket.get(), ask.data(), ask.size(), MSG_DONTWAIT) > 0) {
+    }
+    ++said;
+  };
+  driver.lane->begin();
+  const UniqueFd rests(::eventfd(1, EFD_CLOEXEC));
+  Watch watch = driver.loop.watch(rests.get(), EPOLLIN, [&](std::uint32_t) {
+    watch.stop();
+    driver.model.on_config();
+    driver.lane->yielded(driver.lane->now(), std::nullopt);
+  });
+  driver.loop.run_until([&] { return driver.model.disconnects > 0; }, std::chrono::milliseconds(1));
+  BOOST_TEST(driver.model.disconnects == 1u);
+  BOOST_TEST(driver.endpoint->fault() == "vhost-user: a guest that rests goes on sending messages");
+  // Some may have been read while it still ran.
+  BOOST_TEST(said > static_cast<std::uint64_t>(TurnShare::in_lockstep().requests));
+  BOOST_TEST(said < 3 * static_cast<std::uint64_t>(TurnShare::in_lockstep().requests));
+}
+
 BOOST_AUTO_TEST_CASE(what_a_driver_may_not_do_ends_the_connection_and_is_named) {
   const auto fault_after = [](auto misbehave) {
     Driver driver;
@@ -281,7 +439,9 @@ BOOST_AUTO_TEST_CASE(what_a_driver_may_not_do_ends_the_connection_and_is_named) 
   BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_num, state(2, 16)); }) ==
              "vhost-user: there is no queue 2");
   BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_num, state(0, 7)); }) ==
-             "vhost-user: a queue of 7 entries is refused");
+             "vhost-user: a queue of 7 entries is refused: a power of two up to 1024 is taken");
+  BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_num, state(0, 2048)); }) ==
+             "vhost-user: a queue of 2048 entries is refused: a power of two up to 1024 is taken");
   BOOST_TEST(fault_after([](Driver& d) { d.send(Request::set_vring_num, {}); }) ==
              "vhost-user: a vring state is too short");
   BOOST_TEST(fault_after([](Driver& d) { d.send(999, state(0, 0)); }) ==

@@ -1,6 +1,7 @@
 // Lanes over a LockstepPacer, with "guests" that are ends of pipes.
 #include "base/lane.h"
 
+#include <sys/eventfd.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -202,6 +203,26 @@ BOOST_AUTO_TEST_CASE(a_guest_that_never_yields_ends_the_run_and_is_named) {
   loop.soon([&] { guest.power_on(Time{milliseconds(1)}); });
   BOOST_TEST((loop.run() == EventLoop::Outcome::idle));
   BOOST_TEST(stuck == std::vector<std::string>{"n37"});
+}
+
+// It prints, and somebody asks after the lab: neither is progress.
+BOOST_AUTO_TEST_CASE(a_guest_that_spins_and_prints_is_found) {
+  LockstepRules impatient = rules();
+  impatient.patience = milliseconds(20);
+  std::vector<std::string> stuck;
+  EventLoop loop(std::make_unique<LockstepPacer>(impatient, [&](const auto& who) { stuck = who; }));
+  std::string log;
+  Guest guest(loop, "n37", log);
+  guest.answers = false;
+  const UniqueFd console(::eventfd(1, EFD_CLOEXEC));  // always something to be read
+  std::uint64_t printed = 0;
+  const Watch watch = loop.watch(console.get(), EPOLLIN, [&](std::uint32_t) {
+    if (++printed > 100'000'000) loop.stop();  // not for ever, where it is not found
+  });
+  loop.soon([&] { guest.power_on(Time{milliseconds(1)}); });
+  BOOST_TEST((loop.run() == EventLoop::Outcome::idle));
+  BOOST_TEST(stuck == std::vector<std::string>{"n37"});
+  BOOST_TEST(printed > 0u);
 }
 
 int line_of_the_guest = -1;

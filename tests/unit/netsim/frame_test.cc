@@ -204,6 +204,39 @@ BOOST_AUTO_TEST_CASE(refuses_beyond_its_limit_and_counts) {
   BOOST_TEST(Frame::copy(two.bytes()).size() == 1514U);
 }
 
+BOOST_AUTO_TEST_CASE(one_that_takes_all_that_it_can_leaves_as_much_to_the_others) {
+  const FramePoolState before = frame_pool_state();
+  constexpr std::uint64_t kLimit = 64 * 2048;
+  set_frame_pool_limit(Bytes{before.in_use.count + kLimit});
+  std::vector<Frame> kept;
+  const ByteBuffer bytes(1514);
+  const auto take_all = [&](const FrameShare& share) {
+    std::size_t taken = 0;
+    while (const Frame frame = Frame::copy(bytes, share)) {
+      kept.push_back(frame);
+      ++taken;
+    }
+    return taken;
+  };
+  {
+    const FrameShare greedy, other;
+    BOOST_TEST(take_all(greedy) == 32u);
+    BOOST_TEST(take_all(other) == 16u);
+    BOOST_TEST(take_all(greedy) == 0u);
+    BOOST_TEST((Frame::copy(bytes) ? true : false));  // our own
+    // What becomes of its frames counts for it as well, and what it gives back it may take again.
+    BOOST_TEST(!Frame(kept[0]).tagged(VlanTag{1}));
+    kept.erase(kept.begin(), kept.begin() + 16);
+    BOOST_TEST(take_all(greedy) > 0u);
+  }
+  // Its frames outlive it, and count for nobody who comes later.
+  const FrameShare third;
+  BOOST_TEST(take_all(third) > 0u);
+  kept.clear();
+  set_frame_pool_limit(before.limit);
+  BOOST_TEST(frame_pool_state().in_use.count == before.in_use.count);
+}
+
 BOOST_AUTO_TEST_CASE(keeps_only_so_much_when_frames_go) {
   std::vector<Frame> many;
   for (int i = 0; i < 1500; ++i) many.push_back(make_frame(machine(2), machine(1), 60'000));

@@ -2,6 +2,8 @@
 
 #include <sys/socket.h>
 
+#include <map>
+
 #include "base/file.h"
 #include "base/unix_socket.h"
 #include "netsim/segment.h"
@@ -114,6 +116,29 @@ BOOST_AUTO_TEST_CASE(a_machine_that_does_not_read_loses_frames_and_no_more) {
         return arrived == counters.to_guest;
       },
       kLimit));
+}
+
+BOOST_AUTO_TEST_CASE(many_small_frames_at_once_are_taken_over_several_turns_and_none_is_left) {
+  struct Counter final : Port {
+    explicit Counter(EventLoop& of) : loop(of) {}
+    void send(Frame) override {
+      ++by_turn[loop.turns()];
+      ++frames;
+    }
+    EventLoop& loop;
+    std::map<std::uint64_t, std::int64_t> by_turn;
+    unsigned frames = 0;
+  };
+  Wire wire;
+  Counter network(wire.loop);
+  wire.port->connect(network);
+  constexpr unsigned kFrames = 2000;
+  const ByteBuffer one = framed(make_frame(machine(2), machine(1), 14).bytes());
+  ByteBuffer all;
+  for (unsigned i = 0; i < kFrames; ++i) all.insert(all.end(), one.begin(), one.end());
+  wire.say(all);
+  BOOST_TEST(wire.loop.run_until([&] { return network.frames == kFrames; }, kLimit));
+  for (const auto& [turn, frames] : network.by_turn) BOOST_TEST(frames <= TurnShare().requests);
 }
 
 BOOST_AUTO_TEST_CASE(a_machine_that_is_not_there_gets_nothing_and_a_new_one_replaces_the_old) {

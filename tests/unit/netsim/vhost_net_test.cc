@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstring>
+#include <map>
 
 #include "base/file.h"
 #include "netsim/segment.h"
@@ -209,6 +210,53 @@ BOOST_AUTO_TEST_CASE(a_guest_that_never_pauses_is_left_after_a_batch_and_nothing
   BOOST_TEST(guest.port->counters().from_guest < 5000U);
   guest.port.reset();
   BOOST_TEST(guest.loop.events_queued() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(guests_that_never_pause_have_the_same_share_of_each_turn) {
+  struct Counter final : Port {
+    Counter(EventLoop& of, Port& to) : loop(of), next(to) {}
+    void send(Frame frame) override {
+      ++by_turn[loop.turns()];
+      next.send(std::move(frame));
+    }
+    EventLoop& loop;
+    Port& next;
+    std::map<std::uint64_t, std::int64_t> by_turn;
+  };
+  constexpr std::uint64_t kAvailableIndex = 0x4000 + 0x1000 + 2;
+  Guest one(0);
+  Endless without_end(one, kAvailableIndex);
+  Counter network(one.loop, without_end);
+  one.port->connect(network);
+  for (unsigned i = 0; i < kQueueSize; ++i) one.make_available(1, 12 + 60, 0);
+  one.driver.kick(1);
+  BOOST_REQUIRE(one.loop.run_until([&] { return network.by_turn.size() == 20; }, std::chrono::seconds(20)));
+  for (const auto& [turn, frames] : network.by_turn) BOOST_TEST(frames <= TurnShare().requests);
+  BOOST_TEST(network.by_turn.rbegin()->first - network.by_turn.begin()->first == 19U);  // and has it in each
+}
+
+// What its buffers are made of is its own doing: 64 descriptors for each small frame.
+BOOST_AUTO_TEST_CASE(buffers_of_many_descriptors_are_filled_as_far_as_a_turn_goes) {
+  Guest guest(0);
+  for (unsigned i = 0; i < kQueueSize; ++i) {
+    guest.put(16u * i, kBase + kBuffers);
+    guest.put<std::uint32_t>(16u * i + 8, i + 1 < kQueueSize ? 0 : 2000);
+    guest.put<std::uint16_t>(16u * i + 12, i + 1 < kQueueSize ? 1 | 2 : 2);
+    guest.put(16u * i + 14, static_cast<std::uint16_t>(i + 1));
+  }
+  const auto offer = [&](std::uint16_t until) {
+    guest.put(0x1000 + 2, until);
+  };  // each is the chain from 0 on
+  guest.kick(0);
+  const std::uint16_t share = static_cast<std::uint16_t>(TurnShare().descriptors / kQueueSize);
+  std::uint16_t sent = 0;
+  for (; sent < 2 * share; ++sent) {
+    offer(static_cast<std::uint16_t>(sent + 1));
+    guest.port->send(make_frame(machine(7), machine(1), 60));
+  }
+  BOOST_TEST(guest.received() == share);
+  BOOST_TEST(guest.loop.run_until([&] { return guest.received() == sent; }, std::chrono::seconds(20)));
+  BOOST_TEST(guest.port->counters().dropped_full == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(a_guest_that_rests_is_heard_to_the_end_of_a_long_queue) {

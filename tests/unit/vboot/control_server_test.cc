@@ -7,6 +7,7 @@
 #include <array>
 #include <span>
 
+#include "base/turn_budget.h"
 #include "base/unix_socket.h"
 #include "tests/support/fake_lab.h"
 
@@ -96,6 +97,19 @@ BOOST_AUTO_TEST_CASE(an_id_means_one_conversation_until_that_has_ended) {
   later.say(R"({"id":1,"verb":"wait","timeout_ms":1})");
   BOOST_TEST(later.hear_error() == "timeout: not all clients are ready or have failed yet");
   bench.fakes.lab->find("server")->console().append("nobody follows this\n");
+}
+
+BOOST_AUTO_TEST_CASE(one_who_asks_much_at_once_is_answered_over_several_turns) {
+  Bench bench;
+  Caller caller{bench};
+  std::string all;
+  constexpr unsigned kQuestions = 1000;
+  for (unsigned i = 1; i <= kQuestions; ++i) all += fmt::format("{{\"id\":{},\"verb\":\"nothing\"}}\n", i);
+  all.pop_back();
+  caller.say(all);
+  const std::uint64_t before = bench.fakes.loop.turns();
+  for (unsigned i = 1; i <= kQuestions; ++i) (void)caller.hear();
+  BOOST_TEST(bench.fakes.loop.turns() - before >= kQuestions / static_cast<unsigned>(TurnShare().requests));
 }
 
 BOOST_AUTO_TEST_CASE(a_machine_named_twice_is_meant_once) {

@@ -303,6 +303,17 @@ BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
   host.memory_available = mebibytes(500);
   BOOST_TEST(hindrance(pcs.machines[1], host).value().ends_with("only 500 MiB left (of memory)"));
 
+  // So are libvirt's, which QEMU runs as well; the memory of Xen's is the hypervisor's.
+  for (MachinePlan& machine : pcs.machines) machine.backend = "libvirt";
+  BOOST_TEST(predict_use(pcs).memory.count == mebibytes(256'512).count);
+  for (MachinePlan& machine : pcs.machines) {
+    machine.backend = "xen";
+    machine.hardware.chipset = backends::Chipset::pc;
+  }
+  BOOST_TEST(predict_use(pcs).memory.count == mebibytes(1001 * 64).count);
+  for (MachinePlan& machine : pcs.machines) machine.hardware.chipset = backends::Chipset::pvh;
+  BOOST_TEST(predict_use(pcs).memory.count == mebibytes(1001 * 4).count);
+
   // The same while it comes up.
   host.memory_available = mebibytes(24'000);
   host.memory_files_free = mebibytes(300);
