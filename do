@@ -5,7 +5,7 @@
 #   1. words        say, warn, die, timed
 #   2. packages     what each command needs of Debian, and installing it
 #   3. the user     what building an image as an ordinary user takes
-#   4. build        build, image
+#   4. build        build, the kernel beside it, image
 #   5. demo         the main job, from nothing to nothing (tests/support/demo.sh does the lab's part)
 #   6. test         tiers, skips, and the closing line
 #   7. the others   bench, lint, fuzz, clean
@@ -16,6 +16,8 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export LC_ALL=C.UTF-8
+# The compiler itself says which headers a file has: what ccache does not know yet is not preprocessed twice.
+export CCACHE_DEPEND=1
 readonly cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/rookery
 readonly image_name=debian-12
 # Of all that CMake knows, what there has to be to make images and run labs: no tests, no benchmarks.
@@ -37,11 +39,30 @@ wants() { # COMMAND OPTION WHAT WORDS…
   (($# > 4)) || die 2 "$1: $2 wants $3"
 }
 
-# Runs the rest as one phase and says how long it took.
+# The processor time of a shell and of all that it has waited for, in hundredths of a second.
+processor_time() { # PID
+  local -a stat
+  read -ra stat <"/proc/$1/stat"
+  printf '%s\n' $(((stat[13] + stat[14] + stat[15] + stat[16]) * 100 / $(getconf CLK_TCK)))
+}
+
+# Runs the rest as one phase and says how long it took. What all took, report_phases says in the end.
+phases=()
 timed() { # NAME COMMAND…
-  local name=$1 start=$SECONDS; shift
-  "$@"
+  local name=$1 start=$SECONDS before status=0; shift
+  before=$(processor_time $$)
+  "$@" || status=$?
   say "$name: $((SECONDS - start)) s"
+  phases+=("$name|$((SECONDS - start))|$((($(processor_time $$) - before) / 100))")
+  return "$status"
+}
+
+report_phases() {
+  local name wall used
+  say "what it took: phase, time, time of processors"
+  printf '%s\n' "${phases[@]}" "all of it|$SECONDS|$(($(processor_time $$) / 100))" | while IFS='|' read -r name wall used; do
+    printf '      %-34s %5d s %6d s\n' "$name" "$wall" "$used"
+  done
 }
 
 # 2. packages ------------------------------------------------------------------------------------------------------
@@ -292,19 +313,55 @@ build_preset() { # PRESET FOLDER [TARGETS…]
 
 build() { # [COMMAND [TARGETS…]]
   (($#)) || set -- build "${program[@]}"
-  deps "$1"; shift
-  timed build build_preset release build "$@"
+  timed packages deps "$1"; shift
+  timed program build_preset release build "$@"
 }
 
-# What it lists in the end, all components with their digests, 'rookery image show' has as well.
-build_image() { build/rookery image build --name "$image_name" >/dev/null; }
+# The kernel needs no program of ours: it is made beside it. What it says comes in between.
+kernel_job=''
+begin_kernel() { # [--storage]
+  set -m  # a process group of its own, so that all of it can be ended
+  images/kernel/build "$@" >/dev/null &
+  set +m
+  kernel_job=$!
+  trap end_kernel EXIT
+}
+# Waits for it. It has said why it failed, if it did.
+wait_for_kernel() {
+  local job=$kernel_job
+  [[ -n $job ]] || return 0
+  kernel_job=''
+  wait "$job" || die 4 "the User-Mode Linux kernel could not be made; see above"
+}
+# However this ends, nothing of it goes on.
+end_kernel() {
+  local job=$kernel_job
+  kernel_job=''
+  if [[ -n $job ]] && kill -TERM -- "-$job" 2>/dev/null; then wait "$job" || true; fi
+}
 
-image() {
+# What it lists in the end, all components with their digests, 'rookery image show' has as well. Debian is made beside
+# a kernel that is not there yet.
+build_image() { # [--all]
+  if [[ -n $kernel_job ]] && ! kill -0 "$kernel_job" 2>/dev/null; then wait_for_kernel; fi
+  build/rookery image build --name "$image_name" "$@" >/dev/null
+  wait_for_kernel
+}
+
+# Installs and builds what a command needs, and starts the kernels of the image beside that.
+build_with_kernel() { # COMMAND KERNEL-OPTION TARGETS…
+  local command=$1 option=$2; shift 2
+  timed packages deps "$command"
+  begin_kernel ${option:+"$option"}
+  timed program build_preset release build "$@"
+}
+
+image() { # [--all]
   ids "$(id -un)"
   [[ $(id -u) == 0 ]] || unshare --user --map-root-user true 2>/dev/null ||
     die 4 "this kernel lets no ordinary user make a user namespace (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)"
   say "preparing the image $image_name (the first time takes some minutes: a kernel is compiled, Debian is downloaded)"
-  timed image build_image
+  timed 'image and kernel' build_image "$@"
 }
 
 # 5. demo ----------------------------------------------------------------------------------------------------------
@@ -320,9 +377,12 @@ demo() {
     shift
   done
   [[ $nodes =~ ^[1-9][0-9]{0,3}$ ]] || die 2 "demo: --nodes wants a number from 1 to 9999, not '$nodes'"
-  build demo "${program[@]}"
+  build_with_kernel demo '' "${program[@]}"
   image
-  bash tests/support/demo.sh "$nodes"
+  local status=0
+  timed lab bash tests/support/demo.sh "$nodes" || status=$?
+  report_phases
+  return "$status"
 }
 
 # 6. test ----------------------------------------------------------------------------------------------------------
@@ -350,26 +410,31 @@ run_tests() {
     [[ " ${tiers[*]} " == *" $tier "* ]] || die 2 "test: '$tier' is required but not asked for"
   done
 
-  build test
-  if [[ " ${tiers[*]} " != ' unit ' ]]; then image; fi
+  if [[ " ${tiers[*]} " == ' unit ' ]]; then
+    build test
+  else
+    build_with_kernel test --storage
+    image --all
+  fi
   passed_count=0 failed_count=0 skipped_count=0
   for tier in "${tiers[@]}"; do
-    run_tier "$tier" build "$full" "$regex" "$required" || failed=1
+    timed "tier $tier" run_tier "$tier" build "$full" "$regex" "$required" || failed=1
   done
   if [[ $full == yes && " ${tiers[*]} " == *' unit '* ]]; then
     timed 'build with sanitizers' build_preset asan-ubsan build-asan
-    run_tier unit build-asan "$full" "$regex" "$required" || failed=1
+    timed 'unit with sanitizers' run_tier unit build-asan "$full" "$regex" "$required" || failed=1
     timed 'build with the thread sanitizer' build_preset tsan build-tsan threads
-    run_tier threads build-tsan "$full" "$regex" "$required" || failed=1
+    timed 'threads with the sanitizer' run_tier threads build-tsan "$full" "$regex" "$required" || failed=1
   fi
   ((passed_count + failed_count > 0)) || { warn "no test ran"; failed=1; }
+  report_phases
   printf '%d passed, %d failed, %d skipped\n' "$passed_count" "$failed_count" "$skipped_count"
   return "$failed"
 }
 
 # One tier by ctest, its tests side by side.
 run_tier() { # TIER FOLDER FULL REGEX REQUIRED
-  local tier=$1 folder=$2 full=$3 regex=$4 required=$5 status=0 log skips jobs start=$SECONDS
+  local tier=$1 folder=$2 full=$3 regex=$4 required=$5 status=0 log skips jobs
   local select=(-L "^$tier\$")
   jobs=$(nproc)
   [[ $full == yes ]] || select+=(-LE '^slow$')
@@ -394,7 +459,6 @@ run_tier() { # TIER FOLDER FULL REGEX REQUIRED
       status=1
     fi
   fi
-  say "tier $tier: $((SECONDS - start)) s"
   return "$status"
 }
 
@@ -419,8 +483,8 @@ bench() {
     '' | --without-thousand) ;;
     *) die 2 "bench: what is '$1'? usage: ./do bench [--without-thousand]" ;;
   esac
-  build bench
-  image
+  build_with_kernel bench --storage
+  image --all
   say "the switch"
   tests/bench/switch.sh </dev/null || failed=1
   say "labs${1:+ ($1)}"
@@ -496,7 +560,8 @@ help() {
   test [--full] [--tier T,…] [--require T,…] [-R regex]
                        the tests, by tiers: unit, guest, firmware, nested; --full takes the slow ones too
   build                the program, at build/rookery
-  image                the image debian-12 and its kernels, in this user's cache
+  image [--all]        the image debian-12 and its kernel, in this user's cache; with --all also the kernel for roots by
+                       iSCSI and NFS and the packages of all roles, which some labs and tests need
   bench [--without-thousand]
                        the benchmarks, and the bars that they must not miss (some minutes; 24 GiB for a thousand)
   lint                 form and known traps of all sources
@@ -545,8 +610,12 @@ main() {
     help | -h | --help) help; exit ;;
     *) unknown "$command" ;;
   esac
-  if [[ $command == build || $command == image || $command == lint ]] && (($#)); then die 2 "$command takes no words"; fi
-  if [[ $command == image ]]; then build image "${program[@]}"; fi
+  if [[ $command == build || $command == lint ]] && (($#)); then die 2 "$command takes no words"; fi
+  if [[ $command == image ]]; then
+    [[ $# == 0 || $* == --all ]] || die 2 "image: what is '$*'? usage: ./do image [--all]"
+    build_with_kernel image "${1:+--storage}" "${program[@]}"
+  fi
   "$command" "$@"
+  if [[ $command == image ]]; then report_phases; fi
 }
 main "$@"

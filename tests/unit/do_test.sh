@@ -24,7 +24,7 @@ refuses "not 'many'" demo --nodes many
 refuses '-R wants a regular expression' test -R
 refuses "no tier 'units'" test --tier units
 refuses "'guest' is required but not asked for" test --tier unit --require guest
-refuses 'takes no words' image --force
+refuses "what is '--force'" image --force
 refuses 'takes no words' lint --all
 refuses "no user 'nobody-of-that-name'" ids nobody-of-that-name
 refuses "what is '--quick'" bench --quick
@@ -95,4 +95,25 @@ users "groupadd --system --gid 64055 libvirt-qemu;$user --uid 64055 --key SYS_UI
 users "groupadd --system kvm;groupadd --system libvirt-qemu;$user libvirt-qemu;" group:64055 passwd:64055
 users "$user --uid 64055 --key SYS_UID_MAX=64055 libvirt-qemu;" group:kvm group:libvirt-qemu
 users '' group:kvm group:libvirt-qemu passwd:libvirt-qemu
+
+# The kernel that is made beside the program: its failure is told, and nothing of it goes on when ./do ends.
+mkdir -p "$folder/images/kernel"
+beside() { # SCRIPT OF THE KERNEL'S BUILD, AND WHAT ./do DOES
+  printf '#!/bin/sh\n%s\n' "$1" >"$folder/images/kernel/build"
+  chmod +x "$folder/images/kernel/build"
+  {
+    echo 'set -euo pipefail'
+    sed -n '/^die()/,/^}/p; /^warn()/p; /^kernel_job=/p; /^begin_kernel()/,/^}/p; /^wait_for_kernel()/,/^}/p; /^end_kernel()/,/^}/p' ./do
+    echo "$2"
+  } >"$folder/beside"
+  (cd "$folder" && bash beside 2>&1) || echo "code $?"
+}
+found=$(beside 'echo it does not compile >&2; exit 4' 'begin_kernel; wait_for_kernel; echo went on')
+[[ $found == *'it does not compile'*'could not be made; see above'*'code 4' ]] || wrong "a kernel that fails: $found"
+found=$(beside 'exit 0' 'begin_kernel --storage; wait_for_kernel; echo went on')
+[[ $found == 'went on' ]] || wrong "a kernel that is made: $found"
+mkfifo "$folder/begun" "$folder/alive"
+# Its descendant holds one end of the fifo: who reads it comes to the end when that is gone.
+found=$(beside 'sleep 1000 >alive & echo >begun; wait' 'begin_kernel; read -r _ <begun; exit 3' & cat "$folder/alive"; wait $! || true)
+[[ $found == *'code 3' ]] || wrong "a kernel that is being made when ./do ends: $found"
 exit "$failed"
