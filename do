@@ -46,7 +46,8 @@ processor_time() { # PID
   printf '%s\n' $(((stat[13] + stat[14] + stat[15] + stat[16]) * 100 / $(getconf CLK_TCK)))
 }
 
-# Runs the rest as one phase and says how long it took. What all took, report_phases says in the end.
+# Runs the rest as one phase and says how long it took. What all took, report_phases says in the end. What it runs does
+# not end at the first failure (set -e is off in it): it returns it.
 phases=()
 timed() { # NAME COMMAND…
   local name=$1 start=$SECONDS before status=0; shift
@@ -344,7 +345,7 @@ end_kernel() {
 # a kernel that is not there yet.
 build_image() { # [--all]
   if [[ -n $kernel_job ]] && ! kill -0 "$kernel_job" 2>/dev/null; then wait_for_kernel; fi
-  build/rookery image build --name "$image_name" "$@" >/dev/null
+  build/rookery image build --name "$image_name" "$@" >/dev/null || return
   wait_for_kernel
 }
 

@@ -103,7 +103,7 @@ beside() { # SCRIPT OF THE KERNEL'S BUILD, AND WHAT ./do DOES
   chmod +x "$folder/images/kernel/build"
   {
     echo 'set -euo pipefail'
-    sed -n '/^die()/,/^}/p; /^warn()/p; /^kernel_job=/p; /^begin_kernel()/,/^}/p; /^wait_for_kernel()/,/^}/p; /^end_kernel()/,/^}/p' ./do
+    sed -n '/^die()/,/^}/p; /^warn()/p; /^say()/p; /^processor_time()/,/^}/p; /^phases=/p; /^timed()/,/^}/p; /^build_image()/,/^}/p; /^kernel_job=/p; /^begin_kernel()/,/^}/p; /^wait_for_kernel()/,/^}/p; /^end_kernel()/,/^}/p' ./do
     echo "$2"
   } >"$folder/beside"
   (cd "$folder" && bash beside 2>&1) || echo "code $?"
@@ -112,8 +112,15 @@ found=$(beside 'echo it does not compile >&2; exit 4' 'begin_kernel; wait_for_ke
 [[ $found == *'it does not compile'*'could not be made; see above'*'code 4' ]] || wrong "a kernel that fails: $found"
 found=$(beside 'exit 0' 'begin_kernel --storage; wait_for_kernel; echo went on')
 [[ $found == 'went on' ]] || wrong "a kernel that is made: $found"
+for code in 0 4; do  # of the image's own build
+  printf '#!/bin/sh\nexit %s\n' "$code" >"$folder/build/rookery"
+  chmod +x "$folder/build/rookery"
+  found=$(beside 'exit 0' 'image_name=x; begin_kernel; timed image build_image; echo went on')
+  if [[ $code == 0 ]]; then [[ $found == *'image: '*'went on' ]]; else [[ $found == *'image: '*'code 4' ]]; fi ||
+    wrong "an image whose build ends with $code: $found"
+done
 mkfifo "$folder/begun" "$folder/alive"
-# Its descendant holds one end of the fifo: who reads it comes to the end when that is gone.
-found=$(beside 'sleep 1000 >alive & echo >begun; wait' 'begin_kernel; read -r _ <begun; exit 3' & cat "$folder/alive"; wait $! || true)
+# It and its child hold one end of the fifo: who reads it comes to the end when both are gone.
+found=$(beside 'exec 3>alive; sleep 1000 & echo >begun; wait' 'begin_kernel; read -r _ <begun; exit 3' & cat "$folder/alive"; wait $! || true)
 [[ $found == *'code 3' ]] || wrong "a kernel that is being made when ./do ends: $found"
 exit "$failed"
