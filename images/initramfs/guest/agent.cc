@@ -237,7 +237,7 @@ void serve(Management management) {
   set_program_name("agent");
   signal(SIGPIPE, SIG_IGN);
   setsid();
-  (void)write_text("/proc/self/oom_score_adj", "-1000");
+  keep_when_memory_is_short();
   Agent(std::move(management)).loop();
 }
 

@@ -131,7 +131,7 @@ Status start_keeper(NbdKernel kernel, const ipxe::BootUrl& url, std::uint64_t si
   setsid();
   prctl(PR_SET_NAME, "share-keeper");
   set_program_name("share");
-  (void)write_text("/proc/self/oom_score_adj", "-1000");
+  keep_when_memory_is_short();
   keep(std::move(kernel), url, size);
 }
 

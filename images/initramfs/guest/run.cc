@@ -13,6 +13,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "images/initramfs/guest/system.h"
+
 namespace rookery::guest {
 namespace {
 
@@ -48,6 +50,7 @@ struct Pipe {
 }  // namespace
 
 [[noreturn]] void become(const std::vector<std::string>& argv) {
+  give_back_when_memory_is_short();
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -79,6 +79,7 @@ void keep_sessions() {
   if (child < 0) return say(fail_errno("starting iscsid").value().message);
   if (child > 0) return;
   setsid();
+  keep_when_memory_is_short();
   char* argv[] = {const_cast<char*>(kIscsid),
                   const_cast<char*>("-f"),
                   const_cast<char*>("-c"),

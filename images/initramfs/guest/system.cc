@@ -100,6 +100,14 @@ Status tell_kernel(const std::string& path, std::string_view content) {
   return {};
 }
 
+void keep_when_memory_is_short() {
+  (void)tell_kernel("/proc/self/oom_score_adj", "-1000");
+}
+
+void give_back_when_memory_is_short() {
+  (void)tell_kernel("/proc/self/oom_score_adj", "0");
+}
+
 Status make_folders(const std::string& path) {
   for (std::size_t at = 1; at <= path.size(); ++at) {
     if (at < path.size() && path[at] != '/') continue;
@@ -174,6 +182,7 @@ Status run_program(const std::vector<std::string>& argv, Duration limit, const s
   if (child < 0) return fail_errno("fork");
   if (child == 0) {
     setsid();
+    give_back_when_memory_is_short();
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(null, 0);
     dup2(child_end.get(), 1);

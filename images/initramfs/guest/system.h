@@ -21,8 +21,12 @@ void say(std::string_view text);
 Result<std::string> read_text(const std::string& path, std::size_t limit = 1u << 20);
 Status write_text(const std::string& path, std::string_view content, unsigned mode = 0644);  // replaces
 Status tell_kernel(const std::string& path, std::string_view content);  // a file of /sys, /proc or /dev
-Status make_folders(const std::string& path);                           // with its parents
-std::vector<std::string> list_folder(const std::string& path);          // sorted; empty if there is none
+// Where the machine is short of memory, the kernel ends programs, but none that is kept. What a kept program
+// starts is kept as well, until it is given back: every program of ours that starts others has to.
+void keep_when_memory_is_short();
+void give_back_when_memory_is_short();
+Status make_folders(const std::string& path);                   // with its parents
+std::vector<std::string> list_folder(const std::string& path);  // sorted; empty if there is none
 
 Status mount_at(const char* source, const std::string& target, const char* type, unsigned long flags = 0,
                 const std::string& options = "");
