@@ -343,9 +343,9 @@ end_kernel() {
 
 # What it lists in the end, all components with their digests, 'rookery image show' has as well. Debian is made beside
 # a kernel that is not there yet.
-build_image() {
+build_image() { # [--all]
   if [[ -n $kernel_job ]] && ! kill -0 "$kernel_job" 2>/dev/null; then wait_for_kernel; fi
-  build/rookery image build --name "$image_name" >/dev/null || return
+  build/rookery image build --name "$image_name" "$@" >/dev/null || return
   wait_for_kernel
 }
 
@@ -357,12 +357,12 @@ build_with_kernel() { # COMMAND KERNEL-OPTION TARGETS…
   timed program build_preset release build "$@"
 }
 
-image() {
+image() { # [--all]
   ids "$(id -un)"
   [[ $(id -u) == 0 ]] || unshare --user --map-root-user true 2>/dev/null ||
     die 4 "this kernel lets no ordinary user make a user namespace (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)"
   say "preparing the image $image_name (the first time takes some minutes: a kernel is compiled, Debian is downloaded)"
-  timed 'image and kernel' build_image
+  timed 'image and kernel' build_image "$@"
 }
 
 # 5. demo ----------------------------------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ demo() {
     shift
   done
   [[ $nodes =~ ^[1-9][0-9]{0,3}$ ]] || die 2 "demo: --nodes wants a number from 1 to 9999, not '$nodes'"
-  build_with_kernel demo --storage "${program[@]}"
+  build_with_kernel demo '' "${program[@]}"
   image
   local status=0
   timed lab bash tests/support/demo.sh "$nodes" || status=$?
@@ -415,7 +415,7 @@ run_tests() {
     build test
   else
     build_with_kernel test --storage
-    image
+    image --all
   fi
   passed_count=0 failed_count=0 skipped_count=0
   for tier in "${tiers[@]}"; do
@@ -485,7 +485,7 @@ bench() {
     *) die 2 "bench: what is '$1'? usage: ./do bench [--without-thousand]" ;;
   esac
   build_with_kernel bench --storage
-  image
+  image --all
   say "the switch"
   tests/bench/switch.sh </dev/null || failed=1
   say "labs${1:+ ($1)}"
@@ -561,7 +561,8 @@ help() {
   test [--full] [--tier T,…] [--require T,…] [-R regex]
                        the tests, by tiers: unit, guest, firmware, nested; --full takes the slow ones too
   build                the program, at build/rookery
-  image                the image debian-12 and its kernels, in this user's cache
+  image [--all]        the image debian-12 and its kernel, in this user's cache; with --all also the kernel for roots by
+                       iSCSI and NFS and the packages of all roles, which some labs and tests need
   bench [--without-thousand]
                        the benchmarks, and the bars that they must not miss (some minutes; 24 GiB for a thousand)
   lint                 form and known traps of all sources
@@ -610,9 +611,10 @@ main() {
     help | -h | --help) help; exit ;;
     *) unknown "$command" ;;
   esac
-  if [[ $command == build || $command == image || $command == lint ]] && (($#)); then die 2 "$command takes no words"; fi
+  if [[ $command == build || $command == lint ]] && (($#)); then die 2 "$command takes no words"; fi
   if [[ $command == image ]]; then
-    build_with_kernel image --storage "${program[@]}"
+    [[ $# == 0 || $* == --all ]] || die 2 "image: what is '$*'? usage: ./do image [--all]"
+    build_with_kernel image "${1:+--storage}" "${program[@]}"
   fi
   "$command" "$@"
   if [[ $command == image ]]; then report_phases; fi

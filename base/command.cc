@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -41,10 +42,48 @@ void give_lines(std::string& text, const std::function<void(std::string_view)>& 
   if (text.size() > kLineLimit) text.clear();
 }
 
+// While it lives, this thread's writing into a pipe that nobody reads is an error and no signal.
+class NoPipeSignal {
+ public:
+  NoPipeSignal() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~NoPipeSignal() {
+    const timespec now{};
+    if (sigismember(&before_, SIGPIPE) == 0) ::sigtimedwait(&pipe_, nullptr, &now);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  NoPipeSignal(const NoPipeSignal&) = delete;
+  NoPipeSignal& operator=(const NoPipeSignal&) = delete;
+
+ private:
+  sigset_t pipe_{}, before_{};
+};
+
+constexpr int kPatience = 30'000;  // milliseconds from SIGTERM to SIGKILL
+
+// What is still to be asked to end, and how.
+struct Stopping {
+  int descriptor;  // -1: it has been asked, or nobody can ask
+  pid_t group;
+  int signal = SIGTERM;
+
+  // How long poll() may wait.
+  int patience() const { return signal == SIGTERM ? -1 : kPatience; }
+  void ask() {
+    ::kill(-group, signal);
+    descriptor = -1;
+    signal = SIGKILL;
+  }
+};
+
 [[noreturn]] void become(const Command& command, const std::vector<char*>& argv, pid_t parent, int in,
                          int out, int err) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
+  if (command.stop >= 0) ::setpgid(0, 0);
   ::dup2(in, 0);
   ::dup2(out, 1);
   ::dup2(err, 2);
@@ -76,6 +115,8 @@ Result<CommandOutput> run_command(const Command& command) {
   if (child == 0) {
     become(command, argv, parent, in->read_end.get(), out->write_end.get(), err->write_end.get());
   }
+  if (command.stop >= 0) ::setpgid(child, child);  // whoever of the two comes first
+  Stopping stopping{command.stop, child};
   in->read_end.reset();
   out->write_end.reset();
   err->write_end.reset();
@@ -85,16 +126,16 @@ Result<CommandOutput> run_command(const Command& command) {
   std::string_view input = command.input;
   ::fcntl(in->write_end.get(), F_SETFL, O_NONBLOCK);
   if (input.empty()) in->write_end.reset();
-  // A child that closes its input early must not kill us.
-  struct sigaction ignore {
-  }, before{};
-  ignore.sa_handler = SIG_IGN;
-  ::sigaction(SIGPIPE, &ignore, &before);
+  const NoPipeSignal no_signal;  // from a child that closes its input early
   while (out->read_end || err->read_end) {
-    pollfd fds[3] = {{out->read_end.get(), POLLIN, 0},
+    pollfd fds[4] = {{out->read_end.get(), POLLIN, 0},
                      {err->read_end.get(), POLLIN, 0},
-                     {in->write_end.get(), POLLOUT, 0}};
-    if (::poll(fds, 3, -1) < 0 && errno != EINTR) break;
+                     {in->write_end.get(), POLLOUT, 0},
+                     {stopping.descriptor, POLLIN, 0}};
+    const int ready = ::poll(fds, 4, stopping.patience());
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) break;
+    if (ready == 0 || fds[3].revents != 0) stopping.ask();
     char block[1 << 16];
     if (fds[0].revents != 0) {
       const ssize_t got = ::read(out->read_end.get(), block, sizeof block);
@@ -123,7 +164,6 @@ Result<CommandOutput> run_command(const Command& command) {
       if ((wrote < 0 && errno != EAGAIN && errno != EINTR) || input.empty()) in->write_end.reset();
     }
   }
-  ::sigaction(SIGPIPE, &before, nullptr);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }

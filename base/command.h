@@ -21,6 +21,10 @@ struct Command {
   // progress; what is longer than 64 KiB is none.
   std::function<void(std::string_view)> on_line{};
   bool lines_from_output = false;
+  // When this descriptor can be read, the command and all that it has started are asked to end (SIGTERM;
+  // SIGKILL half a minute later). With one it has a process group of its own: a terminal's Ctrl-C is for who
+  // started it.
+  int stop = -1;
 };
 
 struct CommandOutput {
@@ -29,7 +33,8 @@ struct CommandOutput {
   std::string errors;  // the end of standard error, at most 64 KiB
 };
 
-// Runs it and waits. An Error only if it could not be run at all; the child dies if we do.
+// Runs it and waits. An Error only if it could not be run at all; the child dies if we do. May be called from
+// several threads at once.
 Result<CommandOutput> run_command(const Command& command);
 // The same, and a non-zero exit is an Error with the last lines of standard error.
 Result<CommandOutput> run_checked(const Command& command);

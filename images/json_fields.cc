@@ -58,6 +58,10 @@ json_object* FieldReader::take(const char* field, int type, std::string_view typ
   return value;
 }
 
+bool FieldReader::has(const char* field) const {
+  return object_ != nullptr && json_object_object_get_ex(object_, field, nullptr) != 0;
+}
+
 std::string FieldReader::text(const char* field, std::size_t longest) {
   json_object* value = take(field, json_type_string, "a string");
   if (value == nullptr) return {};

@@ -30,6 +30,7 @@ class FieldReader {
   // `path` names the object in errors: "manifest", "manifest.components[2]".
   FieldReader(json_object* object, std::string path);
 
+  bool has(const char* field) const;  // for fields that may be missing
   std::string text(const char* field, std::size_t longest);
   std::int64_t integer(const char* field, std::int64_t least, std::int64_t most);
   Digest256 digest(const char* field);  // 64 hexadecimal digits

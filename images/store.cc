@@ -104,7 +104,8 @@ Status Store::verify_object(const Digest256& digest) const {
   return fail("the store's object " + to_hex(digest) + " is damaged and was removed");
 }
 
-Status Store::put(const Manifest& manifest, const Digest256& medium, const Digest256& inputs) const {
+Status Store::put(const Manifest& manifest, const Digest256& medium, const Digest256& inputs,
+                  std::int64_t system_made) const {
   if (!is_name(manifest.name))
     return fail(ErrorKind::usage, "\"" + manifest.name + "\" cannot name an image");
   const auto digest = add(as_bytes(to_json(manifest)));
@@ -117,6 +118,8 @@ Status Store::put(const Manifest& manifest, const Digest256& medium, const Diges
   set("manifest", to_hex(*digest));
   set("medium", to_hex(medium));
   set("inputs", to_hex(inputs));
+  if (system_made > 0)
+    json_object_object_add(record.get(), "system_made", json_object_new_int64(system_made));
   // By way of incoming/, so that what a crash leaves behind is not taken for a name.
   auto file = WrittenFile::make(folder_ / "incoming" / "record");
   if (!file) return tl::unexpected<Error>(file.error());
@@ -145,6 +148,7 @@ Result<StoredImage> Store::read_record(std::string_view name) const {
   image.manifest = fields.digest("manifest");
   image.medium = fields.digest("medium");
   image.inputs = fields.digest("inputs");
+  if (fields.has("system_made")) image.system_made = fields.integer("system_made", 1, INT64_MAX);
   ROOKERY_TRY(fields.finish());
   return image;
 }

@@ -4,6 +4,7 @@
 // are in use.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -26,6 +27,8 @@ struct StoredImage {
   Digest256 manifest{};
   Digest256 medium{};
   Digest256 inputs{};  // of all that it was built from: the same inputs need no second build
+  std::int64_t system_made =
+      0;  // when its packages were downloaded, in seconds since 1970; 0: it is not known
 };
 
 class Store {
@@ -56,8 +59,9 @@ class Store {
   // Reads the object; a damaged one is removed and reported.
   Status verify_object(const Digest256& digest) const;
 
-  // Adds the manifest and lets its name point to it; the medium and `inputs` come along.
-  Status put(const Manifest& manifest, const Digest256& medium, const Digest256& inputs) const;
+  // Adds the manifest and lets its name point to it; the medium and the rest of a StoredImage come along.
+  Status put(const Manifest& manifest, const Digest256& medium, const Digest256& inputs,
+             std::int64_t system_made = 0) const;
   Status remove(std::string_view name) const;
   Result<std::vector<StoredImage>> list() const;  // by name
   // By name, or by the first digits (at least four) of the manifest's digest.

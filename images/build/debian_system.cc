@@ -10,6 +10,7 @@
 #include "base/command.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "images/build/leftovers.h"
 
 namespace rookery::images {
 
@@ -212,7 +213,7 @@ using CommandOf = std::function<std::vector<std::string>(const std::vector<std::
                                                          const fs::path&)>;
 
 Status run_mmdebstrap(const DebianRecipe& recipe, const fs::path& destination, const CommandOf& command_of,
-                      const Progress& progress) {
+                      const Progress& progress, int stop) {
   ROOKERY_TRY(check_tools(::geteuid() == 0));
   const auto targets = run_checked({{"apt-get", "indextargets", "--format", kIndexTargetsFormat}, {}});
   if (!targets) return tl::unexpected<Error>(targets.error());
@@ -220,7 +221,7 @@ Status run_mmdebstrap(const DebianRecipe& recipe, const fs::path& destination, c
   if (!sources) return tl::unexpected<Error>(sources.error());
   const auto options = apt_options();
   if (!options) return tl::unexpected<Error>(options.error());
-  auto folder = TemporaryFolder::make(destination.parent_path(), "system-");
+  auto folder = TemporaryFolder::make(destination.parent_path(), kSystemPrefix);
   if (!folder) return tl::unexpected<Error>(folder.error());
   std::string text;
   for (const std::string& line : *sources) text += line + "\n";
@@ -228,6 +229,7 @@ Status run_mmdebstrap(const DebianRecipe& recipe, const fs::path& destination, c
   ROOKERY_TRY(write_file(sources_file, text));
 
   Command command{command_of(*options, sources_file, tar), {}};
+  command.stop = stop;
   command.environment = {
       {"SOURCE_DATE_EPOCH", kSystemDate}, {"LC_ALL", "C.UTF-8"}, {"DEBIAN_FRONTEND", "noninteractive"}};
   command.on_line = [&](std::string_view line) {
@@ -246,24 +248,25 @@ Status run_mmdebstrap(const DebianRecipe& recipe, const fs::path& destination, c
 
 }  // namespace
 
-Status make_debian_system(const DebianRecipe& recipe, const fs::path& destination, const Progress& progress) {
+Status make_debian_system(const DebianRecipe& recipe, const fs::path& destination, const Progress& progress,
+                          int stop) {
   return run_mmdebstrap(
       recipe, destination,
       [&](const auto& options, const fs::path& sources, const fs::path& tar) {
         return mmdebstrap_command(recipe, ::geteuid() == 0, options, sources, tar);
       },
-      progress);
+      progress, stop);
 }
 
 Status extend_debian_system(const DebianRecipe& recipe, std::string_view role,
                             const std::vector<std::string>& packages, const fs::path& base_tar,
-                            const fs::path& destination, const Progress& progress) {
+                            const fs::path& destination, const Progress& progress, int stop) {
   return run_mmdebstrap(
       recipe, destination,
       [&](const auto& options, const fs::path& sources, const fs::path& tar) {
         return extend_command(recipe, role, packages, ::geteuid() == 0, options, base_tar, sources, tar);
       },
-      progress);
+      progress, stop);
 }
 
 }  // namespace rookery::images

@@ -54,13 +54,14 @@ std::vector<std::string> extend_command(const DebianRecipe& recipe, std::string_
 // system.
 bool has_subordinate_ids(std::string_view entries, std::string_view user, unsigned uid);
 
-// Makes it: takes about half a minute, and the network.
+// Makes it: takes about half a minute, and the network. `stop` is Command's.
 Status make_debian_system(const DebianRecipe& recipe, const std::filesystem::path& destination,
-                          const Progress& progress);
+                          const Progress& progress, int stop = -1);
 
 // The system of `base_tar` with the packages of a role.
 Status extend_debian_system(const DebianRecipe& recipe, std::string_view role,
                             const std::vector<std::string>& packages, const std::filesystem::path& base_tar,
-                            const std::filesystem::path& destination, const Progress& progress);
+                            const std::filesystem::path& destination, const Progress& progress,
+                            int stop = -1);
 
 }  // namespace rookery::images

@@ -7,25 +7,33 @@
 //   stage2.cpio GRUB's packages --make_boot_loader--> grub-mbr, grub-bios, grub-uefi all of them
 //   --write_medium--> the medium
 //
-// A step is known by the digest of its inputs. A new rookery-guest changes the stages and the medium only; a
-// new file for the root the squashfs and what follows; a role's new list of packages its layer.
+// Kernels are made beside all else, layers two at a time. A step is known by the digest of its inputs. A new
+// rookery-guest changes the stages and the medium only; a new file for the root the squashfs and what
+// follows; a role's new list of packages its layer.
 #include "images/build/image_builder.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <ctime>
+#include <future>
 #include <map>
 #include <optional>
 
 #include "base/command.h"
 #include "images/build/grub.h"
+#include "images/build/inputs.h"
 #include "images/build/kept_root.h"
+#include "images/build/leftovers.h"
+#include "images/build/phases.h"
 #include "images/build/root_tree.h"
+#include "images/build/squashfs.h"
 #include "images/build/stages.h"
-#include "images/json_fields.h"
+#include "images/build/uml_kernel.h"
 #include "images/medium.h"
 
 namespace rookery::images {
@@ -37,24 +45,12 @@ namespace {
 // To be raised when the builder makes something else of the same inputs.
 constexpr std::string_view kBuilderVersion = "7";
 constexpr const char* kBaseTarFile = "base.tar";  // the system that layers are laid over
+constexpr std::size_t kLayersAtOnce = 2;          // installing packages has work for one processor
+constexpr Duration kQuiet = std::chrono::seconds(20);
 
 tl::unexpected<Error> up(const Error& error) {
   return tl::unexpected<Error>(error);
 }
-
-// A digest over words, each with its length, so that no two lists give the same.
-class Inputs {
- public:
-  Inputs& add(std::string_view word) {
-    hasher_.add(as_bytes(std::to_string(word.size()) + ":")).add(as_bytes(word));
-    return *this;
-  }
-  Inputs& add(const Digest256& digest) { return add(to_hex(digest)); }
-  Digest256 finish() { return hasher_.finish(); }
-
- private:
-  Hasher hasher_{Hasher::Kind::sha256};
-};
 
 Status keep(Parts& parts, std::string_view name, const fs::path& file, const Store& store,
             bool executable = false) {
@@ -73,60 +69,75 @@ std::optional<Digest256> kept_digest(const fs::path& file) {
   return digest;
 }
 
-struct UmlKernel {
-  fs::path program;
-  std::string release;
-  Digest256 digest{};
-};
+using UmlKernels = std::map<std::string_view, UmlKernel>;  // by component name
 
 class Builder {
  public:
   Builder(const BuildOptions& options, const Store& store, const Progress& progress)
-      : options_(options), store_(store), progress_(progress), folder_(options.cache / "build") {}
+      : options_(options), store_(store), phases_(progress, kQuiet), folder_(options.cache / "build") {}
 
   Result<BuiltImage> run() {
     ROOKERY_TRY(prepare());
-    ROOKERY_TRY(find_kernels());
-    ROOKERY_TRY(find_system());
+    // Waited for wherever this is left. The child of a thread dies with it: it stays until the kernels are
+    // there.
+    auto kernels = std::async(std::launch::async, [this] { return find_kernels(); });
+    if (auto made = make_systems(); !made) {
+      if (kernels.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+        progress_(made.error().message + "\nthe kernel goes on being made, and is kept for the next build");
+      return up(made.error());
+    }
+    auto found = kernels.get();
+    if (!found) return up(found.error());
+    uml_kernels_ = std::move(*found);
     ROOKERY_TRY(digest_inputs());
     if (!options_.force && !options_.refresh) {
       if (auto there = find_built()) return std::move(*there);
     }
-    ROOKERY_TRY(make_root());
-    ROOKERY_TRY(make_layers());
     ROOKERY_TRY(make_stages());
     return make_medium();
   }
 
  private:
   Status prepare();
-  Result<UmlKernel> find_kernel(std::string_view variant) const;
-  Status find_kernels();
+  Result<UmlKernels> find_kernels();
+  Status make_systems();
   Status find_system();
   Status digest_inputs();
-  std::optional<BuiltImage> find_built() const;
+  std::optional<BuiltImage> find_built();
   Status make_root();
   Digest256 layer_inputs(const LayerRecipe& layer) const;
+  fs::path layer_note(const LayerRecipe& layer) const;
   Status make_layers();
-  Status make_layer(const LayerRecipe& layer, const fs::path& folder);
-  Status make_squashfs(const fs::path& folder, const fs::path& tar, const fs::path& squashfs) const;
+  Result<Part> make_layer(const LayerRecipe& layer, const fs::path& base);
+  Status make_layers_of(const std::vector<const LayerRecipe*>& missing);
   Status make_stages();
   Result<BuiltImage> make_medium();
+  std::vector<std::string> component_names() const;
+  // An Error when the build is to end.
+  Status go_on() const;
 
   const BuildOptions& options_;
   const Store& store_;
-  const Progress& progress_;
+  Phases phases_;
+  const Progress progress_ = [this](std::string_view line) { phases_.line(line); };
   const fs::path folder_;
   UniqueFd lock_;
 
-  std::map<std::string_view, UmlKernel> uml_kernels_;  // by component name
+  UmlKernels uml_kernels_;
   fs::path system_;
   std::string system_digest_;
+  std::int64_t system_made_ = 0;  // seconds since 1970
   std::vector<ImageFile> files_;
   Digest256 root_inputs_{}, inputs_{};
   KeptRoot root_;  // its parts, to which the stages and the kernel are added later
   fs::path busybox_;
 };
+
+Status Builder::go_on() const {
+  pollfd stop{options_.stop, POLLIN, 0};
+  if (options_.stop >= 0 && ::poll(&stop, 1, 0) > 0) return fail("the build was interrupted");
+  return {};
+}
 
 Status Builder::prepare() {
   if (!is_name(options_.name)) {
@@ -154,38 +165,27 @@ Status Builder::prepare() {
     progress_("waiting for another build");
     if (::flock(lock_.get(), LOCK_EX) != 0) return fail_errno("cannot lock " + folder_.string());
   }
+  remove_work_folders(folder_);  // of builds that were killed: the lock is ours
   return {};
 }
 
-Result<UmlKernel> Builder::find_kernel(std::string_view variant) const {
-  auto folder = build_uml_kernel(options_.recipes, progress_, variant);
-  if (!folder) return up(folder.error());
-  UmlKernel kernel{*folder / "linux", {}, {}};
-  const fs::path description = *folder / "kernel.json";
-  const auto text = read_file(description, Bytes{1 << 16});
-  if (!text) return up(text.error());
-  const auto json = parse_json(*text);
-  if (!json) return fail(description.string() + ": " + json.error().message);
-  FieldReader fields(json->get(), "kernel");
-  for (const char* field : {"schema", "source", "source_version", "suite", "recipe"})
-    fields.text(field, kTextLimit);
-  kernel.release = fields.text("release", kTextLimit);
-  kernel.digest = fields.digest("sha256");
-  if (auto status = fields.finish(); !status) return up(status.error());
-  const auto found = sha256_of_file(kernel.program);
-  if (!found) return up(found.error());
-  if (*found != kernel.digest) return fail(kernel.program.string() + " is damaged; remove its folder");
-  if (auto status = check_static_program(kernel.program); !status) return up(status.error());
-  return kernel;
-}
-
-Status Builder::find_kernels() {
-  for (const auto& [name, variant] : {std::pair{kLinuxUml, ""}, {kLinuxUmlStorage, "--storage"}}) {
-    auto kernel = find_kernel(variant);
+// The one for storage first: images/kernel/build then makes both of one source.
+Result<UmlKernels> Builder::find_kernels() {
+  const Phases::Running running(phases_, options_.storage ? "kernels" : "kernel");
+  UmlKernels kernels;
+  for (const bool storage : {true, false}) {
+    if (storage && !options_.storage) continue;
+    auto kernel = make_uml_kernel({options_.recipes, storage, options_.refresh, options_.stop}, progress_);
     if (!kernel) return up(kernel.error());
-    uml_kernels_.emplace(name, std::move(*kernel));
+    kernels.emplace(storage ? kLinuxUmlStorage : kLinuxUml, std::move(*kernel));
   }
-  return {};
+  return kernels;
+}
+
+Status Builder::make_systems() {
+  ROOKERY_TRY(find_system());
+  ROOKERY_TRY(make_root());
+  return make_layers();
 }
 
 Status Builder::find_system() {
@@ -199,7 +199,8 @@ Status Builder::find_system() {
   if (!fs::exists(digest_file) || !fs::exists(system_) || options_.refresh) {
     std::error_code ignored;
     fs::remove(digest_file, ignored);
-    ROOKERY_TRY(make_debian_system(options_.debian, system_, progress_));
+    const Phases::Running running(phases_, "Debian");
+    ROOKERY_TRY(make_debian_system(options_.debian, system_, progress_, options_.stop));
     const auto digest = sha256_of_file(system_);
     if (!digest) return up(digest.error());
     ROOKERY_TRY(write_file(digest_file, to_hex(*digest)));
@@ -207,15 +208,21 @@ Status Builder::find_system() {
   auto digest = read_file(digest_file, Bytes{64});
   if (!digest) return up(digest.error());
   system_digest_ = std::move(*digest);
-  return {};
-}
+  std::error_code ignored;
+  fs::last_write_time(digest_file, fs::file_time_type::clock::now(), ignored);
+  prune_systems(folder_, name);
+  struct stat made {};
+  if (::stat(system_.c_str(), &made) == 0) system_made_ = made.st_mtim.tv_sec;
 
-Status Builder::digest_inputs() {
   Inputs root;
   root.add(kBuilderVersion).add(system_digest_);
   for (const std::string& word : squashfs_command(true, "tar", "squashfs")) root.add(word);
   for (const ImageFile& file : files_) root.add(file.path).add(std::to_string(file.mode)).add(file.content);
   root_inputs_ = root.finish();
+  return {};
+}
+
+Status Builder::digest_inputs() {
   const auto guest = sha256_of_file(options_.guest);
   if (!guest) return up(guest.error());
   const auto grub = grub_digest();
@@ -228,7 +235,7 @@ Status Builder::digest_inputs() {
   return {};
 }
 
-std::optional<BuiltImage> Builder::find_built() const {
+std::optional<BuiltImage> Builder::find_built() {
   const auto image = store_.find(options_.name);
   if (!image || image->name != options_.name || image->inputs != inputs_) return std::nullopt;
   auto manifest = store_.manifest(*image);
@@ -250,7 +257,8 @@ Status Builder::make_root() {
   for (const auto& entry : fs::directory_iterator(folder_)) {
     if (entry.path().filename().string().starts_with("root-")) fs::remove_all(entry.path(), ignored);
   }
-  auto work = TemporaryFolder::make(folder_, "work-");
+  const Phases::Running running(phases_, "root");
+  auto work = TemporaryFolder::make(folder_, kWorkPrefix);
   if (!work) return up(work.error());
   progress_("root: sorting the system's files");
   auto tree = make_root_tree(system_, files_, work->path());
@@ -259,7 +267,8 @@ Status Builder::make_root() {
 
   progress_("root: packing the squashfs");
   const fs::path squashfs = work->path() / std::string(kRootSquashfs);
-  ROOKERY_TRY(make_squashfs(work->path(), kRootTarFile, squashfs));
+  ROOKERY_TRY(go_on());
+  ROOKERY_TRY(make_squashfs(work->path(), kRootTarFile, squashfs, root_.tree.created, options_.stop));
   for (std::string_view name : {kRootSquashfs, kVmlinuz, kModulesCpio, kSanCpio}) {
     ROOKERY_TRY(keep(root_.parts, name, work->path() / std::string(name), store_));
   }
@@ -267,17 +276,6 @@ Status Builder::make_root() {
   fs::rename(work->path() / kBusyboxFile, busybox_, ignored);
   if (ignored) return fail("cannot keep " + busybox_.string() + ": " + ignored.message());
   return write_kept_root(kept, root_);
-}
-
-Status Builder::make_squashfs(const fs::path& folder, const fs::path& tar, const fs::path& squashfs) const {
-  Command command{squashfs_command(::geteuid() == 0, tar, squashfs), folder};
-  // No date is later than this one, that of the root folder and of the file system itself too.
-  command.environment["SOURCE_DATE_EPOCH"] = std::to_string(root_.tree.created);
-  if (auto done = run_checked(command); !done) {
-    return up(Error(done.error())
-                  .while_doing("packing the squashfs (mksquashfs of the Debian package squashfs-tools)"));
-  }
-  return {};
 }
 
 // Of what a layer is made. What the image has of its own it does not have: of that only the places count.
@@ -293,54 +291,79 @@ Digest256 Builder::layer_inputs(const LayerRecipe& layer) const {
 }
 
 // A small file tells which object of the store a layer is.
+fs::path Builder::layer_note(const LayerRecipe& layer) const {
+  return folder_ / ("layer-" + to_hex(layer_inputs(layer)).substr(0, 32));
+}
+
 Status Builder::make_layers() {
-  std::optional<TemporaryFolder> work;
+  std::vector<const LayerRecipe*> missing;
   for (const LayerRecipe& layer : options_.layers) {
-    const fs::path kept = folder_ / ("layer-" + to_hex(layer_inputs(layer)).substr(0, 32));
-    const std::string name = layer_component(layer.role, layer.packages);
-    const auto there = kept_digest(kept);
+    const auto there = kept_digest(layer_note(layer));
     if (there && store_.has(*there) && !options_.force && !options_.refresh) {
       const auto object = store_.object(*there);
       if (!object) return up(object.error());
-      root_.parts[name] = {*there, Bytes{fs::file_size(*object)}};
-      continue;
+      root_.parts[layer_component(layer.role, layer.packages)] = {*there, Bytes{fs::file_size(*object)}};
+    } else {
+      missing.push_back(&layer);
     }
-    if (!work) {
-      auto made = TemporaryFolder::make(folder_, "work-");
-      if (!made) return up(made.error());
-      work = std::move(*made);
-      // Kernel modules are most of it, and no package has anything to do with them; devices an ordinary user
-      // cannot make, nor need they be.
-      Command unpack{
-          {"sh", "-c",
-           "zstd -dcq \"$1\" | tar --delete -f - --wildcards './dev/*' './usr/lib/modules/*' >\"$2\"", "sh",
-           system_.string(), (work->path() / kBaseTarFile).string()},
-          {}};
-      if (auto done = run_checked(unpack); !done) return up(done.error());
+  }
+  if (missing.empty()) return {};
+  const Phases::Running running(phases_, missing.size() == 1 ? "layer" : "layers");
+  return make_layers_of(missing);
+}
+
+Status Builder::make_layers_of(const std::vector<const LayerRecipe*>& missing) {
+  auto work = TemporaryFolder::make(folder_, kWorkPrefix);
+  if (!work) return up(work.error());
+  // Kernel modules are most of it, and no package has anything to do with them; devices an ordinary user
+  // cannot make, nor need they be.
+  const fs::path base = work->path() / kBaseTarFile;
+  Command unpack{
+      {"sh", "-c", "zstd -dcq \"$1\" | tar --delete -f - --wildcards './dev/*' './usr/lib/modules/*' >\"$2\"",
+       "sh", system_.string(), base.string()},
+      {}};
+  unpack.stop = options_.stop;
+  if (auto done = run_checked(unpack); !done) return up(done.error());
+
+  for (std::size_t next = 0; next < missing.size();) {
+    std::vector<std::pair<const LayerRecipe*, std::future<Result<Part>>>> making;
+    for (; next < missing.size() && making.size() < kLayersAtOnce; ++next) {
+      const LayerRecipe* layer = missing[next];
+      making.emplace_back(layer,
+                          std::async(std::launch::async, [=, this] { return make_layer(*layer, base); }));
     }
-    if (auto made = make_layer(layer, work->path()); !made)
-      return up(Error(made.error()).while_doing("the packages of the role '" + layer.role + "'"));
-    ROOKERY_TRY(write_file(kept, to_hex(root_.parts.find(name)->second.sha256)));
+    for (auto& [layer, part] : making) {  // if one fails, the other is waited for
+      const auto made = part.get();
+      if (!made) return up(Error(made.error()).while_doing("the packages of the role '" + layer->role + "'"));
+      root_.parts[layer_component(layer->role, layer->packages)] = *made;
+      ROOKERY_TRY(write_file(layer_note(*layer), to_hex(made->sha256)));
+    }
   }
   return {};
 }
 
-Status Builder::make_layer(const LayerRecipe& layer, const fs::path& folder) {
+Result<Part> Builder::make_layer(const LayerRecipe& layer, const fs::path& base) {
   const std::string name = layer_component(layer.role, layer.packages);
+  auto work = TemporaryFolder::make(folder_, kWorkPrefix);
+  if (!work) return up(work.error());
   progress_("layer " + name + ": installing the packages over the system");
-  const fs::path base = folder / kBaseTarFile, extended = folder / "extended.tar",
-                 difference = folder / "layer.tar", squashfs = folder / name;
-  ROOKERY_TRY(extend_debian_system(options_.debian, layer.role, layer.packages, base, extended, progress_));
+  const fs::path extended = work->path() / "extended.tar", difference = work->path() / "layer.tar",
+                 squashfs = work->path() / name;
+  ROOKERY_TRY(extend_debian_system(options_.debian, layer.role, layer.packages, base, extended, progress_,
+                                   options_.stop));
   progress_("layer " + name + ": packing what they add");
   ROOKERY_TRY(make_layer_tree(name, base, extended, files_, root_.tree.created, difference));
-  ROOKERY_TRY(make_squashfs(folder, difference, squashfs));
-  ROOKERY_TRY(keep(root_.parts, name, squashfs, store_));
-  for (const fs::path& file : {extended, difference, squashfs}) fs::remove(file);
-  return {};
+  ROOKERY_TRY(go_on());
+  ROOKERY_TRY(make_squashfs(work->path(), difference, squashfs, root_.tree.created, options_.stop));
+  const auto digest = store_.add_file(squashfs);
+  if (!digest) return up(digest.error());
+  return Part{*digest, Bytes{fs::file_size(squashfs)}};
 }
 
 Status Builder::make_stages() {
-  auto work = TemporaryFolder::make(folder_, "work-");
+  const Phases::Running running(phases_, "stages");
+  ROOKERY_TRY(go_on());
+  auto work = TemporaryFolder::make(folder_, kWorkPrefix);
   if (!work) return up(work.error());
   const std::pair<int, std::string_view> stages[] = {{1, kStageOneCpio}, {2, kStageTwoCpio}};
   for (const auto& [stage, name] : stages) {
@@ -354,6 +377,17 @@ Status Builder::make_stages() {
   for (const auto& [name, kernel] : uml_kernels_)
     ROOKERY_TRY(keep(root_.parts, name, kernel.program, store_, true));
   return {};
+}
+
+std::vector<std::string> Builder::component_names() const {
+  std::vector<std::string> names{std::string(kRootSquashfs)};
+  for (const auto& [name, kernel] : uml_kernels_) names.emplace_back(name);
+  for (std::string_view name :
+       {kVmlinuz, kModulesCpio, kSanCpio, kStageOneCpio, kStageTwoCpio, kGrubMbr, kGrubBios, kGrubUefi})
+    names.emplace_back(name);
+  for (const LayerRecipe& layer : options_.layers)
+    names.push_back(layer_component(layer.role, layer.packages));
+  return names;
 }
 
 Result<BuiltImage> Builder::make_medium() {
@@ -371,21 +405,17 @@ Result<BuiltImage> Builder::make_medium() {
     manifest.kernels.push_back({std::string(name), kernel.release});
   manifest.kernels.push_back({std::string(kVmlinuz), root_.tree.kernel_version});
   std::map<std::string, fs::path> files;
-  std::vector<std::string> names;
-  for (std::string_view name : {kRootSquashfs, kLinuxUml, kLinuxUmlStorage, kVmlinuz, kModulesCpio, kSanCpio,
-                                kStageOneCpio, kStageTwoCpio, kGrubMbr, kGrubBios, kGrubUefi})
-    names.emplace_back(name);
-  for (const LayerRecipe& layer : options_.layers)
-    names.push_back(layer_component(layer.role, layer.packages));
-  for (const std::string& name : names) {
+  for (const std::string& name : component_names()) {
     const Part& part = root_.parts.find(name)->second;
     manifest.components.push_back({name, "rookery/" + name, part.sha256, part.size});
     auto object = store_.object(part.sha256);
     if (!object) return up(object.error());
     files[name] = std::move(*object);
   }
+  const Phases::Running running(phases_, "medium");
+  ROOKERY_TRY(go_on());
   progress_("medium: writing it");
-  auto work = TemporaryFolder::make(folder_, "work-");
+  auto work = TemporaryFolder::make(folder_, kWorkPrefix);
   if (!work) return up(work.error());
   const fs::path medium = work->path() / "medium.iso";
   ROOKERY_TRY(write_medium(manifest, files, medium));
@@ -397,44 +427,16 @@ Result<BuiltImage> Builder::make_medium() {
   const auto opened = Medium::open(*path);
   if (!opened) return up(opened.error());
   ROOKERY_TRY(opened->verify());
-  ROOKERY_TRY(store_.put(manifest, *digest, inputs_));
+  ROOKERY_TRY(go_on());
+  ROOKERY_TRY(store_.put(manifest, *digest, inputs_, system_made_));
   progress_("image " + manifest.name + " " + manifest.version + " is in the store");
   return BuiltImage{std::move(manifest), std::move(*path), false};
 }
 
 }  // namespace
 
-std::vector<std::string> squashfs_command(bool as_root, const fs::path& tar, const fs::path& destination) {
-  std::vector<std::string> argv;
-  // mksquashfs gives the root folder of a tar to whoever runs it, whatever -root-uid says.
-  if (!as_root) argv = {"unshare", "--map-root-user"};
-  argv.insert(argv.end(), {"sh", "-c", "tar=$1; shift; exec \"$@\" <\"$tar\"", "sh", tar.string()});
-  // 128 KiB is what squashfs reads and unpacks at a time: larger ones are 5 % smaller in all, but a client
-  // that wants one page pays for the whole block. Level 9 is five times as fast to build as 15, for 7 % more,
-  // and unpacks alike.
-  // With the table that NFS needs to serve it, which is not the default for a tar.
-  argv.insert(argv.end(),
-              {"mksquashfs", "-", destination.string(), "-tar", "-comp", "zstd", "-Xcompression-level", "9",
-               "-b", "128K", "-root-mode", "0755", "-exports", "-noappend", "-quiet", "-no-progress"});
-  return argv;
-}
-
 Result<BuiltImage> build_image(const BuildOptions& options, const Store& store, const Progress& progress) {
   return Builder(options, store, progress).run();
-}
-
-Result<fs::path> build_uml_kernel(const fs::path& recipes, const Progress& progress,
-                                  std::string_view variant) {
-  Command command{{(recipes / "kernel" / "build").string()}, {}};
-  if (!variant.empty()) command.argv.emplace_back(variant);
-  command.on_line = progress;
-  auto done = run_checked(command);
-  if (!done) return up(Error(done.error()).while_doing("building the User-Mode Linux kernel"));
-  std::string folder = done->output.substr(0, done->output.find('\n'));
-  if (folder.empty() || !fs::exists(fs::path(folder) / "linux")) {
-    return fail("images/kernel/build gave no kernel, but \"" + folder + "\"");
-  }
-  return fs::path(folder);
 }
 
 }  // namespace rookery::images

@@ -26,8 +26,10 @@ struct BuildOptions {
   std::vector<ImageFile> extra_files;  // laid into the root, over what is there
   DebianRecipe debian;
   std::vector<LayerRecipe> layers;  // of the roles that have packages
-  bool force = false;               // do every step again, but take the system that is already there
-  bool refresh = false;             // make the system afresh, too, from today's packages
+  bool storage = false;             // with the kernel for roots by iSCSI and NFS
+  bool force = false;               // do every step again, but take the system and the kernels that are there
+  bool refresh = false;  // make system and layers of today's packages, and kernels of today's source
+  int stop = -1;         // Command's: the build ends with an Error, and nothing of it is left
   std::filesystem::path cache = cache_folder();
 };
 
@@ -37,15 +39,8 @@ struct BuiltImage {
   bool was_there = false;        // nothing had changed
 };
 
+// `progress` is called by several threads, but never at the same time; no step is silent for longer than 20
+// seconds.
 Result<BuiltImage> build_image(const BuildOptions& options, const Store& store, const Progress& progress);
-
-// What turns the root's tar into the squashfs.
-std::vector<std::string> squashfs_command(bool as_root, const std::filesystem::path& tar,
-                                          const std::filesystem::path& destination);
-
-// The folder with linux and kernel.json, by images/kernel/build (with `--storage`, if that is the variant):
-// at once if there is one, otherwise in some minutes.
-Result<std::filesystem::path> build_uml_kernel(const std::filesystem::path& recipes, const Progress& progress,
-                                               std::string_view variant = {});
 
 }  // namespace rookery::images

@@ -24,7 +24,7 @@ refuses "not 'many'" demo --nodes many
 refuses '-R wants a regular expression' test -R
 refuses "no tier 'units'" test --tier units
 refuses "'guest' is required but not asked for" test --tier unit --require guest
-refuses 'takes no words' image --force
+refuses "what is '--force'" image --force
 refuses 'takes no words' lint --all
 refuses "no user 'nobody-of-that-name'" ids nobody-of-that-name
 refuses "what is '--quick'" bench --quick

@@ -140,8 +140,11 @@ Result<int> run_doctor(bool json, const std::vector<HostTrial>& hypervisors);
 
 struct ImageBuildOptions {
   std::string name = "debian-12";
-  std::vector<std::string> roles;  // folders of roles whose packages it has beside those of the shipped ones
+  std::vector<std::string> roles;  // shipped ones by name and others by folder, whose packages it is to have
+  bool storage = false;            // the kernel for roots by iSCSI and NFS
+  bool all = false;                // that, and the packages of all shipped roles
   bool force = false;
+  bool refresh = false;
   bool json = false;
 };
 Result<int> run_image_build(const ImageBuildOptions& options);

@@ -279,9 +279,16 @@ void add_images(CLI::App& app, Deed& deed) {
   auto options = std::make_shared<ImageBuildOptions>();
   CLI::App* build = image->add_subcommand("build", "Build an image of Debian 12 into the store");
   build->add_option("--name", options->name, "Its name")->capture_default_str();
-  build->add_option("--role", options->roles,
-                    "The folder of a role whose packages it is to have, too (may be given again)");
-  build->add_flag("--force", options->force, "Even if nothing changed since the last build");
+  build->add_option(
+      "--role", options->roles,
+      "A shipped role, or the folder of one, whose packages it is to have, too (may be given again)");
+  build->add_flag("--storage", options->storage, "With the kernel for roots by iSCSI and NFS, too");
+  build->add_flag("--all", options->all, "With that kernel and the packages of all shipped roles");
+  build->add_flag("--refresh", options->refresh,
+                  "Of today's packages and today's kernel source, with their security fixes");
+  build->add_flag(
+      "--force", options->force,
+      "Make its parts again, though nothing changed, of the Debian and the kernels that are there");
   build->add_flag("--json", options->json, "JSON on standard output");
   build->callback([=, &deed] { deed = [options] { return run_image_build(*options); }; });
   auto json = std::make_shared<bool>(false);

@@ -46,17 +46,23 @@ std::string providers(const LabPlan& plan, const MachinePlan& asks, std::string_
   return text;
 }
 
+// A role of one's own may have the name of a shipped one, and other packages.
+bool is_shipped(const Role& role) {
+  const auto shipped = shipped_role("", role.name);
+  return shipped && *shipped && (*shipped)->packages == role.packages;
+}
+
 Status add_layer(const LabPlan& plan, const MachinePlan& machine, const Role& role, const ImageFacts& image,
                  RoleBundle& bundle) {
   if (role.packages.empty()) return {};
   const std::string component = images::layer_component(role.name, role.packages);
   const ImageComponent* found = image.find(component);
   if (found == nullptr) {
-    return fail(fmt::format(
-        "the image {0} has no packages of the role '{1}' as its manifest has them ({2}); build one that has: "
-        "'rookery image build', for a role of your own with '--name NAME --role FOLDER', and 'image: NAME' "
-        "in the lab",
-        plan.image, role.name, component));
+    return fail(
+        fmt::format("the image {0} has no packages of the role '{1}' as its manifest has them ({2}): "
+                    "'rookery image build "
+                    "--name {0} --role {3}' adds them, which takes the network",
+                    plan.image, role.name, component, is_shipped(role) ? role.name : "FOLDER-OF-THE-ROLE"));
   }
   bundle.layers.push_back(
       {component, found->sha256,

@@ -103,7 +103,10 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
     const bool wants_storage = plan.storage_kernel && !has_modules;  // whose kernel has all as modules
     spec.kernel = wants_storage ? given.boot.storage_kernel : given.boot.kernel;
     if (wants_storage && spec.kernel.empty())
-      return rookery::fail("the image has no kernel with iSCSI and NFS; make it anew: rookery image build");
+      return rookery::fail(
+          "the lab's image has no kernel with iSCSI and NFS, which this machine needs: 'rookery image build "
+          "--storage' adds it (with '--name IMAGE' for another image than debian-12; a kernel is compiled, "
+          "which takes some minutes and the network)");
     spec.initramfs = given.boot.initramfs;
     spec.modules = given.boot.modules;
     spec.command_line = given.command_line + given.boot.words;

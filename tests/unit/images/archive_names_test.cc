@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "images/build/layer.h"
-#include "images/build/image_builder.h"
+#include "images/build/squashfs.h"
 #include "images/build/tar_reader.h"
 #include "tests/unit/images/tar_tools.h"
 

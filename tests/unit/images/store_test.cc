@@ -173,4 +173,11 @@ BOOST_AUTO_TEST_CASE(prunes_nothing_when_it_cannot_read_a_manifest) {
   BOOST_TEST(count("objects") == 3u);
 }
 
+BOOST_AUTO_TEST_CASE(an_image_knows_when_its_system_was_made_and_an_older_record_does_not) {
+  const Digest256 medium = put("one");
+  BOOST_TEST(store.find("one")->system_made == 0);
+  BOOST_REQUIRE(store.put(image.manifest, medium, Digest256{}, 1700000000));
+  BOOST_TEST(store.find("one")->system_made == 1700000000);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -201,7 +201,15 @@ BOOST_AUTO_TEST_CASE(an_image_without_the_packages_of_a_role_or_with_older_ones_
   BOOST_REQUIRE(!bundle);
   BOOST_TEST(bundle.error().message.starts_with(
       "the image debian-12 has no packages of the role 'distcc' as its manifest has them (role-distcc."));
-  BOOST_TEST(has(bundle.error().message, "'rookery image build'"));
+  BOOST_TEST(has(bundle.error().message, "'rookery image build --name debian-12 --role distcc'"));
+  // A role of one's own is not known by its name.
+  LabPlan own = plan;
+  for (Role& role : own.roles) {
+    if (role.name == "distcc") role.packages = {"hello"};
+  }
+  const auto refused = role_files(own, *own.find("f"), image);
+  BOOST_REQUIRE(!refused);
+  BOOST_TEST(has(refused.error().message, "--role FOLDER-OF-THE-ROLE'"));
 }
 
 BOOST_AUTO_TEST_CASE(the_same_plan_gives_the_same_files) {
