@@ -98,7 +98,8 @@ struct MachineSpec {
   std::string command_line;  // the same for all machines of a kind: nothing about this one may be in it
   std::vector<NicPlug> nics;
   std::vector<DiskPlug> disks;
-  std::uint64_t seed = 0;               // of what the machine takes for randomness, where time is virtual
+  std::uint64_t seed = 0;  // of what the machine takes for randomness, where time is virtual
+  Duration clock{0};  // likewise: what the machine's clock shows at the loop's time zero, since 1970 (UTC)
   std::filesystem::path memory_folder;  // on tmpfs: guest memory lies there, unlinked
   Lane* lane = nullptr;                 // in lockstep; outlives the machine
   Hardware hardware;                    // of machines with firmware

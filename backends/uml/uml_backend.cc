@@ -117,7 +117,8 @@ Status UmlMachine::prepare() {
   ROOKERY_TRY(link(spec_.kernel, kKernelName));
   ROOKERY_TRY(link(spec_.initramfs, kInitramfsName));
   if (spec_.lane != nullptr) {
-    auto controller = time_travel::Controller::listen(loop_, spec_.folder / kTimeTravelName, *spec_.lane);
+    auto controller =
+        time_travel::Controller::listen(loop_, spec_.folder / kTimeTravelName, *spec_.lane, spec_.clock);
     if (!controller) return tl::unexpected<Error>(controller.error());
     time_ = std::move(*controller);
     spec_.lane->attach(*this);

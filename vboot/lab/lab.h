@@ -99,6 +99,10 @@ struct Lab {
   std::vector<Role> roles;           // of all groups, each once, by name
   std::vector<std::string> authorized_keys;  // lines of authorized_keys, checked
   std::vector<Injection> inject;             // to all machines
+  // In virtual time, what the machines' clocks show as the run begins: seconds since 1970. None: the image's
+  // own date.
+  std::optional<std::int64_t> clock;
+  Place clock_at;
 };
 
 // The most that a lab may have.

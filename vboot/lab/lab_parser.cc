@@ -48,6 +48,11 @@ class Reader final : NodeReader {
          {"backend", [&](const YamlNode& v) { words.backend = backend(v); }},
          {"uri", [&](const YamlNode& v) { words.uri = uri(v); }},
          {"boot_timeout", [&](const YamlNode& v) { words.boot_timeout = boot_timeout(v); }},
+         {"clock",
+          [&](const YamlNode& v) {
+            words.clock = clock(v);
+            words.clock_at = v.at;
+          }},
          {"authorized_keys", [&](const YamlNode& v) { words.authorized_keys = authorized_keys(v); }},
          {"inject", [&](const YamlNode& v) { words.inject = inject(v); }}});
     if (root.kind == YamlNode::Kind::map) {
@@ -483,6 +488,14 @@ class Reader final : NodeReader {
     return static_cast<std::uint16_t>(*id);
   }
 
+  std::optional<std::int64_t> clock(const YamlNode& node) {
+    const auto seconds = node.kind == YamlNode::Kind::scalar ? parse_clock(node.text) : std::nullopt;
+    if (!seconds)
+      problems_.add(node.at, fmt::format("expected a day like '2027-03-01' or a time of one like '2027-03-01 "
+                                         "14:30:00' (UTC, 1970 to 2199), found {}",
+                                         describe(node)));
+    return seconds;
+  }
   std::optional<Duration> boot_timeout(const YamlNode& v) {
     return within(v, quantity(v, parse_duration), Duration(std::chrono::seconds(1)),
                   Duration(std::chrono::hours(24)));

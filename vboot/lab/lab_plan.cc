@@ -280,8 +280,9 @@ Result<LabPlan> plan_lab(const Lab& lab, const PlanOptions& options) {
   for (const MachineGroup& group : *groups) planner.add_group(group);
   planner.check_room();
   if (!problems.empty()) return tl::unexpected(problems.to_error());
-  return LabPlan{lab.name,   lab.image,      options.seed, lab.domain,   lab.switches,       planner.vlans(),
-                 lab.tagged, planner.take(), lab.roles,    lab.filename, lab.authorized_keys};
+  return LabPlan{
+      lab.name,       lab.image, options.seed, lab.domain,          lab.switches, planner.vlans(), lab.tagged,
+      planner.take(), lab.roles, lab.filename, lab.authorized_keys, lab.clock,    lab.clock_at};
 }
 
 }  // namespace rookery::vboot

@@ -84,6 +84,8 @@ struct LabPlan {
   std::vector<Role> roles;  // of all machines, each once, by name
   std::string filename;     // the lab file's, for errors
   std::vector<std::string> authorized_keys;
+  std::optional<std::int64_t> clock{};  // as in Lab; clock_at_start() has the default
+  Place clock_at{};
   std::optional<UplinkPlan> uplink{};  // asked for on the command line; see uplink.h
 
   const MachinePlan* find(std::string_view machine) const;  // nullptr if there is none

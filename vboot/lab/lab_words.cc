@@ -84,6 +84,8 @@ Lab with_defaults(LabWords words, std::string_view filename) {
   lab.roles = std::move(words.roles);
   lab.authorized_keys = std::move(words.authorized_keys);
   lab.inject = std::move(words.inject);
+  lab.clock = words.clock;
+  lab.clock_at = words.clock_at;
   const std::string backend = words.backend.value_or(std::string(kDefaultBackend));
   for (GroupWords& said : words.groups) {
     MachineGroup group = std::move(said.group);

@@ -75,6 +75,8 @@ struct LabWords {
   std::optional<std::string> name, image, domain, backend, uri;
   std::optional<Ipv4Subnet> subnet;
   Place subnet_at;
+  std::optional<std::int64_t> clock;
+  Place clock_at;
   std::optional<Duration> boot_timeout;
   LinkWords link;
   StormWords storm;

@@ -3,6 +3,9 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace rookery::vboot {
@@ -40,5 +43,12 @@ inline constexpr std::array<std::string_view, 2> kBootWords{"script", "san"};
 bool is_name(std::string_view text, std::size_t longest, std::string_view also);
 // RFC 1123 §2.1, lower case: labels of letters, digits and inner hyphens, between single dots.
 bool is_domain(std::string_view text);
+
+// "2027-03-01" or "2027-03-01 14:30:00", UTC, of the years 1970 to 2199: in seconds since 1970. Nothing if it
+// is no such time.
+std::optional<std::int64_t> parse_clock(std::string_view text);
+std::string clock_text(std::int64_t seconds);
+// The last one: the kernel's own clock, in nanoseconds, ends in 2262.
+inline constexpr std::int64_t kLatestClock = 7'258'118'399;
 
 }  // namespace rookery::vboot

@@ -22,6 +22,7 @@ struct ImageComponent {
 // What a role needs to know of the image that the lab boots.
 struct ImageFacts {
   std::vector<ImageComponent> components;
+  std::int64_t created = 0;  // images::Manifest::created
 
   const ImageComponent* find(std::string_view name) const;
 };

@@ -23,6 +23,7 @@ std::vector<std::string> layers_of_nobody(const images::Manifest& manifest, cons
 
 ImageFacts BootedImage::facts() const {
   ImageFacts facts;
+  facts.created = manifest.created;
   for (const auto& component : manifest.components) {
     facts.components.push_back({component.name, to_hex(component.sha256)});
   }

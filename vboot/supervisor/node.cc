@@ -114,6 +114,7 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   spec.hardware = plan.hardware;
   spec.memory_folder = given.memory_folder;
   spec.seed = given.seed;
+  spec.clock = given.clock;
   spec.lane = node->lane_.get();
   spec.nics.push_back({.mac = plan.data_mac, .socket = kDataNic, .wire = able->wire});
   if (plan.management_mac)

@@ -62,6 +62,7 @@ struct NodeSetup {
   std::shared_ptr<const Gift> gift;  // null: the lab gives nothing to anybody
   netsim::VlanMembership vlans;      // of its port
   std::uint64_t seed = 0;
+  Duration clock{0};  // in virtual time: what its clock shows at the run's time zero, since 1970
   netsim::FrameWatcher* watcher =
       nullptr;  // sees every frame: tag 2i on the cable, 2i+1 on the management NIC
 };

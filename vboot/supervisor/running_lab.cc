@@ -1,9 +1,13 @@
 #include "vboot/supervisor/running_lab.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <chrono>
 #include <thread>
 
 #include "base/random.h"
+#include "vboot/lab/words.h"
 #include "vboot/supervisor/lab_why.h"
 
 namespace rookery::vboot {
@@ -38,6 +42,18 @@ RunningLab::RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events)
   emulated_counts_ = 2;
 }
 
+Result<std::int64_t> clock_at_start(const LabPlan& plan, const ImageFacts& image) {
+  const std::int64_t created = std::clamp(image.created, std::int64_t{0}, kLatestClock);
+  if (!plan.clock) return created;
+  if (*plan.clock >= created) return *plan.clock;
+  return rookery::fail(
+      ErrorKind::usage,
+      at_place(plan.filename, plan.clock_at,
+               fmt::format("the clock cannot begin at {}: the image {} is of {}, and its files would be of "
+                           "the future; take that time or a later one, or leave 'clock' out",
+                           clock_text(*plan.clock), plan.image, clock_text(created))));
+}
+
 RunningLab::~RunningLab() {
   faults_.reset();
   cut_all();
@@ -48,6 +64,8 @@ RunningLab::~RunningLab() {
 Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup setup,
                                                      const BackendOf& backend_of, LabEvents& events,
                                                      netsim::FrameWatcher* watcher) {
+  const auto clock = clock_at_start(setup.plan, setup.image);
+  if (!clock) return tl::unexpected<Error>(clock.error());
   std::unique_ptr<RunningLab> lab(new RunningLab(loop, std::move(setup), events));
   auto medium = backends::ReadOnlyFile::open(lab->setup_.medium);
   if (!medium) return tl::unexpected<Error>(medium.error());
@@ -72,6 +90,7 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup s
     node.medium = from_medium ? lab->medium_.get() : nullptr;
     node.medium_file = lab->setup_.medium;
     node.command_line = kCommandLine;
+    node.clock = std::chrono::seconds(*clock);
     node.seed = Random(lab->setup_.plan.seed, "machine/" + plan.name).next();
     node.watcher = watcher;
     node.vlans = LabNetwork::vlans_of(lab->setup_.plan, plan);

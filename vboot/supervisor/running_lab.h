@@ -36,6 +36,10 @@ struct LabSetup {
   unsigned booting_at_once = 0;  // clients between power-on and ready; 0: by the number of processors
 };
 
+// In virtual time, what the machines' clocks show as the run begins, in seconds since 1970 (UTC): what the
+// lab says, or the image's own date. The Error is of kind usage: the lab's is before the image's.
+Result<std::int64_t> clock_at_start(const LabPlan& plan, const ImageFacts& image);
+
 struct FailedMachine {
   std::string name;
   Stage stage;

@@ -33,10 +33,10 @@ void store(std::uint8_t* segment, std::size_t at, T value) {
 }  // namespace
 
 Result<std::unique_ptr<Controller>> Controller::listen(EventLoop& loop, const std::filesystem::path& socket,
-                                                       Lane& lane) {
+                                                       Lane& lane, Duration clock) {
   auto listening = listen_unix(socket);
   if (!listening) return tl::unexpected<Error>(listening.error());
-  std::unique_ptr<Controller> controller(new Controller(loop, socket, lane));
+  std::unique_ptr<Controller> controller(new Controller(loop, socket, lane, clock));
   ROOKERY_TRY(controller->make_segment());
   controller->listener_ = std::make_unique<Listener>(
       loop, std::move(*listening), [raw = controller.get()](UniqueFd peer) { raw->accept(std::move(peer)); });
@@ -97,7 +97,7 @@ void Controller::handle(const Message& message) {
       return waits(message.time);
     case Operation::get_time_of_day:
       return send({Operation::ack, message.sequence,
-                   kTimeOfDayAtStart + static_cast<std::uint64_t>(lane_.now().since_start.count())});
+                   static_cast<std::uint64_t>((clock_ + lane_.now().since_start).count())});
     case Operation::get:
       return send({Operation::ack, message.sequence, guest_time(lane_.now())});
     case Operation::ack:

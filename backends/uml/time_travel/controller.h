@@ -17,14 +17,12 @@
 
 namespace rookery::backends::time_travel {
 
-// What the guests' clocks show at the run's time zero: 2026-01-01 00:00:00 UTC, the same in every run.
-constexpr std::uint64_t kTimeOfDayAtStart = 1'767'225'600ull * 1'000'000'000ull;
-
 class Controller final : private LaneRunner {
  public:
-  // `lane` outlives the controller.
+  // `lane` outlives the controller. `clock` is what the guest's clock shows at the run's time zero, since
+  // 1970.
   static Result<std::unique_ptr<Controller>> listen(EventLoop& loop, const std::filesystem::path& socket,
-                                                    Lane& lane);
+                                                    Lane& lane, Duration clock);
   ~Controller() override;
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
@@ -33,8 +31,8 @@ class Controller final : private LaneRunner {
   void ended();     // its process is gone
 
  private:
-  Controller(EventLoop& loop, std::filesystem::path path, Lane& lane)
-      : loop_(loop), path_(std::move(path)), lane_(lane) {}
+  Controller(EventLoop& loop, std::filesystem::path path, Lane& lane, Duration clock)
+      : loop_(loop), path_(std::move(path)), lane_(lane), clock_(clock) {}
 
   void accept(UniqueFd peer);
   void readable();
@@ -50,6 +48,7 @@ class Controller final : private LaneRunner {
   EventLoop& loop_;
   std::filesystem::path path_;
   Lane& lane_;
+  Duration clock_;
   std::unique_ptr<Listener> listener_;
   UniqueFd connection_;
   Watch connection_watch_;

@@ -41,7 +41,8 @@ BOOST_AUTO_TEST_CASE(a_guest_under_time_travel_gets_the_time_it_asks_for) {
   const auto folder = TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-test-");
   EventLoop loop(std::make_unique<LockstepPacer>(LockstepRules{}, [](const auto&) { BOOST_FAIL("stuck"); }));
   const auto lane = Lane::make(loop, "guest");
-  const auto controller = Controller::listen(loop, folder->path() / "time", *lane).value();
+  constexpr Duration kClock = std::chrono::seconds(1'800'000'000);
+  const auto controller = Controller::listen(loop, folder->path() / "time", *lane, kClock).value();
   controller->starting();
   const UniqueFd guest = connect_unix(folder->path() / "time").value();
   const auto say = [&](Operation operation, std::uint64_t time) {
@@ -83,7 +84,7 @@ BOOST_AUTO_TEST_CASE(a_guest_under_time_travel_gets_the_time_it_asks_for) {
     }
     BOOST_TEST((message.operation == Operation::ack));
     if (waited) return;
-    if (message.time != kTimeOfDayAtStart) return;
+    if (message.time != static_cast<std::uint64_t>(kClock.count())) return;
     auto* segment = static_cast<std::uint8_t*>(
         ::mmap(nullptr, shared::kSize, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
     BOOST_REQUIRE(segment != MAP_FAILED);

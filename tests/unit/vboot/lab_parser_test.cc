@@ -288,6 +288,21 @@ BOOST_AUTO_TEST_CASE(refuses_what_yaml_has_and_a_lab_has_no_use_for) {
   BOOST_TEST(problems("{[a]: b}").find("expected a key in the lab file, found a list") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(a_clock_is_a_day_or_a_time_of_one) {
+  BOOST_TEST(!good(kSmallest).clock);
+  BOOST_TEST(good(with("clock: 2027-03-01")).clock.value() == 1'803'859'200);
+  BOOST_TEST(good(with("clock: 2028-02-29 14:30:05")).clock.value() == 1'835'447'405);
+  BOOST_TEST(good(with("clock: 1970-01-01")).clock.value() == 0);
+  BOOST_TEST(good(with("clock: 2199-12-31 23:59:59")).clock.value() == kLatestClock);
+  BOOST_TEST(clock_text(1'835'447'405) == "2028-02-29 14:30:05");
+  for (const char* bad : {"2027-3-1", "2027-02-29", "2027-13-01", "2027-03-01 24:00:00",
+                          "2027-03-01 10:60:00", "2027-03-01T10:00:00", "2027-03-01 10:00", "1969-12-31",
+                          "2200-01-01", "20270301", "0", "[2027-03-01]", "''"}) {
+    BOOST_TEST(problems(with(std::string("clock: ") + bad)).starts_with("lab.yaml:4:8: expected a day like "),
+               bad);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(bounds_depth_length_and_number) {
   BOOST_TEST(problems(std::string(100'000, '[')).find("nested deeper than 8 levels") != std::string::npos);
   BOOST_TEST(problems(std::string(300'000, 'a'))

@@ -60,6 +60,27 @@ BOOST_AUTO_TEST_CASE(a_boot_moves_on_and_never_back) {
   BOOST_TEST(boot.settled());
 }
 
+BOOST_AUTO_TEST_CASE(virtual_time_begins_at_the_images_date_or_where_the_lab_says) {
+  const auto begins = [](const std::string& words, std::int64_t created) {
+    const std::string lab = "lab: test\n" + words + "machines:\n  server: {role: boot-server}\n";
+    ImageFacts image;
+    image.created = created;
+    return clock_at_start(plan_lab(parse_lab(lab, "test.yaml").value(), {}).value(), image);
+  };
+  constexpr std::int64_t kNovember = 1'794'787'200;  // 2026-11-16
+  BOOST_TEST(begins("", kNovember).value() == kNovember);
+  BOOST_TEST(begins("clock: 2027-03-01\n", kNovember).value() == 1'803'859'200);
+  BOOST_TEST(begins("clock: 2026-11-16\n", kNovember).value() == kNovember);
+  const auto early = begins("clock: 2026-11-15\n", kNovember);
+  BOOST_TEST((early.error().kind == ErrorKind::usage));
+  BOOST_TEST(
+      early.error().message ==
+      "test.yaml:2:8: the clock cannot begin at 2026-11-15 00:00:00: the image debian-12 is of 2026-11-16 "
+      "00:00:00, and its files would be of the future; take that time or a later one, or leave 'clock' out");
+  // A manifest may say any year.
+  BOOST_TEST(begins("", 253'402'300'799).value() == kLatestClock);
+}
+
 BOOST_AUTO_TEST_CASE(a_console_keeps_its_end_and_gives_plain_lines) {
   ConsoleLog console(Bytes{16});
   std::string followed;
