@@ -68,6 +68,18 @@ Status write_file(const fs::path& path, std::string_view content, unsigned mode)
   return {};
 }
 
+namespace {
+// Of this user, and closed to others: what `sudo -E`, or somebody who was quicker, left is neither.
+Status check_private(const struct stat& status, const fs::path& path) {
+  if (status.st_uid != ::geteuid())
+    return fail(path.string() + " belongs to another user (uid " + std::to_string(status.st_uid) +
+                "); have it removed and try again");
+  if (!S_ISDIR(status.st_mode) || (status.st_mode & 077) != 0)
+    return fail(path.string() + " is not a private folder of this user; remove it and try again");
+  return {};
+}
+}  // namespace
+
 bool ClaimedFolder::stands() const {
   struct stat ours {
   }, there{};
@@ -83,7 +95,16 @@ Result<std::optional<ClaimedFolder>> claim_folder(const fs::path& path) {
     ClaimedFolder folder{path,
                          UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))};
     if (!folder.claim && errno == ENOENT) continue;
-    if (!folder.claim) return fail_errno("cannot open " + path.string());
+    if (!folder.claim) {
+      // A folder of another user cannot even be opened; whose it is says more than that.
+      const int saved = errno;
+      struct stat status {};
+      if (::lstat(path.c_str(), &status) == 0) ROOKERY_TRY(check_private(status, path));
+      return fail_errno("cannot open " + path.string(), saved);
+    }
+    struct stat status {};
+    if (::fstat(folder.claim.get(), &status) != 0) return fail_errno("cannot look at " + path.string());
+    ROOKERY_TRY(check_private(status, path));
     if (::flock(folder.claim.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK) return std::optional<ClaimedFolder>{};
       return fail_errno("cannot claim " + path.string());
@@ -126,20 +147,20 @@ fs::path cache_folder() {
 }
 
 Result<fs::path> runtime_folder() {
-  fs::path folder;
-  if (const char* runtime = environment("XDG_RUNTIME_DIR");
-      runtime != nullptr && ::access(runtime, W_OK) == 0) {
-    folder = fs::path(runtime) / "rookery";
-  } else {
-    folder = "/tmp/rookery-" + std::to_string(::getuid());
+  fs::path folder = "/tmp/rookery-" + std::to_string(::geteuid());
+  struct stat status {};
+  const char* runtime = environment("XDG_RUNTIME_DIR");
+  if (runtime != nullptr && ::stat(runtime, &status) == 0) {
+    if (status.st_uid != ::geteuid())
+      return fail(ErrorKind::usage,
+                  std::string("XDG_RUNTIME_DIR names ") + runtime + ", which belongs to another user (uid " +
+                      std::to_string(status.st_uid) + "); unset it, or name a folder of your own");
+    if (::access(runtime, W_OK) == 0) folder = fs::path(runtime) / "rookery";
   }
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
     return fail_errno("cannot make " + folder.string());
-  struct stat status {};
   if (::lstat(folder.c_str(), &status) != 0) return fail_errno("cannot look at " + folder.string());
-  if (!S_ISDIR(status.st_mode) || status.st_uid != ::getuid() || (status.st_mode & 077) != 0) {
-    return fail(folder.string() + " is not a private folder of this user; remove it and try again");
-  }
+  ROOKERY_TRY(check_private(status, folder));
   return folder;
 }
 

@@ -32,7 +32,8 @@ struct ClaimedFolder {
 
   bool stands() const;  // the name is still that of the folder that was claimed
 };
-// Makes the folder if there is none. Nothing while another has it.
+// Makes the folder if there is none. Nothing while another has it. One that belongs to another user, or that
+// others may enter, is an Error.
 Result<std::optional<ClaimedFolder>> claim_folder(const std::filesystem::path& path);
 
 // A folder of our own for the time of one object, removed with all that is in it.
@@ -55,7 +56,7 @@ class TemporaryFolder {
 // $XDG_CACHE_HOME/rookery or ~/.cache/rookery: what can be made again (downloads, kernels, images).
 std::filesystem::path cache_folder();
 // $XDG_RUNTIME_DIR/rookery or /tmp/rookery-<uid>: sockets and state of running labs; mode 0700, made if
-// missing.
+// missing. Another user's is an Error.
 Result<std::filesystem::path> runtime_folder();
 
 }  // namespace rookery

@@ -188,22 +188,6 @@ void end_orphans_in(const std::string& folder) {
   }
 }
 
-// While the name is that of the folder that we hold, no other lab of this name can begin, and all that is in
-// it is ours to end.
-void clean_up(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others) {
-  end_orphans_in(folder.path.string());
-  std::vector<std::filesystem::path> all = others;
-  all.push_back(folder.path);
-  for (const auto& path : all) {
-    // A dying guest may still make a file while we remove: a few rounds, bounded.
-    constexpr int kRounds = 100;
-    std::error_code error;
-    for (int round = 0; round < kRounds && std::filesystem::exists(path, error); ++round) {
-      std::filesystem::remove_all(path, error);
-    }
-  }
-}
-
 // To its end: until then the janitor holds its claim. It has all signals blocked; its child must not.
 void run_last(const std::vector<std::string>& words) {
   const pid_t child = ::fork();
@@ -221,7 +205,20 @@ void run_last(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others,
+// While the name is that of the folder that we hold, no other lab of this name can begin, and all that is in
+// it is ours to end. One that somebody removed under its lab may still have processes in it.
+void clear_away(const std::vector<const ClaimedFolder*>& folders) {
+  for (const ClaimedFolder* folder : folders) end_orphans_in(folder->path.string());
+  for (const ClaimedFolder* folder : folders) {
+    // A dying guest may still make a file while we remove: a few rounds, bounded.
+    constexpr int kRounds = 100;
+    std::error_code error;
+    for (int round = 0; round < kRounds && folder->stands(); ++round)
+      std::filesystem::remove_all(folder->path, error);
+  }
+}
+
+Result<UniqueFd> start_janitor(const std::vector<const ClaimedFolder*>& folders,
                                const std::vector<std::string>& last) {
   int line[2];
   if (::pipe2(line, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe for the janitor");
@@ -236,19 +233,32 @@ Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<st
     sigset_t all;
     sigfillset(&all);
     ::sigprocmask(SIG_SETMASK, &all, nullptr);
-    // Out of the way of 3 and 4 first, which may be either of them.
-    const int end = ::fcntl(its.get(), F_DUPFD, 5), claim = ::fcntl(folder.claim.get(), F_DUPFD, 5);
-    if (::dup2(end, 3) != 3 || ::dup2(claim, 4) != 4) ::_exit(1);
-    ::syscall(SYS_close_range, 5u, ~0u, 0);
+    // Out of the way of the first few numbers, which may be any of them; then all others are closed.
+    const int line_at = 3, first = line_at + 1, beyond = first + static_cast<int>(folders.size());
+    std::vector<int> away{::fcntl(its.get(), F_DUPFD, beyond)};
+    for (const ClaimedFolder* folder : folders) away.push_back(::fcntl(folder->claim.get(), F_DUPFD, beyond));
+    for (std::size_t i = 0; i < away.size(); ++i) {
+      const int at = line_at + static_cast<int>(i);
+      if (::dup2(away[i], at) != at) ::_exit(1);
+    }
+    ::syscall(SYS_close_range, static_cast<unsigned>(beyond), ~0u, 0);
     const int null = ::open("/dev/null", O_RDWR);
     for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
     if (::chdir("/") != 0) ::_exit(1);
     char byte;
-    while (::read(3, &byte, 1) < 0 && errno == EINTR) {
+    while (::read(line_at, &byte, 1) < 0 && errno == EINTR) {
     }
-    const ClaimedFolder claimed{folder.path, UniqueFd(4)};
-    if (claimed.stands()) {
-      clean_up(claimed, others);
+    std::vector<ClaimedFolder> claimed;
+    for (std::size_t i = 0; i < folders.size(); ++i)
+      claimed.push_back({folders[i]->path, UniqueFd(first + static_cast<int>(i))});
+    std::vector<const ClaimedFolder*> all_of_them;
+    bool orderly = true;
+    for (const ClaimedFolder& folder : claimed) {
+      all_of_them.push_back(&folder);
+      orderly = orderly && !folder.stands();
+    }
+    if (!orderly) {
+      clear_away(all_of_them);
       if (!last.empty()) run_last(last);
     }
     ::_exit(0);

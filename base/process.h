@@ -73,12 +73,16 @@ class ChildProcess {
   std::function<void(ExitStatus)> on_exit_;
 };
 
-// A process of ours that waits until we are gone, however we went. If `folder` is gone by then, that was an
-// orderly end, and it does nothing. Otherwise it ends what our children left running with a working folder in
-// `folder`, removes `others` and then `folder`, and runs `last` (a path and arguments, with our environment),
-// if there is one: what ends that which is not a child of ours. Until then it holds the claim. Returned is
-// our end of the line to it: it acts when that is closed. Call it before other descriptors matter.
-Result<UniqueFd> start_janitor(const ClaimedFolder& folder, const std::vector<std::filesystem::path>& others,
+// A process of ours that waits until we are gone, however we went. If none of the folders stands by then,
+// that was an orderly end, and it does nothing. Otherwise it ends what our children left running with a
+// working folder in one of them, removes those that stand, and runs `last` (a path and arguments, with our
+// environment), if there is one: what ends that which is not a child of ours. Until then it holds the claims.
+// Returned is our end of the line to it: it acts when that is closed. Call it before other descriptors
+// matter.
+Result<UniqueFd> start_janitor(const std::vector<const ClaimedFolder*>& folders,
                                const std::vector<std::string>& last = {});
+
+// What a janitor does with a folder, for one that has none any more.
+void clear_away(const std::vector<const ClaimedFolder*>& folders);
 
 }  // namespace rookery

@@ -63,9 +63,35 @@ class GuestsReachNoHostFiles(GuestTest):
             self.assertGreater(len(family), 1)
             for pid in family:
                 self.assertEqual(status_of(pid)["NoNewPrivs"], "1", f"{name}, process {pid}")
+                self.assertEqual(status_of(pid)["Seccomp"], "2", f"{name}, process {pid}")
             # What runs the guest's programs may, besides, do nothing but what its kernel needs.
             for pid in family[1:]:
-                self.assertEqual(status_of(pid)["Seccomp"], "2", f"{name}, process {pid}")
+                self.assertGreater(int(status_of(pid)["Seccomp_filters"]), 1, f"{name}, process {pid}")
+
+    def test_its_processes_see_no_socket_but_its_own(self):
+        """Whoever takes over a guest's kernel finds neither the lab's control socket nor those of the user's session."""
+        walls = self.lab.rookery("ps", "--json").json()["confinement"]
+        if not walls["whole"]:
+            self.assertIn("namespaces", walls["text"])
+            self.skipTest(f"this host confines them in part only: {walls['text']}")
+        for name in self.machines():
+            folder = self.lab.folder / "m" / name
+            for pid in family_of(self.lab.guest_process(name)):
+                for space in ("mnt", "net", "user", "ipc", "uts"):
+                    self.assertNotEqual(link_of(pid, f"ns/{space}"), link_of(os.getpid(), f"ns/{space}"), f"{name}, {space}")
+                root = pathlib.Path(f"/proc/{pid}/root")
+                reached = sorted(str(path.relative_to(root)) for path in root.rglob("*")
+                                 if "proc" not in path.relative_to(root).parts[:1] and path.is_socket())
+                wanted = ["disk0", "net0", "net1"] if name == "server" else ["net0", "net1"]
+                self.assertEqual(reached, [str(folder / one).lstrip("/") for one in wanted], f"{name}, process {pid}")
+                # It has its folder, its memory, its kernel and initramfs, and of the host's devices none but /dev/null.
+                self.assertEqual(sorted(os.listdir(root / "dev")), ["null", "shm"])
+                self.assertEqual(os.listdir(root / "dev/shm"), [self.lab.memory.name])
+                self.assertEqual(os.listdir(root / "dev/shm" / self.lab.memory.name), [name])
+                self.assertEqual(sorted(os.listdir(root / "proc")), ["cpuinfo", "self"])
+                self.assertFalse((root / "etc").exists())
+                capabilities = {status_of(pid)[key] for key in ("CapPrm", "CapEff")}
+                self.assertEqual(capabilities, {"0" * 16}, f"{name}, process {pid}")
 
     def test_its_folders_are_closed_to_others(self):
         for folder in (self.lab.folder, self.lab.memory, self.session.runtime / "rookery"):

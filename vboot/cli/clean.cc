@@ -1,4 +1,4 @@
-// `rookery clean`: removes what labs left whose supervisor was killed, where that is not a process of ours.
+// `rookery clean`: removes what labs left whose supervisor was killed, and that its janitor could not remove.
 #include <fmt/format.h>
 
 #include <algorithm>

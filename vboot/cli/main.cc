@@ -19,6 +19,7 @@
 #include "vboot/cli/command_words.h"
 #include "vboot/cli/commands.h"
 #include "vboot/control/requests.h"
+#include "vboot/supervisor/host_place.h"
 
 namespace {
 
@@ -329,10 +330,15 @@ void add_helpers(CLI::App& app, Deed& deed) {
   clean->callback([=, &deed] {
     deed = [=] {
       return run_clean(*clean_json, {[]() -> Result<std::vector<std::string>> {
-        const auto runtime = runtime_folder();
-        if (!runtime) return tl::unexpected<Error>(runtime.error());
-        return backends::destroy_left_domains(*runtime);
-      }});
+                                       const auto runtime = runtime_folder();
+                                       if (!runtime) return tl::unexpected<Error>(runtime.error());
+                                       return backends::destroy_left_domains(*runtime);
+                                     },
+                                     []() -> Result<std::vector<std::string>> {
+                                       const auto runtime = runtime_folder();
+                                       if (!runtime) return tl::unexpected<Error>(runtime.error());
+                                       return remove_left_places(*runtime);
+                                     }});
     };
   });
 

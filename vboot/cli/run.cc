@@ -19,9 +19,9 @@
 #include "vboot/cli/report_files.h"
 #include "vboot/cli/stop_signals.h"
 #include "vboot/scenario/check_program.h"
-#include "vboot/scenario/run_place.h"
 #include "vboot/scenario/run_report.h"
 #include "vboot/supervisor/booted_image.h"
+#include "vboot/supervisor/host_place.h"
 #include "vboot/supervisor/lab_captures.h"
 #include "vboot/supervisor/resources.h"
 #include "vboot/supervisor/virtual_time.h"
@@ -70,8 +70,8 @@ class Runner final : private RunWatcher {
 
  private:
   Status read();
-  Status prepare(RunPlace& place);
-  LabSetup setup_in(const RunPlace& place) const;
+  Status prepare(HostPlace& place);
+  LabSetup setup_in(const HostPlace& place) const;
   Result<Json> finish(RunOutcome outcome);
   std::unique_ptr<Pacer> pacer();
   void stage_changed(const RunningLab& lab, const Node& node) override;
@@ -143,7 +143,7 @@ std::unique_ptr<Pacer> Runner::pacer() {
   });
 }
 
-LabSetup Runner::setup_in(const RunPlace& place) const {
+LabSetup Runner::setup_in(const HostPlace& place) const {
   LabSetup setup;
   setup.plan = plan_->lab;
   setup.folder = place.folder();
@@ -164,7 +164,7 @@ LabSetup Runner::setup_in(const RunPlace& place) const {
   return setup;
 }
 
-Status Runner::prepare(RunPlace& place) {
+Status Runner::prepare(HostPlace& place) {
   const auto host = measure_host(place.memory_folder());
   if (!host) return tl::unexpected<Error>(host.error());
   ROOKERY_TRY(check_fits(plan_->lab, *host));
@@ -256,8 +256,11 @@ Result<int> Runner::run() {
   ignore_closed_pipes();
   ROOKERY_TRY(check_report_files(options_.reports));
   ROOKERY_TRY(read());
-  auto place = RunPlace::make(clean_after(plan_->lab));
+  const auto runtime = runtime_folder();
+  if (!runtime) return tl::unexpected<Error>(runtime.error());
+  auto place = HostPlace::claim_any(*runtime, fmt::format("run-{}", ::getpid()));
   if (!place) return tl::unexpected<Error>(place.error());
+  ROOKERY_TRY(place->guard(clean_after(plan_->lab)));
   progress_.line(fmt::format("scenario {}: {} machines, seed {}, {} time", plan_->name,
                              plan_->lab.machines.size(), plan_->lab.seed, options_.time));
   Result<Json> report = fail("");

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +18,6 @@
 #include "base/host_clock.h"
 #include "base/process.h"
 #include "base/signals.h"
-#include "base/unix_socket.h"
 #include "base/workers.h"
 #include "images/store.h"
 #include "netsim/ports/packet.h"
@@ -31,6 +29,7 @@
 #include "vboot/lab/lab_plan.h"
 #include "vboot/supervisor/booted_image.h"
 #include "vboot/supervisor/control_server.h"
+#include "vboot/supervisor/host_place.h"
 #include "vboot/supervisor/memory_use.h"
 #include "vboot/supervisor/report.h"
 #include "vboot/supervisor/resources.h"
@@ -75,8 +74,7 @@ class Supervisor final : private LabEvents {
   void measure_memory(std::function<void()> then);
   void write(const std::vector<std::string>& files, std::function<void(const Status&)> then);
   void tell_settled();
-  Status claim_name(const fs::path& runtime);
-  Status make_folders();
+  Status make_place();
   void tell_gifts();
   // When the loop's time was zero, since 1970.
   Duration began() { return host_clock::time_of_day() - loop_.now().since_start; }
@@ -88,10 +86,8 @@ class Supervisor final : private LabEvents {
   ReportTexts texts_;
   Progress& progress_;
   RunFacts facts_;
-  ClaimedFolder folder_;
-  fs::path memory_folder_;
-  UniqueFd janitor_;
   EventLoop loop_;
+  std::optional<HostPlace> place_;
   StopSignals signals_;
   std::unique_ptr<LabBackends> backends_;
   std::unique_ptr<RunningLab> lab_;
@@ -101,63 +97,27 @@ class Supervisor final : private LabEvents {
   Watch capture_news_;  // that it has ended before the lab does
   UplinkWire uplink_;
   std::function<void(const Json&)> on_settled_;
-  EventId ticker_;
   Bytes memory_peak_;
   // For what would hold up the loop; its answers come by the inbox.
   std::unique_ptr<Workers> background_;
   std::shared_ptr<Inbox> inbox_;
   unsigned reports_waiting_ = 0;
-  bool going_down_ = false;
+  bool going_down_ = false, lost_ = false;
 };
 
-// The lab's name on this host is its folder, claimed as long as its supervisor or its janitor lives.
-Status Supervisor::claim_name(const fs::path& runtime) {
-  // One who is going has its folder for a moment yet, and one who is coming does not answer yet.
-  constexpr Duration kPatience = std::chrono::seconds(10), kBetweenLooks = std::chrono::milliseconds(10);
-  Status looked;
-  const auto settled = [&]() -> bool {
-    auto claimed = claim_folder(runtime / plan_.name);
-    if (!claimed) {
-      looked = tl::unexpected<Error>(claimed.error());
-    } else if (*claimed) {
-      folder_ = std::move(**claimed);
-      looked = {};
-    } else if (connect_unix(control_socket_path(runtime, plan_.name))) {
-      looked =
-          fail(ErrorKind::usage, "the lab " + plan_.name +
-                                     " is up already; take it down with: rookery down --lab " + plan_.name);
-    } else {
-      looked = fail("the last run of the lab " + plan_.name + " is still being cleaned up");
-      return false;
-    }
-    return true;
-  };
-  std::function<void()> look_again = [&] { ticker_ = loop_.after(kBetweenLooks, look_again); };
-  look_again();
-  loop_.run_until(settled, kPatience);
-  loop_.cancel(ticker_);
-  return looked;
-}
-
-Status Supervisor::make_folders() {
+Status Supervisor::make_place() {
   const auto runtime = runtime_folder();
   if (!runtime) return tl::unexpected<Error>(runtime.error());
-  ROOKERY_TRY(claim_name(*runtime));
-  memory_folder_ = fmt::format("/dev/shm/rookery-{}-{}", ::getuid(), plan_.name);
-  // What is there now is left over from one whose janitor was killed as well.
+  auto place = HostPlace::claim_for(loop_, *runtime, plan_.name);
+  if (!place) return tl::unexpected<Error>(place.error());
+  place_.emplace(std::move(*place));
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder_.path, error)) fs::remove_all(entry.path(), error);
-  fs::remove_all(memory_folder_, error);
-  if (::mkdir(memory_folder_.c_str(), 0700) != 0) return fail_errno("cannot make " + memory_folder_.string());
   if (!plan_.authorized_keys.empty()) {  // `rookery ssh` asks whose they are
-    fs::create_directory(folder_.path / "ssh", error);
-    ROOKERY_TRY(write_file(folder_.path / "ssh" / "authorized_keys",
+    fs::create_directory(place_->folder() / "ssh", error);
+    ROOKERY_TRY(write_file(place_->folder() / "ssh" / "authorized_keys",
                            fmt::format("{}\n", fmt::join(plan_.authorized_keys, "\n"))));
   }
-  auto janitor = start_janitor(folder_, {memory_folder_}, clean_after(plan_));
-  if (!janitor) return tl::unexpected<Error>(janitor.error());
-  janitor_ = std::move(*janitor);
-  return {};
+  return place_->guard(clean_after(plan_));
 }
 
 // What machines are given, each once.
@@ -184,16 +144,16 @@ Status Supervisor::open_uplink() {
 Status Supervisor::prepare(const BackendFactory& factory) {
   backends_ = std::make_unique<LabBackends>(factory, loop_);
   ROOKERY_TRY(open_uplink());
-  ROOKERY_TRY(make_folders());
-  const auto host = measure_host(memory_folder_);
+  ROOKERY_TRY(make_place());
+  const auto host = measure_host(place_->memory_folder());
   if (!host) return tl::unexpected<Error>(host.error());
   ROOKERY_TRY(check_fits(plan_, *host));
   ROOKERY_TRY(raise_descriptor_limit(plan_));
   ROOKERY_TRY(signals_.watch(loop_, [this] { take_down(); }));
   LabSetup setup;
   setup.plan = plan_;
-  setup.folder = folder_.path;
-  setup.memory_folder = memory_folder_;
+  setup.folder = place_->folder();
+  setup.memory_folder = place_->memory_folder();
   setup.medium = booted_.medium;
   setup.boot_server = booted_.boot_server;
   setup.client = booted_.client;
@@ -203,13 +163,13 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   setup.booting_at_once = options_.booting_at_once;
   setup.uplink = std::move(uplink_);
   setup.hindrance = [this](const MachinePlan& machine) -> std::optional<std::string> {
-    const auto now = measure_host(memory_folder_);
+    const auto now = measure_host(place_->memory_folder());
     return now ? hindrance(machine, *now) : std::nullopt;
   };
   auto lab = RunningLab::make(
       loop_, std::move(setup),
-      [this](const MachinePlan& machine) { return backends_->of(machine, plan_.name, folder_.path); }, *this,
-      nullptr);
+      [this](const MachinePlan& machine) { return backends_->of(machine, plan_.name, place_->folder()); },
+      *this, nullptr);
   if (!lab) return tl::unexpected<Error>(lab.error());
   lab_ = std::move(*lab);
   tell_gifts();
@@ -245,6 +205,12 @@ Status Supervisor::prepare(const BackendFactory& factory) {
       ControlServer::listen(loop_, control_socket_path(*runtime, plan_.name), *lab_, std::move(hooks));
   if (!control) return tl::unexpected<Error>(control.error());
   control_ = std::move(*control);
+  const Status watched = place_->watch(loop_, control_socket_path("", plan_.name).filename(), [this] {
+    lost_ = true;
+    take_down();
+  });
+  if (!watched)
+    progress_.line("if the lab's folder is removed, nobody will notice: " + watched.error().message);
   return {};
 }
 
@@ -259,6 +225,7 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
   ROOKERY_TRY(started);
   const bool all_ready = lab_->summary().failed.empty(), settled = lab_->is_settled();
   // Guests first, then the answer to who asked for it, then the folders; the janitor has nothing left to do.
+  place_->watch_no_more();
   control_->leave_lab();
   inbox_->close();
   background_.reset();
@@ -270,11 +237,17 @@ Result<int> Supervisor::run(const std::function<void(const Json&)>& on_settled) 
     if (!capture_->told().why.empty()) progress_.warn(capture_->in_words());
   }
   std::error_code ignored;
-  fs::remove_all(memory_folder_, ignored);
-  fs::remove_all(folder_.path / "m", ignored);
+  fs::remove_all(place_->memory_folder(), ignored);
+  fs::remove_all(place_->folder() / "m", ignored);
   control_->closed();
   control_.reset();
-  fs::remove_all(folder_.path, ignored);
+  const std::string folder = place_->folder().string();
+  place_.reset();
+  if (lost_)
+    return fail(
+        folder +
+        ", or its control socket, was removed (a runtime folder goes when its user logs out): without "
+        "it nobody can reach the lab, so it was taken down");
   if (!settled) return fail(ErrorKind::expectation, "taken down before every client was ready or had failed");
   return all_ready ? 0 : 1;
 }

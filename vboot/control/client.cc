@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/unix_socket.h"
+#include "vboot/control/lab_homes.h"
 #include "vboot/lab/nearest_word.h"
 
 namespace rookery::vboot {
@@ -30,8 +31,15 @@ Status set_silence(int fd, std::optional<Duration> silence) {
   return {};
 }
 
-tl::unexpected<Error> none_runs(std::optional<std::string_view> lab,
-                                const std::vector<std::string>& running) {
+tl::unexpected<Error> none_runs(std::optional<std::string_view> lab, const std::vector<std::string>& running,
+                                const std::vector<std::filesystem::path>& elsewhere) {
+  for (const auto& home : elsewhere) {
+    if (lab && home.filename() != *lab) continue;
+    return fail(ErrorKind::usage,
+                fmt::format("{}lab '{}' runs in another runtime folder; speak to it with: {}",
+                            lab ? "" : "no lab is running here; ", home.filename().string(),
+                            reached_by(home, "COMMAND")));
+  }
   if (running.empty()) {
     return fail(ErrorKind::usage, lab ? fmt::format("lab '{}' is not running, and no other is", *lab)
                                       : "no lab is running; 'rookery up <lab file>' starts one");
@@ -79,11 +87,12 @@ Result<std::vector<std::string>> running_labs(const std::filesystem::path& runti
 Result<ControlClient> ControlClient::connect(std::optional<std::string_view> lab) {
   auto runtime = runtime_folder();
   if (!runtime) return tl::unexpected(runtime.error());
-  return connect(*runtime, lab);
+  return connect(*runtime, lab, kMemoryFiles);
 }
 
 Result<ControlClient> ControlClient::connect(const std::filesystem::path& runtime,
-                                             std::optional<std::string_view> lab) {
+                                             std::optional<std::string_view> lab,
+                                             const std::filesystem::path& files) {
   if (lab && (lab->empty() || lab->front() == '.' || lab->find('/') != std::string_view::npos)) {
     return fail(ErrorKind::usage, fmt::format("'{}' is no lab's name", *lab));
   }
@@ -94,7 +103,7 @@ Result<ControlClient> ControlClient::connect(const std::filesystem::path& runtim
   }
   auto running = running_labs(runtime);
   if (!running) return tl::unexpected(running.error());
-  if (lab || running->empty()) return none_runs(lab, *running);
+  if (lab || running->empty()) return none_runs(lab, *running, homes_elsewhere(runtime, files));
   if (running->size() > 1) {
     return fail(ErrorKind::usage, fmt::format("{} labs are running: {}; name one with --lab", running->size(),
                                               fmt::join(*running, ", ")));

@@ -32,8 +32,11 @@ class ControlClient {
   // To the lab of that name; without a name to the one that runs. None, or several, is an Error of kind usage
   // that says what runs.
   static Result<ControlClient> connect(std::optional<std::string_view> lab);
+  // `files`: where labs in other runtime folders are looked for, so that their user is told how they are
+  // reached.
   static Result<ControlClient> connect(const std::filesystem::path& runtime,
-                                       std::optional<std::string_view> lab);
+                                       std::optional<std::string_view> lab,
+                                       const std::filesystem::path& files = {});
   explicit ControlClient(UniqueFd connection, std::string lab = {})
       : connection_(std::move(connection)), lab_(std::move(lab)) {}
 

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <functional>
 
 #include "base/command.h"
 #include "base/file.h"
@@ -116,7 +118,6 @@ BOOST_AUTO_TEST_CASE(a_child_and_the_folders_of_a_killed_owner_go_with_it) {
   const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
   const fs::path mine = folder->path() / "mine", other = folder->path() / "other";
   const fs::path mark = folder->path() / "mark";
-  fs::create_directory(other);
   int fds[2];
   BOOST_REQUIRE(::pipe2(fds, O_CLOEXEC) == 0);
   UniqueFd in(fds[0]), out(fds[1]);
@@ -124,8 +125,8 @@ BOOST_AUTO_TEST_CASE(a_child_and_the_folders_of_a_killed_owner_go_with_it) {
   BOOST_REQUIRE(owner >= 0);
   if (owner == 0) {
     in.reset();
-    const auto claimed = claim_folder(mine);
-    const auto janitor = start_janitor(**claimed, {other}, {"/usr/bin/touch", mark});
+    const auto claimed = claim_folder(mine), also = claim_folder(other);
+    const auto janitor = start_janitor({&**claimed, &**also}, {"/usr/bin/touch", mark});
     EventLoop loop(std::make_unique<WallPacer>());
     // The sleeps have not asked to die with their parent, as a guest's process in its first moment.
     ProcessSpec spec = shell("sleep 1000 & echo; sleep 1000");
@@ -146,29 +147,50 @@ BOOST_AUTO_TEST_CASE(a_child_and_the_folders_of_a_killed_owner_go_with_it) {
   BOOST_TEST(!fs::exists(other));
 }
 
-BOOST_AUTO_TEST_CASE(a_janitor_spares_a_folder_that_has_become_anothers) {
+// Starts a janitor for two folders, lets `happens` happen to them, and waits until it is at its end: when it
+// has let go of the claims, whose last holder it is.
+void outlive_janitor(ClaimedFolder first, ClaimedFolder second, const fs::path& mark,
+                     const std::function<void()>& happens) {
+  auto janitor = start_janitor({&first, &second}, {"/usr/bin/touch", mark});
+  BOOST_REQUIRE(janitor.has_value());
+  std::vector<UniqueFd> watches;
+  for (const ClaimedFolder* each : {&first, &second}) {
+    const std::string descriptor = "/proc/self/fd/" + std::to_string(each->claim.get());
+    watches.emplace_back(::open(descriptor.c_str(), O_RDONLY | O_CLOEXEC));
+    BOOST_REQUIRE(static_cast<bool>(watches.back()));
+  }
+  happens();
+  first.claim.reset();
+  second.claim.reset();
+  janitor->reset();
+  for (const UniqueFd& watch : watches) {
+    while (::flock(watch.get(), LOCK_EX | LOCK_NB) != 0) ::sched_yield();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_janitor_spares_folders_that_have_become_anothers) {
   const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
   const fs::path name = folder->path() / "name", other = folder->path() / "other";
   const fs::path mark = folder->path() / "mark";
-  auto first = claim_folder(name);
-  BOOST_REQUIRE((first && *first));
-  auto janitor = start_janitor(**first, {other}, {"/usr/bin/touch", mark});
-  BOOST_REQUIRE(janitor.has_value());
-  const std::string descriptor = "/proc/self/fd/" + std::to_string((*first)->claim.get());
-  const UniqueFd watch(::open(descriptor.c_str(), O_RDONLY | O_CLOEXEC));
-  BOOST_REQUIRE(static_cast<bool>(watch));
-  fs::remove_all(name);  // an orderly end
-  BOOST_TEST(!(*first)->stands());
-  const auto second = claim_folder(name);
-  BOOST_REQUIRE((second && *second));
-  fs::create_directory(other);
-  first->reset();
-  janitor->reset();
-  // The janitor is at its end when it has let go of the first claim, whose last holder it is.
-  while (::flock(watch.get(), LOCK_EX | LOCK_NB) != 0) ::sched_yield();
-  BOOST_TEST(fs::exists(name));
-  BOOST_TEST(fs::exists(other));
+  std::optional<ClaimedFolder> again, other_again;
+  outlive_janitor(**claim_folder(name), **claim_folder(other), mark, [&] {
+    for (const fs::path& path : {name, other}) fs::remove_all(path);  // an orderly end
+    again = std::move(*claim_folder(name));
+    other_again = std::move(*claim_folder(other));
+  });
+  BOOST_TEST(again->stands());
+  BOOST_TEST(other_again->stands());
   BOOST_TEST(!fs::exists(mark));
+}
+
+// As at logout, when the runtime folder goes.
+BOOST_AUTO_TEST_CASE(a_janitor_removes_the_one_folder_when_somebody_has_removed_the_other) {
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+  const fs::path name = folder->path() / "name", other = folder->path() / "other";
+  const fs::path mark = folder->path() / "mark";
+  outlive_janitor(**claim_folder(name), **claim_folder(other), mark, [&] { fs::remove_all(name); });
+  BOOST_TEST(!fs::exists(other));
+  BOOST_TEST(fs::exists(mark));
 }
 
 BOOST_AUTO_TEST_CASE(a_claimed_folder_is_nobody_elses_until_it_is_let_go) {
@@ -183,6 +205,43 @@ BOOST_AUTO_TEST_CASE(a_claimed_folder_is_nobody_elses_until_it_is_let_go) {
   BOOST_TEST(claim_folder(name)->has_value());  // left behind: it is taken over
   BOOST_TEST(write_file(folder->path() / "file", "").has_value());
   BOOST_TEST(!claim_folder(folder->path() / "file").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_that_is_not_private_or_not_ours_is_not_claimed) {
+  const auto folder = TemporaryFolder::make(fs::temp_directory_path(), "rookery-test-");
+  const fs::path open = folder->path() / "open";
+  fs::create_directory(open);
+  fs::permissions(open, fs::perms::owner_all | fs::perms::others_exec);
+  const auto refused = claim_folder(open);
+  BOOST_REQUIRE(!refused.has_value());
+  BOOST_TEST(refused.error().message ==
+             open.string() + " is not a private folder of this user; remove it and try again");
+  BOOST_TEST(fs::exists(open));
+  fs::create_directory_symlink(open, folder->path() / "link");
+  BOOST_TEST(!claim_folder(folder->path() / "link").has_value());
+  // Another user's: root makes one, anybody else meets root's.
+  const fs::path theirs = ::geteuid() == 0 ? folder->path() / "theirs" : fs::path("/root");
+  if (::geteuid() == 0) {
+    fs::create_directory(theirs);
+    fs::permissions(theirs, fs::perms::owner_all);
+    constexpr uid_t kNobody = 65534;
+    BOOST_REQUIRE(::chown(theirs.c_str(), kNobody, kNobody) == 0);
+  }
+  const auto others = claim_folder(theirs);
+  BOOST_REQUIRE(!others.has_value());
+  BOOST_TEST(others.error().message.find(theirs.string() + " belongs to another user (uid ") == 0,
+             others.error().message);
+  // So is a runtime folder.
+  const char* before = std::getenv("XDG_RUNTIME_DIR");
+  const std::string kept = before != nullptr ? before : "";
+  ::setenv("XDG_RUNTIME_DIR", theirs.c_str(), 1);
+  const auto runtime = runtime_folder();
+  BOOST_REQUIRE(!runtime.has_value());
+  BOOST_TEST(
+      runtime.error().message.find("XDG_RUNTIME_DIR names " + theirs.string() + ", which belongs to") == 0);
+  ::setenv("XDG_RUNTIME_DIR", folder->path().c_str(), 1);
+  BOOST_TEST(runtime_folder().value() == folder->path() / "rookery");
+  before != nullptr ? ::setenv("XDG_RUNTIME_DIR", kept.c_str(), 1) : ::unsetenv("XDG_RUNTIME_DIR");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
