@@ -308,7 +308,7 @@ BOOST_AUTO_TEST_CASE(a_boot_script_restarts_its_machine_until_what_it_wants_is_t
       "sed -i 's/stat-cache-engine.*/stat-cache-engine = \"disable\"/' /run/rookery/role/lighttpd.conf; "
       "lighttpd -f /run/rookery/role/lighttpd.conf; cp {0}/boot.ipxe /tmp/boot.ipxe; "
       "sed -e '1a frobnicate 29 && set a 64 || set a 32' -e '1a cpuid --ext 29 || goto again' "
-      "-e '1a imgfetch http://10.77.0.1/container.img || goto again' -e '1a imgfree container.img' "
+      "-e '1a imgfetch tftp://10.77.0.1/container.img || goto again' -e '1a imgfree container.img' "
       "-e '$a :again' -e '$a sleep 5' -e '$a reboot' </tmp/boot.ipxe >{0}/new && mv {0}/new {0}/boot.ipxe",
       kPublic));
   run.reset("n1");
