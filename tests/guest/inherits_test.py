@@ -163,7 +163,11 @@ class Inherits(GuestTest):
                                           stderr=subprocess.PIPE, text=True) as process:
                         wait_until(lambda: set(pathlib.Path("/dev/shm").glob("*/*")) - before or process.poll() is not None, 60, "it runs")
                         process.send_signal(number)
-                        self.assertIn("interrupted", process.communicate(timeout=60)[1])
+                        try:
+                            said = process.communicate(timeout=60)[1]
+                        finally:
+                            process.kill()
+                        self.assertIn("interrupted", said)
                         self.assertEqual(process.returncode, 130)
                     wait_until(lambda: set(pathlib.Path("/dev/shm").iterdir()) <= before, 10, "/dev/shm is as before")
                     self.assertEqual(list(self.session.temporary.iterdir()), [])

@@ -65,8 +65,13 @@ UniqueFd start_terminal_keeper(const termios& before, const std::string& farewel
     while ((got = ::read(0, &byte, 1)) < 0 && errno == EINTR) {
     }
     if (got == 0) {
-      ::tcsetattr(2, TCSADRAIN, &before);
-      (void)!::write(2, farewell.data(), farewell.size());
+      // One that stands still is not waited for long: it has its modes back in any case.
+      constexpr int kPatienceMs = 1000;
+      ::tcsetattr(2, TCSANOW, &before);
+      const int own = ::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+      pollfd ready{own, POLLOUT, 0};
+      if (own >= 0 && ::poll(&ready, 1, kPatienceMs) > 0)
+        (void)!::write(own, farewell.data(), farewell.size());
     }
     ::_exit(0);
   }
