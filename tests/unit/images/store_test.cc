@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(one_that_may_only_be_read_is_read) {
   const bool is_root = ::geteuid() == 0;
   for (const bool has_lock : {true, false}) {
     if (!has_lock) {
-      all(P::all, P::owner_all);
+      all(P::owner_all, P::owner_all);
       fs::remove(folder / "lock");
       fs::remove(folder / "incoming");
     }
@@ -164,11 +164,11 @@ BOOST_AUTO_TEST_CASE(one_that_may_only_be_read_is_read) {
     BOOST_TEST(removed.error().message == "cannot remove the image debian-12: Permission denied");
     // Who reads shares the lock, if there is one, with who prunes.
     if (has_lock && opened) {
-      all(P::all, P::owner_all);
+      all(P::owner_all, P::owner_all);
       BOOST_TEST(Store::open(folder).value().prune().error().message.find("in use") != std::string::npos);
     }
   }
-  all(P::all, P::owner_all);
+  all(P::owner_all, P::owner_all);
   fs::permissions(folder / "images" / "debian-12", P::none);
   BOOST_TEST(Store::open(folder).has_value());
 }
