@@ -377,7 +377,8 @@ demo() {
     esac
     shift
   done
-  [[ $nodes =~ ^[1-9][0-9]{0,3}$ ]] || die 2 "demo: --nodes wants a number from 1 to 9999, not '$nodes'"
+  [[ $nodes =~ ^[1-9][0-9]{0,3}$ && $nodes -le 4095 ]] ||
+    die 2 "demo: --nodes wants a number from 1 to 4095 (a lab has at most 4,096 machines, its server included), not '$nodes'"
   build_with_kernel demo '' "${program[@]}"
   image
   local status=0

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -22,6 +24,24 @@ constexpr std::size_t kShortestPrefix = 4;
 
 bool is_digest_name(std::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// Of a store that may be read and not written: somebody else's, or on a disk that is mounted so.
+bool forbids_writing(int error) {
+  return error == EROFS || error == EACCES || error == EPERM;
+}
+
+// A lock that all who may read the store can share. None, without an error, where only reading is allowed and
+// there is none to be had: then it is for the store's owner not to prune what others use.
+Result<UniqueFd> open_lock(const fs::path& folder) {
+  const fs::path path = folder / "lock";
+  UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (lock) {
+    (void)::fchmod(lock.get(), 0644);  // whatever the umask says, and of stores of before
+    return lock;
+  }
+  if (!forbids_writing(errno)) return fail_errno("cannot open " + path.string());
+  return UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
 }
 
 }  // namespace
@@ -51,13 +71,19 @@ Result<Store> Store::open(const fs::path& folder) {
   for (const char* part : {"objects", "images", "incoming"}) {
     std::error_code error;
     fs::create_directories(folder / part, error);
-    if (error) return fail("cannot make " + (folder / part).string() + ": " + error.message());
+    if (!error) continue;
+    std::error_code ignored;
+    // Who only reads needs no place for what comes in.
+    const bool is_enough = std::string_view(part) == "incoming" ? fs::is_directory(folder / "images", ignored)
+                                                                : fs::is_directory(folder / part, ignored);
+    if (!forbids_writing(error.value()) || !is_enough)
+      return fail("cannot make " + (folder / part).string() + ": " + error.message());
   }
-  UniqueFd lock(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock) return fail_errno("cannot open " + (folder / "lock").string());
+  auto lock = open_lock(folder);
+  if (!lock) return tl::unexpected<Error>(lock.error());
   // Waits only while another process prunes.
-  if (::flock(lock.get(), LOCK_SH) != 0) return fail_errno("cannot lock " + folder.string());
-  return Store(folder, std::move(lock));
+  if (*lock && ::flock(lock->get(), LOCK_SH) != 0) return fail_errno("cannot lock " + folder.string());
+  return Store(folder, std::move(*lock));
 }
 
 fs::path Store::object_path(const Digest256& digest) const {
@@ -107,8 +133,9 @@ Status Store::verify_object(const Digest256& digest) const {
   const auto found = sha256_of_file(*path);
   if (!found) return tl::unexpected<Error>(found.error());
   if (*found == digest) return {};
-  ::unlink(path->c_str());
-  return fail("the store's object " + to_hex(digest) + " is damaged and was removed");
+  const bool removed = ::unlink(path->c_str()) == 0;
+  return fail("the store's object " + to_hex(digest) + " is damaged" +
+              (removed ? " and was removed" : ", and cannot be removed: " + path->string()));
 }
 
 Status Store::put(const Manifest& manifest, const Digest256& medium, const Digest256& inputs,
@@ -136,10 +163,9 @@ Status Store::put(const Manifest& manifest, const Digest256& medium, const Diges
 }
 
 Status Store::remove(std::string_view name) const {
-  if (!is_name(name) || ::unlink((folder_ / "images" / name).c_str()) != 0) {
-    return fail(ErrorKind::usage, "there is no image " + std::string(name));
-  }
-  return {};
+  if (is_name(name) && ::unlink((folder_ / "images" / name).c_str()) == 0) return {};
+  if (is_name(name) && errno != ENOENT) return fail_errno("cannot remove the image " + std::string(name));
+  return fail(ErrorKind::usage, "there is no image " + std::string(name));
 }
 
 Result<StoredImage> Store::read_record(std::string_view name) const {
@@ -227,6 +253,8 @@ Status Store::verify(const StoredImage& image) const {
 }
 
 Result<Store::Pruned> Store::prune(std::size_t most) const {
+  if (::faccessat(AT_FDCWD, (folder_ / "objects").c_str(), W_OK, AT_EACCESS) != 0)
+    return fail_errno("nothing can be removed from the store in " + folder_.string());
   // Who asks for another lock has none until it is granted (flock(2)), and so none if it is refused.
   const bool alone = ::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0;
   auto pruned = alone ? prune_locked(most)

@@ -48,7 +48,8 @@ class Store {
   };
 
   // The store in `folder`, made if it is not there; the user's own, unless one is named. One that is
-  // somebody else's is an Error (check_owner()).
+  // somebody else's is an Error (check_owner()). One that may only be read (root's, a disk that is mounted so) is
+  // opened for that, and nothing is written to it.
   static Result<Store> open();
   static Result<Store> open(const std::filesystem::path& folder);
 

@@ -1,6 +1,6 @@
 #include "netsim/mac_address.h"
 
-#include <charconv>
+#include "base/text.h"
 
 namespace rookery::netsim {
 
@@ -12,17 +12,8 @@ std::optional<MacAddress> MacAddress::from_bytes(ByteView bytes) {
 }
 
 std::optional<MacAddress> MacAddress::parse(std::string_view text) {
-  if (text.size() != 3 * kSize - 1) return std::nullopt;
-  std::uint64_t bits = 0;
-  for (std::size_t i = 0; i < kSize; ++i) {
-    const std::string_view pair = text.substr(3 * i, 2);
-    std::uint8_t byte = 0;
-    const auto read = std::from_chars(pair.data(), pair.data() + 2, byte, 16);
-    if (read.ec != std::errc() || read.ptr != pair.data() + 2) return std::nullopt;
-    if (i > 0 && text[3 * i - 1] != ':' && text[3 * i - 1] != '-') return std::nullopt;
-    bits = bits << 8 | byte;
-  }
-  return MacAddress(bits);
+  const auto bytes = mac_from_text(text);
+  return bytes ? from_bytes(ByteView(*bytes)) : std::nullopt;
 }
 
 std::string MacAddress::text() const {

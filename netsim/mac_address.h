@@ -20,7 +20,7 @@ class MacAddress {
   static constexpr MacAddress from_bits(std::uint64_t bits) { return MacAddress(bits & kMask); }
   // The first six bytes of `bytes`; nothing if there are fewer.
   static std::optional<MacAddress> from_bytes(ByteView bytes);
-  // Six pairs of hexadecimal digits, either case, with ':' or '-' between them.
+  // In any of the forms that switches and systems print (base/text.h).
   static std::optional<MacAddress> parse(std::string_view text);
   static constexpr MacAddress broadcast() { return MacAddress(kMask); }
 

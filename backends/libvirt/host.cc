@@ -63,7 +63,8 @@ Status prepare_root(const fs::path& root) {
   if (!own) return tl::unexpected<Error>(own.error());
   const fs::path cache = *own / "libvirt";
   fs::create_directories(cache, error);
-  if (!fs::exists(fs::symlink_status(root / "cache")))
+  // Where that may only be read, the driver finds it out anew.
+  if (::access(cache.c_str(), W_OK) == 0 && !fs::exists(fs::symlink_status(root / "cache")))
     fs::create_directory_symlink(cache, root / "cache", error);
   std::string configuration = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\n";
   if (::geteuid() == 0)

@@ -143,7 +143,8 @@ Result<AcceleratorChoice> choose_accelerator(const QemuFiles& files) {
   if (!choice) return choice;
   std::error_code ignored;
   fs::create_directories(*cache, ignored);
-  ROOKERY_TRY(write_file(remembered, fmt::format("{}\n{}", to_string(choice->accelerator), choice->why)));
+  // Where it cannot be remembered (a cache that may only be read) it is measured again the next time.
+  (void)write_file(remembered, fmt::format("{}\n{}", to_string(choice->accelerator), choice->why));
   return choice;
 }
 

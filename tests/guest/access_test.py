@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """ssh, forward and cp by the management network: no root, no network of the lab's."""
 import hashlib
+import json
 import os
 import pathlib
 import signal
@@ -16,6 +17,10 @@ class Access(GuestTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        # What is special to ssh, to shells, and to who quotes for them.
+        cls.session.runtime = cls.session.folder / 'r%h${x}"q'
+        cls.session.runtime.mkdir(mode=0o700)
+        cls.session.environment["XDG_RUNTIME_DIR"] = str(cls.session.runtime)
         cls.lab = cls.session.lab("access", 2)
         cls.lab.up()
         cls.work = cls.session.folder / "work"
@@ -67,8 +72,24 @@ class Access(GuestTest):
             self.assertIn(b"404", peer.recv(4096))
         refused = self.lab.rookery("forward", "--stdio", "n1:81", code=1)
         self.assert_has(refused.err, "nothing to connect to at port 81: Connection refused")
-        for words in (["n1"], ["n1:0"], ["n1:80", "x"], ["n1:70000"]):
-            self.lab.rookery("forward", *words, code=2)
+        for words, why in ((["n1"], "found 'n1'"), (["n1:0"], "found 'n1:0'"), (["n1:80", "x"], "found 'x'"), (["n1:70000"], "70000"),
+                           (["nope:80"], "no machine 'nope' in the lab"), (["n3:80", "0"], "did you mean 'n1'?"),
+                           (["8080:server:80"], "rookery forward server:80 8080")):
+            refused = self.lab.rookery("forward", *words, code=2)
+            self.assertEqual(refused.out, "", "it says that it forwards")
+            self.assert_has(refused.err, why)
+        process, said = self.forward("--json", "n1:22")
+        self.assertEqual({key: json.loads(said)[key] for key in ("machine", "port")}, {"machine": "n1", "port": 22})
+
+    def test_options_of_a_lab_may_stand_before_the_command_and_others_are_told_where(self):
+        name = self.lab.name
+        self.assertEqual(self.session.rookery("--lab", name, "exec", "n1", "--", "echo", "--lab").out, "--lab\n")
+        self.assertEqual(self.session.rookery("--json", f"--lab={name}", "ps").json()["lab"], name)
+        self.assert_has(self.session.rookery("--timeout", "3", "exec", "n1", "--", "true", code=(2, 122)).err,
+                        "the option '--timeout' stands behind its command: rookery exec --timeout")
+        self.assert_has(self.session.rookery("--lab", name, "doctor", code=2).err, "doctor: there is no option '--lab'")
+        for command in (["console", "n1"], ["logs", "n1"], ["ssh", "n1", "true"], ["cp", "n1:/etc/hostname", "/dev/null"]):
+            self.assert_has(self.lab.rookery(*command, "--json", code=2).err, "there is no option '--json'")
 
     def test_who_does_not_read_holds_up_nobody_else(self):
         path = self.work / "deaf.sock"

@@ -61,7 +61,21 @@ class Faults(GuestTest):
                            (("n1", "loss=1%", "match=host example"), "'example' is neither"),
                            (("server", "restart=1s"), "no switch 'server'")):
             self.assert_has(lab.rookery("fault", "set", *words, code=2).err, why)
+        self.assert_has(lab.rookery("fault", "set", "n1", "delay", "100ms", code=2).err, "say 'n1 delay=100ms'")
         self.assert_has(lab.rookery("fault", "clear", "n1", code=2).err, "none is in force")
+        # What is in a machine's way stands where its stage is, and nobody waits for it for ever.
+        lab.rookery("fault", "set", "n1", "freeze")
+        lab.rookery("fault", "set", "server", "loss=1%", "direction=up")
+        machines = lab.machines()
+        self.assertEqual((machines["n1"]["stage"], machines["n1"]["in_the_way"], machines["server"]["in_the_way"]),
+                         ("ready", ["frozen"], ["loss"]))
+        self.assertRegex(lab.rookery("ps").out, r"\nn1 .* ready, frozen +10\.77\.1\.1\n")
+        late = lab.rookery("exec", "--timeout", "1", "--all", "--", "hostname", code=3)
+        self.assertIn("server: server\n", late.out)
+        self.assert_has(late.err, "did not end in time on n1 (frozen)")
+        lab.rookery("fault", "clear", "n1")
+        self.assertEqual(lab.run("n*,server", "hostname"), "n1: n1\nserver: server\n")
+        self.assertNotIn("in_the_way", lab.machines()["n1"])
         lab.down()
 
     def test_d_a_trunk_that_is_cut_is_gone_round_and_a_partition_is_not(self):

@@ -133,14 +133,15 @@ class Scenarios(GuestTest):
     def test_programs_are_judged_by_exit_code_and_output(self):
         file = self.scenario("workload:\n"
                              "  - {name: right, run: exit 3, exit_code: 3}\n"
-                             "  - {name: wrong, run: exit 4, machines: n2}\n"
+                             "  - {name: wrong, run: 'seq 2000; echo it broke; exit 4', machines: n2}\n"
                              "  - {name: said, run: [hostname], output: '^n1$'}\n"
                              "  - {name: late, run: sleep 100, timeout: 2 s, machines: n1}\n")
         report = self.run_json(file, code=1)
         verdicts = {one["expectation"].split(":")[0]: (one["verdict"], one["evidence"]) for one in report["expectations"]}
         self.assertEqual(verdicts["right"], ("held", "as wanted in 2 of 2 machines"))
-        self.assertEqual(verdicts["wrong"], ("failed", "as wanted in 0 of 1 machines; n2: exit code 4, it said: "))
-        self.assertEqual(verdicts["said"], ("failed", "as wanted in 1 of 2 machines; n2: exit code 0, it said: n2"))
+        self.assertEqual(verdicts["wrong"], ("failed", "as wanted in 0 of 1 machines; n2: exit code 4; its output ends: 1999 / 2000 / it broke"))
+        self.assertEqual(verdicts["said"], ("failed", "as wanted in 1 of 2 machines; n2: exit code 0, but its output does not fit; "
+                                              "its output ends: n2"))
         self.assertEqual(verdicts["late"], ("failed", "as wanted in 0 of 1 machines; n1: still running after 2 s"))
 
     def test_a_check_of_ones_own_gets_the_report(self):

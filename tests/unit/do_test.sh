@@ -21,6 +21,10 @@ refuses "did you mean 'test'" tset
 refuses "what is '--al'" clean --al
 refuses '--nodes wants a number' demo --nodes
 refuses "not 'many'" demo --nodes many
+refuses "not '9999'" demo --nodes 9999
+# As many as a lab has beside its server.
+most=$(sed -n 's/.*kMachinesMax = \([0-9]*\);.*/\1/p' vboot/lab/lab.h)
+refuses "from 1 to $((most - 1))" demo --nodes "$most"
 refuses '-R wants a regular expression' test -R
 refuses "no tier 'units'" test --tier units
 refuses "'guest' is required but not asked for" test --tier unit --require guest

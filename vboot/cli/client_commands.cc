@@ -1,5 +1,6 @@
 // The commands that talk to a running lab: ps, exec, power, console, fault, down.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -16,6 +17,8 @@
 #include "vboot/cli/commands.h"
 #include "vboot/cli/lab_client.h"
 #include "vboot/cli/standard_streams.h"
+#include "vboot/cli/table.h"
+#include "vboot/lab/name_patterns.h"
 
 namespace rookery::vboot {
 namespace {
@@ -146,6 +149,15 @@ void print_refusals(JsonView report) {
   }
 }
 
+// "ready, frozen": with what is in its way now.
+std::string stage_of(JsonView machine) {
+  std::string text = text_of(machine, "stage");
+  const auto ways = machine.find("in_the_way");
+  for (std::size_t i = 0; ways && i < ways->size(); ++i)
+    text += fmt::format(", {}", ways->at(i).as_string().value_or(""));
+  return text;
+}
+
 }  // namespace
 
 Result<int> run_ps(const LabChoice& choice) {
@@ -157,27 +169,23 @@ Result<int> run_ps(const LabChoice& choice) {
     print_json(*result);
     return 0;
   }
-  const auto machines = result->find("machines");
-  print_words("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", "MACHINE", "ROLE", "BACKEND", "STATE", "STAGE",
-              "ADDRESS", "");
-  for (std::size_t i = 0; machines && i < machines->size(); ++i) {
-    const JsonView machine = machines->at(i);
-    print_words("{:<12} {:<12} {:<8} {:<8} {:<9} {:<16} {}\n", text_of(machine, "name"),
-                text_of(machine, "role"), text_of(machine, "backend"), text_of(machine, "state"),
-                text_of(machine, "stage"), text_of(machine, "address"), text_of(machine, "reason"));
-  }
+  Table table({"MACHINE", "ROLE", "BACKEND", "STATE", "STAGE", "ADDRESS", ""}, {12, 12, 8, 8, 9, 16, 0});
+  const auto add = [&](const std::optional<JsonView>& machines, const char* about) {
+    for (std::size_t i = 0; machines && i < machines->size(); ++i) {
+      const JsonView machine = machines->at(i);
+      table.row({text_of(machine, "name"), text_of(machine, "role"), text_of(machine, "backend"),
+                 text_of(machine, "state"), stage_of(machine), text_of(machine, "address"),
+                 text_of(machine, about)});
+    }
+  };
+  const auto uplink = result->find("uplink");
+  add(result->find("machines"), "reason");
+  if (uplink) add(uplink->find("machines"), "detail");
+  print_words("{}", table.text());
   if (const auto walls = result->find("confinement"); walls && walls->find("whole")->as_boolean() == false)
     fmt::print("this host confines the processes of machines only in part: {}\n", text_of(*walls, "text"));
   print_refusals(*result);
-  const auto uplink = result->find("uplink");
   if (!uplink) return 0;
-  const auto seen = uplink->find("machines");
-  for (std::size_t i = 0; seen && i < seen->size(); ++i) {
-    const JsonView machine = seen->at(i);
-    print_words("{:<17} {:<7} {:<8} {:<8} {:<9} {:<16} {}\n", text_of(machine, "name"), "client",
-                text_of(machine, "backend"), text_of(machine, "state"), text_of(machine, "stage"),
-                text_of(machine, "address"), text_of(machine, "detail"));
-  }
   const auto note = [&](const char* key, const char* words) {
     const auto text = text_of(*uplink, key);
     if (!text.empty()) print_words("uplink {}: {}{}\n", text_of(*uplink, "interface"), words, text);
@@ -191,13 +199,15 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
                      const std::vector<std::string>& argv, std::optional<double> timeout_seconds) {
   auto client = connect(choice);
   if (!client) return tl::unexpected<Error>(client.error());
+  const bool several = all || is_several(machine);
   ExecRequest request;
   request.machines.all = all;
   if (!all) request.machines.names = {machine};
   request.argv = argv;
   if (timeout_seconds) request.timeout = Duration(static_cast<std::int64_t>(*timeout_seconds * 1e9));
-  LinePrinter printer(all && !choice.json);
+  LinePrinter printer(several && !choice.json);
   int worst = 0;
+  std::vector<std::string> silent;  // why nothing was heard of some machines
   std::map<std::string, Told> by_machine;
   std::optional<std::string> unreachable;  // why the one machine did not run it
   const auto on_event = [&](const ControlEvent& event) -> Status {
@@ -217,8 +227,13 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
       by_machine[exited->machine].exit_code = exited->exit_code;
     } else if (event.name == "unreachable") {
       worst = std::max(worst, 1);
+      if (text_of(event.fields, "kind") == to_text(ErrorKind::timeout)) {
+        silent.push_back(text_of(event.fields, "reason"));
+        by_machine[text_of(event.fields, "machine")].error = silent.back();
+        return {};
+      }
       by_machine[text_of(event.fields, "machine")].error = text_of(event.fields, "reason");
-      if (!all) {
+      if (!several) {
         unreachable = text_of(event.fields, "reason");
       } else if (!choice.json) {
         complain("rookery: " + text_of(event.fields, "reason"));
@@ -235,8 +250,9 @@ Result<int> run_exec(const LabChoice& choice, bool all, const std::string& machi
     print_json(Json::object().set("machines", std::move(machines)));
   }
   if (unreachable) return fail(*unreachable);
-  // One machine: its exit code, as ssh does. All: 0, or 1 if any of them failed.
-  return all ? (worst == 0 ? 0 : 1) : worst;
+  if (!silent.empty()) return fail(ErrorKind::timeout, fmt::format("{}", fmt::join(silent, "\nrookery: ")));
+  // One machine: its exit code, as ssh does. Several: 0, or 1 if any of them failed.
+  return several ? (worst == 0 ? 0 : 1) : worst;
 }
 
 Result<int> run_power(const LabChoice& choice, const std::string& action,
@@ -316,12 +332,13 @@ Result<int> run_fault(const LabChoice& choice, const std::string& action,
   }
   if (const auto fault = result->find("fault")) fmt::print("{}\n", text_of(*fault, "name"));
   const auto faults = result->find("faults");
-  if (faults && faults->size() > 0) fmt::print("{:<20} {:>10} {:>10}  {}\n", "FAULT", "SEEN", "HIT", "WHAT");
+  Table table({"FAULT", "SEEN", "HIT", "WHAT"}, {20, 10, 10, 0});
   for (std::size_t i = 0; faults && i < faults->size(); ++i) {
     const JsonView one = faults->at(i);
-    fmt::print("{:<20} {:>10} {:>10}  {}\n", text_of(one, "name"), count_of(one, "seen"),
-               count_of(one, "hit"), text_of(one, "text"));
+    table.row({text_of(one, "name"), fmt::to_string(count_of(one, "seen")),
+               fmt::to_string(count_of(one, "hit")), text_of(one, "text")});
   }
+  if (faults && faults->size() > 0) print_words("{}", table.text());
   return 0;
 }
 

@@ -125,6 +125,13 @@ void describe(const CLI::App& app, const std::string& path, std::string& text) {
     describe(*one, path.empty() ? one->get_name() : path + " " + one->get_name(), text);
 }
 
+bool is_of_a_command(const CLI::App& app, const std::string& option) {
+  const auto below = app.get_subcommands([](const CLI::App*) { return true; });
+  return std::any_of(below.begin(), below.end(), [&](const CLI::App* one) {
+    return one->get_option_no_throw(option) != nullptr || is_of_a_command(*one, option);
+  });
+}
+
 // The words of one kind that are near, or all of them.
 std::string suggested(const std::string& word, const std::vector<Choice>& choices, std::string_view what) {
   std::vector<std::string_view> words;
@@ -133,6 +140,25 @@ std::string suggested(const std::string& word, const std::vector<Choice>& choice
 }
 
 }  // namespace
+
+// What is said of a lab may stand before the command, as other programs have it.
+std::vector<std::string> options_behind(std::vector<std::string> words) {
+  std::size_t taken = 0;
+  while (taken < words.size()) {
+    const std::string& word = words[taken];
+    if (word == "--json" || word.starts_with("--lab=")) {
+      ++taken;
+    } else if (word == "--lab" && taken + 1 < words.size()) {
+      taken += 2;
+    } else {
+      break;
+    }
+  }
+  // Without a command behind them there is none to hand them to.
+  if (taken < words.size() && !words[taken].starts_with("-"))
+    std::rotate(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(taken), words.end());
+  return words;
+}
 
 std::string complaint(const CLI::App& app, const std::string& said) {
   const CLI::App* at = &app;
@@ -147,6 +173,11 @@ std::string complaint(const CLI::App& app, const std::string& said) {
   const std::string help = fmt::format("; see rookery{} --help", path);
   if (extra.empty()) return (path.empty() ? "" : path.substr(1) + ": ") + said + help;
   if (extra.front().starts_with("-")) {
+    const std::string option = extra.front().substr(0, extra.front().find('='));
+    const std::vector<std::string> before = app.remaining(false);
+    if (!before.empty() && before.front() == extra.front() && is_of_a_command(app, option))
+      return fmt::format("the option '{}' stands behind its command: rookery{} {} …", option,
+                         path.empty() ? " up lab.yaml" : path, option);
     return fmt::format("{}there is no option '{}'{}", path.empty() ? "" : path.substr(1) + ": ",
                        extra.front(), suggested(extra.front(), commands.front().options, "options"));
   }

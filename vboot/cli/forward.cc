@@ -8,11 +8,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <string_view>
+#include <vector>
 
 #include "base/unix_socket.h"
+#include "vboot/cli/lab_client.h"
 #include "vboot/cli/standard_streams.h"
 #include "vboot/cli/stream_pump.h"
+#include "vboot/lab/nearest_word.h"
 
 namespace rookery::vboot {
 namespace {
@@ -26,13 +31,38 @@ std::optional<std::uint16_t> port_of(std::string_view text) {
 
 Result<StreamRequest> target_of(const std::string& text) {
   const std::size_t colon = text.rfind(':');
-  const auto port =
-      colon == std::string::npos ? std::nullopt : port_of(std::string_view(text).substr(colon + 1));
-  if (!port) {
-    return fail(ErrorKind::usage,
-                "expected a machine and one of its TCP ports like n37:80, found '" + text + "'");
+  const std::uint16_t port =
+      colon == std::string::npos ? 0 : port_of(std::string_view(text).substr(colon + 1)).value_or(0);
+  const std::string machine = text.substr(0, colon);
+  const bool is_name = !machine.empty() && std::all_of(machine.begin(), machine.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+  if (port != 0 && is_name) return StreamRequest{machine, port, {}};
+  std::string hint;
+  // As ssh -L has it: the local port first.
+  const std::size_t first = machine.find(':');
+  if (port != 0 && first != std::string::npos && port_of(machine.substr(0, first)))
+    hint = fmt::format("; the local port stands behind it: rookery forward {}:{} {}",
+                       machine.substr(first + 1), port, machine.substr(0, first));
+  return fail(ErrorKind::usage, fmt::format("expected a machine and one of its TCP ports like n37:80, found "
+                                            "'{}'{}",
+                                            text, hint));
+}
+
+// That there is such a machine is known before anything is said to be served.
+Status check_machine(ControlClient& client, const std::string& machine) {
+  const auto state = client.call(PsRequest{});
+  if (!state) return tl::unexpected<Error>(state.error());
+  const auto machines = state->find("machines");
+  std::vector<std::string> names;
+  for (std::size_t i = 0; machines && i < machines->size(); ++i) {
+    names.push_back(text_of(machines->at(i), "name"));
+    if (names.back() == machine) return {};
   }
-  return StreamRequest{text.substr(0, colon), *port, {}};
+  const std::vector<std::string_view> all(names.begin(), names.end());
+  const std::string_view near = nearest_word(machine, all);
+  return fail(ErrorKind::usage, fmt::format("no machine '{}' in the lab {}{}", machine, client.lab(),
+                                            near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
 }
 
 // On the loopback only: a lab is its owner's.
@@ -81,6 +111,7 @@ Result<int> run_forward(const LabChoice& lab, const ForwardOptions& options) {
   if (!target) return tl::unexpected<Error>(target.error());
   if (options.stdio) {
     if (!options.where.empty()) return fail(ErrorKind::usage, "--stdio listens nowhere");
+    if (lab.json) return fail(ErrorKind::usage, "--stdio has standard output for itself: leave --json away");
     auto stream = open_stream(lab, *target);
     if (!stream) return tl::unexpected<Error>(stream.error());
     return pump(std::move(*stream), PumpEnds{});
@@ -92,11 +123,21 @@ Result<int> run_forward(const LabChoice& lab, const ForwardOptions& options) {
     return fail(ErrorKind::usage,
                 "expected a local port or the path of a unix socket, found '" + options.where + "'");
   }
-  if (const auto reachable = connect(lab); !reachable) return tl::unexpected<Error>(reachable.error());
+  auto client = connect(lab);
+  if (!client) return tl::unexpected<Error>(client.error());
+  ROOKERY_TRY(check_machine(*client, target->machine));
   auto listener = is_path ? listen_unix(options.where) : listen_tcp(*port);
   if (!listener) return tl::unexpected<Error>(listener.error());
-  fmt::print("{} is {}:{}\n", place_of(listener->get(), options.where), target->machine, target->port);
-  std::fflush(stdout);
+  const std::string place = place_of(listener->get(), options.where);
+  if (lab.json) {
+    print_json(Json::object()
+                   .set("at", place)
+                   .set("machine", target->machine)
+                   .set("port", Json::count(target->port)));
+  } else {
+    fmt::print("{} is {}:{}\n", place, target->machine, target->port);
+    std::fflush(stdout);
+  }
   ::signal(SIGCHLD, SIG_IGN);  // nobody waits for them
   const pid_t parent = ::getpid();
   pollfd waiting{listener->get(), POLLIN, 0};

@@ -3,6 +3,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -65,6 +66,9 @@ void LiveView::keys() {
 void LiveView::draw() {
   LiveInput input{
       recorder_.history(), recorder_.elapsed(), lab_.plan().name, {messages_.begin(), messages_.end()}, {}};
+  input.in_the_way = lab_.faults().in_the_way();
+  for (const auto& words : input.in_the_way)
+    input.stopped.push_back(std::any_of(words.begin(), words.end(), FaultBoard::stops));
   // Physical machines, which come behind the lab's own, have no console here.
   if (state_.inside && state_.chosen && *state_.chosen < lab_.nodes().size())
     input.console = lab_.nodes()[*state_.chosen]->console().last_lines(kConsoleLines);

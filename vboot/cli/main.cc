@@ -21,6 +21,7 @@
 #include "vboot/cli/logging.h"
 #include "vboot/cli/standard_streams.h"
 #include "vboot/control/requests.h"
+#include "vboot/lab/name_patterns.h"
 #include "vboot/supervisor/host_place.h"
 
 namespace {
@@ -146,8 +147,12 @@ void add_scenarios(CLI::App& app, Deed& deed) {
 // `program` is what stands behind "--" on the command line.
 void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& program) {
   auto lab = std::make_shared<LabChoice>();
-  const auto common = [lab](CLI::App* command) {
+  const auto of_lab = [lab](CLI::App* command) {
     command->add_option("--lab", lab->lab, "Which lab, if several run");
+  };
+  // Of those that report something; --json of the others is refused by name.
+  const auto common = [of_lab, lab](CLI::App* command) {
+    of_lab(command);
     command->add_flag("--json", lab->json, "JSON on standard output");
   };
   CLI::App* ps = app.add_subcommand("ps", "The machines of a running lab");
@@ -162,9 +167,10 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
       app.add_subcommand("exec", "Run a program: exec n7 -- uname -a, or exec --all -- uname -a");
   common(exec);
   exec->add_flag("--all", *all, "In every machine that is ready");
-  exec->add_option("--timeout", *timeout, "Give up after this many seconds")
+  exec->add_option("--timeout", *timeout,
+                   "Give up after this many seconds (default: when a machine has not answered for 20)")
       ->check(CLI::Range(0.001, static_cast<double>(RequestLimits::kTimeoutMs) / 1000));
-  exec->add_option("machine", *machine, "Its name (not with --all)");
+  exec->add_option("machine", *machine, "Its name (not with --all); n*, n1,n2 and n[1-3] stand for several");
   exec->callback([=, &deed, &program] {
     deed = [=]() -> Result<int> {
       if (*all == !machine->empty())
@@ -180,7 +186,7 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
   common(power);
   power->add_option("action", *action, "on, cut (at once), reset, or press (the system is asked)")
       ->required();
-  power->add_option("machines", *machines, "Their names")->required();
+  power->add_option("machines", *machines, "Their names, or n*, n1,n2 or n[1-3] for several")->required();
   power->callback([=, &deed] { deed = [=] { return run_power(*lab, *action, *machines); }; });
 
   auto snapshot_name = std::make_shared<std::string>("snapshot");
@@ -196,12 +202,12 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
   add_snapshot("restore", "Have a machine go back to a snapshot", true);
 
   CLI::App* console = app.add_subcommand("console", "The console of a machine; Ctrl-] leaves it");
-  common(console);
+  of_lab(console);
   console->add_option("machine", *machine, "Its name")->required();
   console->callback([=, &deed] { deed = [=] { return run_console(*lab, *machine); }; });
 
   CLI::App* logs = app.add_subcommand("logs", "What a machine wrote to its console");
-  common(logs);
+  of_lab(logs);
   auto follow = std::make_shared<bool>(false);
   logs->add_option("machine", *machine, "Its name")->required();
   logs->add_flag("-f,--follow", *follow, "And what it will write");
@@ -252,7 +258,7 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
   forward->callback([=, &deed] { deed = [=] { return run_forward(*lab, *forward_options); }; });
 
   CLI::App* ssh = app.add_subcommand("ssh", "Log in to a machine by SSH: ssh n37, or ssh n37 -- uname -a");
-  common(ssh);
+  of_lab(ssh);
   auto command = std::make_shared<std::vector<std::string>>();
   ssh->add_option("machine", *machine, "Its name, or user@name (default: root)")->required();
   ssh->add_option("command", *command, "What to run instead of a shell; with dashes: behind --");
@@ -264,7 +270,7 @@ void add_clients(CLI::App& app, Deed& deed, const std::vector<std::string>& prog
   });
 
   CLI::App* cp = app.add_subcommand("cp", "Copy a file or folder to or from a machine: cp notes n1:/root/");
-  common(cp);
+  of_lab(cp);
   auto from = std::make_shared<std::string>(), to = std::make_shared<std::string>();
   cp->add_option("from", *from, "A path here, or machine:path")->required();
   cp->add_option("to", *to, "Likewise; into it, if it is a folder")->required();
@@ -398,9 +404,10 @@ int ended(const Result<int>& code, int above = 0) {
 
 // `exec` in one machine exits as the program there did; what is our own failure is told apart from that.
 constexpr int kAboveThePrograms = 120;
-bool speaks_for_a_program(const std::vector<std::string>& words) {
-  return words.size() > 1 && words[1] == "exec" &&
-         std::find(words.begin(), words.end(), "--all") == words.end();
+bool speaks_for_a_program(const std::vector<std::string>& line) {
+  return !line.empty() && line[0] == "exec" && std::none_of(line.begin(), line.end(), [](const auto& word) {
+    return word == "--all" || is_several(word);
+  });
 }
 
 int run(int argc, char** argv) {
@@ -411,7 +418,8 @@ int run(int argc, char** argv) {
   const std::vector<std::string> words(argv, argv + argc);
   const auto dashes = std::find(words.begin(), words.end(), "--");
   const std::vector<std::string> program(dashes == words.end() ? dashes : dashes + 1, words.end());
-  const int above = speaks_for_a_program({words.begin(), dashes}) ? kAboveThePrograms : 0;
+  std::vector<std::string> line = options_behind({words.begin() + 1, dashes});
+  const int above = speaks_for_a_program(line) ? kAboveThePrograms : 0;
   Deed deed;
   add_up(app, deed);
   add_scenarios(app, deed);
@@ -419,7 +427,8 @@ int run(int argc, char** argv) {
   add_images(app, deed);
   add_helpers(app, deed);
   try {
-    app.parse(static_cast<int>(dashes - words.begin()), argv);
+    std::reverse(line.begin(), line.end());  // as CLI11 wants them
+    app.parse(std::move(line));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return ended(app.exit(error));  // --help, --version
     return ended(fail(ErrorKind::usage, complaint(app, error.what())), above);

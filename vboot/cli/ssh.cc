@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/command.h"
@@ -26,6 +27,13 @@ std::string in_shell_quotes(std::string_view text) {
   for (char c : text)
     out += c == '\'' ? std::string("'\\''") : c == '%' ? std::string("%%") : std::string(1, c);
   return out + "'";
+}
+
+// An option of ssh with a path. In a path ssh expands % and ${…}, and quotes end it: so the option names a
+// variable, whose value is taken as it is (ssh_config(5), ENVIRONMENT VARIABLES).
+std::string path_option(const char* option, const char* variable, const fs::path& path) {
+  ::setenv(variable, path.c_str(), 1);
+  return fmt::format("{}=${{{}}}", option, variable);
 }
 
 Result<fs::path> own_program() {
@@ -86,7 +94,8 @@ Result<std::string> prepare(ControlClient& client, const std::string& machine,
       if (!exited) return tl::unexpected<Error>(exited.error());
       code = exited->exit_code;
     } else if (event.name == "unreachable") {
-      return fail(ErrorKind::expectation, text_of(event.fields, "reason"));
+      const bool is_late = text_of(event.fields, "kind") == to_text(ErrorKind::timeout);
+      return fail(is_late ? ErrorKind::timeout : ErrorKind::expectation, text_of(event.fields, "reason"));
     }
     return {};
   };
@@ -141,7 +150,7 @@ Result<int> run_ssh(const LabChoice& lab, const std::string& who, const std::vec
       "-o",
       "HostKeyAlias=" + machine,
       "-o",
-      fmt::format("UserKnownHostsFile=\"{}\"", known.string()),
+      path_option("UserKnownHostsFile", "ROOKERY_SSH_KNOWN_HOSTS", known),
       "-o",
       "GlobalKnownHostsFile=/dev/null",
       "-o",
@@ -153,7 +162,7 @@ Result<int> run_ssh(const LabChoice& lab, const std::string& who, const std::vec
       "-l",
       user};
   if (!own_key.empty())
-    words.insert(words.end(), {"-o", fmt::format("IdentityFile=\"{}\"", own_key.string())});
+    words.insert(words.end(), {"-o", path_option("IdentityFile", "ROOKERY_SSH_IDENTITY", own_key)});
   words.insert(words.end(), {"--", machine});
   words.insert(words.end(), command.begin(), command.end());
   std::vector<char*> argv;

@@ -9,28 +9,10 @@
 #include <limits>
 #include <memory>
 
+#include "base/text.h"
+
 namespace rookery::vboot {
 namespace {
-
-// The length of the character at the start of a text that is not empty, or 0 if there is no good one: UTF-8
-// as RFC 3629 §4 has it, without NUL.
-std::size_t utf8_length(std::string_view text) {
-  auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  auto follows = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return first == 0 ? 0 : 1;
-  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
-  const unsigned second = byte(1);
-  if (first >= 0xe0 && first <= 0xef) {
-    const bool overlong = first == 0xe0 && second < 0xa0, surrogate = first == 0xed && second > 0x9f;
-    return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const bool overlong = first == 0xf0 && second < 0x90, too_high = first == 0xf4 && second > 0x8f;
-    return follows(1) && follows(2) && follows(3) && !overlong && !too_high ? 4 : 0;
-  }
-  return 0;
-}
 
 // What json-c takes and JSON or we do not: NaN and infinities, and NUL in a text. (In a key, json-c ends the
 // key.)

@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 
+#include "base/text.h"
 #include "vboot/control/messages.h"
 #include "vboot/lab/nearest_word.h"
 
@@ -47,12 +48,8 @@ class Fields {
 
   // Physical machines at the uplink are called by their MAC address.
   std::string machine_or_mac(std::string_view key) {
-    constexpr std::string_view kLike = "00:00:00:00:00:00";
     const auto text = message_.find(key) ? message_.find(key)->as_string().value_or("") : "";
-    const bool is_mac = text.size() == kLike.size() &&
-                        std::equal(text.begin(), text.end(), kLike.begin(), [](char c, char like) {
-                          return like == ':' ? c == ':' : std::isxdigit(static_cast<unsigned char>(c)) != 0;
-                        });
+    const bool is_mac = mac_from_text(text).has_value();
     return is_mac ? std::string(text) : machine(key);
   }
 
@@ -85,7 +82,7 @@ class Fields {
     if (choice.all == !choice.names.empty())
       note("expected either machines, as in \"machines\":[\"n7\"], or \"all\":true");
     for (const std::string& name : choice.names) {
-      if (!is_machine_name(name))
+      if (!is_machine_pattern(name))
         note(fmt::format("expected a machine's name in 'machines', found '{:.64}'", name));
     }
     return choice;
@@ -151,6 +148,14 @@ class Fields {
   static bool is_machine_name(std::string_view name) {
     return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
       return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    });
+  }
+  // Or one that stands for several (vboot/lab/name_patterns.h).
+  static bool is_machine_pattern(std::string_view text) {
+    constexpr std::size_t kLongest = 4096;
+    return !text.empty() && text.size() <= kLongest && std::all_of(text.begin(), text.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+             std::string_view("-*?[],").find(c) != std::string_view::npos;
     });
   }
   static std::string found(const std::optional<JsonView>& field) {

@@ -4,8 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 
-#include "netsim/faults/bpdu.h"
+#include "vboot/faults/in_force.h"
 #include "vboot/lab/nearest_word.h"
 
 namespace rookery::vboot {
@@ -13,24 +14,19 @@ namespace {
 
 constexpr std::size_t kNamesRemembered = 65'536;  // of faults that were once in force
 
-// The alternatives that are netsim's own, handed over as such.
-template <typename Then>
-bool if_of_frames(const FaultEffect& effect, Then then) {
-  return std::visit(
-      [&](const auto& one) {
-        if constexpr (std::is_constructible_v<netsim::FrameEffect, decltype(one)>) {
-          then(netsim::FrameEffect(one));
-          return true;
-        } else {
-          return false;
-        }
-      },
-      effect);
-}
-
-template <typename T>
-const T* is(const FaultSpec& spec) {
-  return std::get_if<T>(&spec.effect);
+// What it does to a machine that it strikes, for who looks at the machine.
+std::string_view word_of(const FaultSpec& spec) {
+  if (is<Freeze>(spec)) return "frozen";
+  if (is<Slow>(spec)) return "slowed";
+  if (is<PowerCut>(spec)) return "plug pulled";
+  if (is<SwitchRestart>(spec)) return "switch restarts";
+  if (is<Blocking>(spec)) return "port blocked";
+  if (is<Flap>(spec)) return "cable flaps";
+  if (is<Partition>(spec) || is<OneWayCut>(spec)) return "cut off from some";
+  if (!is<Down>(spec)) return effect_word(spec.effect);  // of frames: loss, delay, …
+  return spec.direction == FaultDirection::up     ? "sends nothing"
+         : spec.direction == FaultDirection::down ? "hears nothing"
+                                                  : "cable out";
 }
 
 bool is_of_cables(const FaultEffect& effect) {
@@ -40,29 +36,6 @@ bool is_of_cables(const FaultEffect& effect) {
 }
 
 }  // namespace
-
-struct FaultBoard::InForce {
-  FaultSpec spec;
-  unsigned turn = 1;  // the how-manieth of this name
-  Time began{};
-  std::vector<std::size_t> cables, machines, switches;  // places in the reach
-  std::vector<std::vector<std::size_t>> groups;         // of machines: Partition, OneWayCut
-  std::shared_ptr<const netsim::FrameFilter> filter;
-  std::size_t rules = 0, spent = 0;  // of frames; in all cables and directions
-  netsim::FaultCounters refused;     // by separation
-  bool pulled = false;               // Flap: just now
-  EventId ends, next;
-  std::map<std::size_t, EventId> blocked;  // Blocking: cable, and when its port forwards
-  std::map<std::size_t, EventId> hellos;
-  struct Settling {
-    Action then;
-    std::size_t left = 1;  // machines that do not stand still yet, and set() itself
-  };
-  std::shared_ptr<Settling> settling;
-  static void one_settled(Settling& of) {
-    if (--of.left == 0 && of.then) std::exchange(of.then, nullptr)();
-  }
-};
 
 FaultBoard::FaultBoard(EventLoop& loop, std::uint64_t seed, FaultReach reach)
     : loop_(loop), seed_(seed), reach_(std::move(reach)) {
@@ -188,20 +161,37 @@ Status FaultBoard::set(FaultSpec spec, Action settled) {
     return fail(ErrorKind::usage,
                 fmt::format("fault: {} are in force, and no more can be", in_force_.size()));
   }
-  if (!is_new) end(spec.name, "replaced");
-  made->turn = ++begun_[spec.name];
+  const auto known = begun_.find(spec.name);
+  made->turn = (known == begun_.end() ? 0 : known->second) + 1;
   made->began = loop_.now();
   made->spec = std::move(spec);
   const auto settling = std::make_shared<InForce::Settling>(InForce::Settling{std::move(settled)});
   made->settling = settling;
   InForce& fault = *made;
   const std::string name = fault.spec.name;
-  in_force_[name] = std::move(made);
+  // Only what is done to machines may turn out to be impossible: then the old one of this name stays in
+  // force.
+  const bool may_fail = !fault.machines.empty();
+  if (!is_new && may_fail) {
+    if (Status begun = begin(fault); !begun) {
+      settling->then = nullptr;
+      undo(fault);
+      return begun;
+    }
+    const std::unique_ptr<InForce> old = std::exchange(in_force_[name], std::move(made));
+    over(*old, "replaced");
+  } else {
+    if (!is_new) end(name, "replaced");
+    in_force_[name] = std::move(made);
+  }
+  begun_[name] = fault.turn;
   for (FaultEvents* listener : listeners_) listener->fault_began(fault.spec);
-  if (Status begun = begin(fault); !begun) {
-    settling->then = nullptr;
-    end(name, "not possible");
-    return begun;
+  if (is_new || !may_fail) {
+    if (Status begun = begin(fault); !begun) {
+      settling->then = nullptr;
+      end(name, "not possible");
+      return begun;
+    }
   }
   const bool power_stays_off = is<PowerCut>(fault.spec) != nullptr && !fault.spec.time;
   if (is<Reset>(fault.spec) || is<Thaw>(fault.spec) || is<ClockStep>(fault.spec) || power_stays_off) {
@@ -263,8 +253,9 @@ Status FaultBoard::begin(InForce& fault) {
       return deeds.freeze(machine, [settling = fault.settling] { InForce::one_settled(*settling); });
     });
   } else if (is<Thaw>(spec)) {
+    const Status thawed = on_machines(fault, [&](std::string_view machine) { return deeds.thaw(machine); });
     for (const std::size_t machine : fault.machines) thaw(machine);
-    return on_machines(fault, [&](std::string_view machine) { return deeds.thaw(machine); });
+    return thawed;
   } else if (const auto* slow = is<Slow>(spec)) {
     return on_machines(fault, [&](std::string_view machine) { return deeds.slow(machine, slow->gap); });
   } else if (const auto* step = is<ClockStep>(spec)) {
@@ -306,13 +297,27 @@ void FaultBoard::undo(InForce& fault) {
     if (!separation_.empty()) return;
     for (const Cable& cable : reach_.cables) cable.down->set_separation(nullptr);
   }
-  // Of machines: an error says that the machine is gone meanwhile, which is as good.
+  // Of machines, as far as no other fault has the same done to them. An error says that the machine is gone
+  // meanwhile, which is as good.
   for (const std::size_t machine : fault.machines) {
     const std::string& name = reach_.machines[machine];
-    if (is<PowerCut>(spec)) (void)reach_.deeds->power_on(name);
-    if (is<Freeze>(spec)) (void)reach_.deeds->thaw(name);
-    if (is<Slow>(spec)) (void)reach_.deeds->slow(name, Duration{0});
+    const InForce* other = same_on(fault, machine);
+    if (is<PowerCut>(spec) && other == nullptr) (void)reach_.deeds->power_on(name);
+    if (is<Freeze>(spec) && other == nullptr) (void)reach_.deeds->thaw(name);
+    if (is<Slow>(spec))
+      (void)reach_.deeds->slow(name, other == nullptr ? Duration{0} : is<Slow>(other->spec)->gap);
   }
+}
+
+// Another fault of that kind that is in force on the machine; of several the one that was set last.
+const FaultBoard::InForce* FaultBoard::same_on(const InForce& fault, std::size_t machine) const {
+  const InForce* found = nullptr;
+  for (const auto& [name, other] : in_force_) {
+    if (other.get() == &fault || other->spec.effect.index() != fault.spec.effect.index()) continue;
+    if (std::find(other->machines.begin(), other->machines.end(), machine) == other->machines.end()) continue;
+    if (found == nullptr || found->began <= other->began) found = other.get();
+  }
+  return found;
 }
 
 void FaultBoard::end(const std::string& name, std::string_view why) {
@@ -320,10 +325,15 @@ void FaultBoard::end(const std::string& name, std::string_view why) {
   if (found == in_force_.end()) return;
   const std::unique_ptr<InForce> fault = std::move(found->second);
   in_force_.erase(found);
-  loop_.cancel(fault->ends);
-  loop_.cancel(fault->next);
-  undo(*fault);
-  for (FaultEvents* listener : listeners_) listener->fault_ended(fault->spec, why);
+  over(*fault, why);
+}
+
+// Of one that is no longer among those in force.
+void FaultBoard::over(InForce& fault, std::string_view why) {
+  loop_.cancel(fault.ends);
+  loop_.cancel(fault.next);
+  undo(fault);
+  for (FaultEvents* listener : listeners_) listener->fault_ended(fault.spec, why);
 }
 
 Result<std::size_t> FaultBoard::clear(std::string_view what) {
@@ -341,6 +351,36 @@ Result<std::size_t> FaultBoard::clear(std::string_view what) {
                           known.empty() ? "; none is in force" : suggestion(what, known, "faults in force")));
 }
 
+bool FaultBoard::stops(std::string_view word) {
+  constexpr std::array<std::string_view, 7> kStopping{"frozen",       "plug pulled",   "switch restarts",
+                                                      "port blocked", "sends nothing", "hears nothing",
+                                                      "cable out"};
+  return std::find(kStopping.begin(), kStopping.end(), word) != kStopping.end();
+}
+
+// Once each, however many faults of a kind there are.
+std::vector<std::vector<std::string>> FaultBoard::in_the_way() const {
+  std::vector<std::vector<std::string>> ways;
+  if (in_force_.empty()) return ways;
+  ways.resize(reach_.machines.size());
+  const auto add = [&](std::size_t machine, std::string_view word) {
+    if (machine >= ways.size()) return;  // the cables of machines come first
+    auto& words = ways[machine];
+    if (std::find(words.begin(), words.end(), word) == words.end()) words.emplace_back(word);
+  };
+  for (const auto& [name, fault] : in_force_) {
+    const std::string_view word = word_of(fault->spec);
+    for (const std::size_t machine : fault->machines) add(machine, word);
+    for (const auto& group : fault->groups) {
+      for (const std::size_t machine : group) add(machine, word);
+    }
+    for (const std::size_t cable : fault->cables) {
+      if (!is<Blocking>(fault->spec) || fault->blocked.contains(cable)) add(cable, word);
+    }
+  }
+  return ways;
+}
+
 std::vector<FaultState> FaultBoard::in_force() const {
   std::vector<FaultState> states;
   for (const auto& [name, fault] : in_force_) {
@@ -355,146 +395,6 @@ std::vector<FaultState> FaultBoard::in_force() const {
     states.push_back(state);
   }
   return states;
-}
-
-// --- each kind
-// -----------------------------------------------------------------------------------------------
-
-void FaultBoard::set_rules(InForce& fault, const netsim::FrameEffect& effect) {
-  const FaultSpec& spec = fault.spec;
-  for (const std::size_t index : fault.cables) {
-    const Cable& cable = reach_.cables[index];
-    for (const Way way : {Way::up, Way::down}) {
-      if (spec.direction != Way::both && spec.direction != way) continue;
-      const std::string_view word = way == Way::up ? "up" : "down";
-      std::string stream = fmt::format("fault/{}/{}/{}", cable.name, word, spec.name);
-      if (fault.turn > 1) stream += fmt::format("#{}", fault.turn);
-      ++fault.rules;
-      (way == Way::up ? cable.up : cable.down)
-          ->set_rule(spec.name, {effect, spec.limits, fault.filter}, Random(seed_, stream),
-                     {[this, &fault, &cable, word](const netsim::Frame& frame) {
-                        tell_hit(fault, cable.name, word, frame);
-                      },
-                      [this, &fault] {
-                        if (++fault.spent == fault.rules) end_soon(fault, "count");
-                      }});
-    }
-  }
-}
-
-void FaultBoard::end_soon(const InForce& fault, std::string_view why) {
-  loop_.soon([this, name = fault.spec.name, turn = fault.turn, why] {
-    const auto found = in_force_.find(name);
-    if (found != in_force_.end() && found->second->turn == turn) end(name, why);
-  });
-}
-
-void FaultBoard::tell_hit(const InForce& fault, std::string_view cable, std::string_view direction,
-                          const netsim::Frame& frame) {
-  for (FaultEvents* listener : listeners_) listener->fault_hit(fault.spec, cable, direction, frame);
-}
-
-// Both ways: the cable is out, and the switches see it. One way: they do not.
-void FaultBoard::pull(std::size_t index, Way way, int by) {
-  const Cable& cable = reach_.cables[index];
-  CableState& state = cables_[index];
-  const bool was_out = state.pulled > 0;
-  (way == Way::both ? state.pulled : way == Way::up ? state.up_pulled : state.down_pulled) += by;
-  const bool out = state.pulled > 0;
-  const auto apply = [](netsim::FaultPoint& point, netsim::Link& link, bool down) {
-    point.set_down(down);
-    if (down) link.clear();
-  };
-  apply(*cable.up, *cable.up_link, out || state.up_pulled > 0);
-  apply(*cable.down, *cable.down_link, out || state.down_pulled > 0);
-  if (out == was_out) return;
-  cable.plug(!out);
-  if (!out) came_up(index);
-}
-
-void FaultBoard::flap(InForce& fault, const Flap& rule, bool down) {
-  fault.pulled = down;
-  for (const std::size_t cable : fault.cables) pull(cable, Way::both, down ? 1 : -1);
-  const auto up_time =
-      Duration(static_cast<Duration::rep>(static_cast<double>(rule.period.count()) * rule.up));
-  fault.next = loop_.after(down ? rule.period - up_time : up_time,
-                           [this, &fault, &rule, down] { flap(fault, rule, !down); });
-}
-
-// The smallest of all limits, and of the cable's own.
-void FaultBoard::limit_queues() {
-  for (std::size_t i = 0; i < reach_.cables.size(); ++i) {
-    netsim::LinkRules up = cables_[i].up_rules, down = cables_[i].down_rules;
-    for (const auto& [name, fault] : in_force_) {
-      const auto* limit = is<QueueLimit>(fault->spec);
-      if (limit == nullptr || std::find(fault->cables.begin(), fault->cables.end(), i) == fault->cables.end())
-        continue;
-      if (fault->spec.direction != Way::down) up.queue = std::min(up.queue, limit->queue);
-      if (fault->spec.direction != Way::up) down.queue = std::min(down.queue, limit->queue);
-    }
-    reach_.cables[i].up_link->set_rules(up);
-    reach_.cables[i].down_link->set_rules(down);
-  }
-}
-
-void FaultBoard::came_up(std::size_t cable) {
-  for (const auto& [name, fault] : in_force_) {
-    if (!is<Blocking>(fault->spec)) continue;
-    if (std::find(fault->cables.begin(), fault->cables.end(), cable) != fault->cables.end())
-      block(*fault, cable);
-  }
-}
-
-void FaultBoard::block(InForce& fault, std::size_t index) {
-  unblock(fault, index, false);
-  const Cable& cable = reach_.cables[index];
-  const Blocking& rule = *is<Blocking>(fault.spec);
-  if (++cables_[index].blocked == 1) cable.to->set_blocked(*cable.port, true);
-  fault.blocked[index] = loop_.after(rule.time, [this, &fault, index] { unblock(fault, index, true); });
-  if (rule.bpdus_visible) say_blocked(fault, index);
-}
-
-void FaultBoard::say_blocked(InForce& fault, std::size_t index) {
-  const Cable& cable = reach_.cables[index];
-  const auto bridge = static_cast<std::uint16_t>(cable.ends.front() + 1);
-  const auto port = static_cast<std::uint16_t>(cable.port->number() + 1);
-  const bool forwards = !fault.blocked.contains(index);
-  if (netsim::Frame frame = netsim::port_state_bpdu(bridge, port, forwards))
-    cable.down->send(std::move(frame));
-  if (forwards) return;
-  fault.hellos[index] = loop_.after(netsim::kHelloTime, [this, &fault, index] { say_blocked(fault, index); });
-}
-
-void FaultBoard::unblock(InForce& fault, std::size_t index, bool tell) {
-  const auto found = fault.blocked.find(index);
-  if (found == fault.blocked.end()) return;
-  loop_.cancel(found->second);
-  fault.blocked.erase(found);
-  loop_.cancel(fault.hellos[index]);
-  fault.hellos.erase(index);
-  const Cable& cable = reach_.cables[index];
-  if (--cables_[index].blocked == 0) cable.to->set_blocked(*cable.port, false);
-  if (tell && is<Blocking>(fault.spec)->bpdus_visible) say_blocked(fault, index);
-}
-
-void FaultBoard::separate(InForce& fault, netsim::Separation::Groups groups) {
-  separation_.set(fault.spec.name, std::move(groups),
-                  [this, &fault](std::uint16_t station, const netsim::Frame& frame) {
-                    ++fault.refused.seen;
-                    ++fault.refused.hit;
-                    tell_hit(fault, reach_.machines[station - 1u], "down", frame);
-                  });
-  for (const Cable& cable : reach_.cables) {
-    if (!cable.is_trunk()) cable.down->set_separation(&separation_);
-  }
-}
-
-// A machine that is thawed is no longer a matter of the fault that froze it.
-void FaultBoard::thaw(std::size_t machine) {
-  for (const auto& [name, fault] : in_force_) {
-    if (!is<Freeze>(fault->spec) || std::erase(fault->machines, machine) == 0) continue;
-    if (fault->machines.empty()) end_soon(*fault, "cleared");
-  }
 }
 
 }  // namespace rookery::vboot

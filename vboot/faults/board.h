@@ -60,14 +60,19 @@ class FaultBoard {
 
   // Puts a fault in force, in place of the one of the same name if there is one: then its counters and its
   // stream begin anew, and nobody else's do. An error (usage: no such place, not possible there) changes
-  // nothing. `settled` comes once, from within or from the loop, unless there is an error or the board goes
-  // first: what is frozen stands still.
+  // nothing: the one of that name stays in force. `settled` comes once, from within or from the loop, unless
+  // there is an error or the board goes first: what is frozen stands still.
   Status set(
       FaultSpec spec, Action settled = [] {});
   // Ends those of that name (a pattern may stand for many), those that were set on that place, as it was
   // said, or "all". How many; an error of kind usage if there are none, except of "all".
   Result<std::size_t> clear(std::string_view what);
   std::vector<FaultState> in_force() const;  // in the order of their names
+  // What each machine has against it now, in words ("frozen", "cable out", "loss"), in the order of the
+  // reach; empty if no fault is in force.
+  std::vector<std::vector<std::string>> in_the_way() const;
+  // Whether one of these words says that the machine can do nothing, or that nothing of it gets through.
+  static bool stops(std::string_view word);
 
   // A machine's NIC came up: its power was switched on, or it was reset.
   void machine_came_up(std::size_t index) { came_up(index); }
@@ -85,7 +90,9 @@ class FaultBoard {
                     std::string_view what, std::vector<std::size_t>& found) const;
   Status begin(InForce& fault);
   void undo(InForce& fault);
+  const InForce* same_on(const InForce& fault, std::size_t machine) const;
   void end(const std::string& name, std::string_view why);
+  void over(InForce& fault, std::string_view why);
   void end_soon(const InForce& fault, std::string_view why);
 
   void set_rules(InForce& fault, const netsim::FrameEffect& effect);

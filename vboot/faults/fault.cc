@@ -145,7 +145,9 @@ std::string_view effect_word(const FaultEffect& effect) {
   return kEffectWords[effect.index()];
 }
 
-Result<FaultSpec> parse_fault(std::span<const std::string> given) {
+namespace {
+
+Result<FaultSpec> read_fault(std::span<const std::string> given) {
   FaultWords words(given);
   FaultSpec fault;
   std::string value;
@@ -187,6 +189,25 @@ Result<FaultSpec> parse_fault(std::span<const std::string> given) {
   return fault;
 }
 
+}  // namespace
+
+bool is_fault(std::span<const std::string> words) {
+  return read_fault(words).has_value();
+}
+
+Result<FaultSpec> parse_fault(std::span<const std::string> given) {
+  auto fault = read_fault(given);
+  if (fault) return fault;
+  // Words behind the place without '=' are those of another tool: its form is answered with ours.
+  const bool has_bare = given.size() > 1 && std::any_of(given.begin() + 1, given.end(), [](const auto& word) {
+                          return word.find('=') == std::string::npos;
+                        });
+  const std::string ours = in_our_words(given);
+  if (ours.empty()) return fault;
+  if (has_bare) return wrong("fault: a value stands behind '=', and a fault has one effect; say " + ours);
+  return wrong(fault.error().message + "; say " + ours);
+}
+
 Result<FaultSpec> parse_fault(std::string_view line) {
   std::vector<std::string> words;
   bool in_word = false;
@@ -214,26 +235,6 @@ Result<FaultSpec> parse_fault(std::string_view line) {
   }
   if (quote != 0) return wrong(fmt::format("fault: a quote {} that is not closed", quote));
   return parse_fault(words);
-}
-
-bool fits(std::string_view pattern, std::string_view name) {
-  std::size_t p = 0, n = 0, star = std::string_view::npos, from = 0;
-  while (n < name.size()) {
-    if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n]) && pattern[p] != '*') {
-      ++p;
-      ++n;
-    } else if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      from = n;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      n = ++from;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
 }
 
 }  // namespace rookery::vboot

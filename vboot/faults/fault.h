@@ -23,6 +23,7 @@
 #include "base/units.h"
 #include "netsim/faults/effects.h"
 #include "vboot/control/json.h"
+#include "vboot/lab/name_patterns.h"
 
 namespace rookery::vboot {
 
@@ -121,8 +122,5 @@ std::vector<std::string> to_words(const FaultSpec& fault);
 std::string to_text(const FaultSpec& fault);
 // The same words as an object: {"name": "n5.loss", "on": "n5", "loss": "10%", "direction": "down"}.
 Json to_json(const FaultSpec& fault);
-
-// Whether the pattern (a name with * and ?) fits the name.
-bool fits(std::string_view pattern, std::string_view name);
 
 }  // namespace rookery::vboot

@@ -110,7 +110,10 @@ void FaultWords::refuse_unknown(std::string_view key) {
   if (is_fault_word(key)) return;
   std::vector<std::string_view> all(kEffectWords.begin(), kEffectWords.end());
   all.insert(all.end(), kOthers.begin(), kOthers.end());
-  note(fmt::format("unknown word '{:.64}'{}", key, suggestion(key, all, "words")));
+  const std::string_view habit = habit_of(key);
+  note(fmt::format(
+      "unknown word '{:.64}'{}", key,
+      habit.empty() ? suggestion(key, all, "words") : fmt::format("; did you mean '{}'?", habit)));
 }
 
 Duration FaultWords::time(std::string_view key, std::string_view text) {
@@ -133,7 +136,10 @@ double FaultWords::chance(std::string_view key, std::string_view text) {
   const char* end = digits.data() + digits.size();
   const auto read = std::from_chars(digits.data(), end, value, std::chars_format::fixed);
   if (!has_sign || read.ec != std::errc() || read.ptr != end || !(value >= 0 && value <= 100)) {
-    note(fmt::format("{}: expected a share like 10%, found '{:.64}'", key, text));
+    const bool sign_is_all =
+        !has_sign && read.ec == std::errc() && read.ptr == end && value >= 0 && value <= 100;
+    note(fmt::format("{}: expected a share like 10%, found '{:.64}'{}", key, text,
+                     sign_is_all ? fmt::format("; did you mean '{:.64}%'?", text) : ""));
     return 0;
   }
   return value / 100;

@@ -20,6 +20,12 @@ inline constexpr std::array<std::string_view, std::variant_size_v<FaultEffect>> 
     "restart", "power-cut", "reset", "freeze", "thaw",     "slow",      "clock-step"};
 
 bool is_fault_word(std::string_view key);  // an effect's, or a limit's
+// The words of another tool, such as tc's netem, as faults of ours: "'n1 delay=100ms'"; empty if they are
+// none.
+std::string in_our_words(std::span<const std::string> words);
+// Our word for one of another tool ("latency": delay); empty if there is none.
+std::string_view habit_of(std::string_view word);
+bool is_fault(std::span<const std::string> words);  // all is well with them
 std::vector<std::string_view> split_at(std::string_view text, char at);
 
 class FaultWords {

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "vboot/lab/lab.h"
+#include "vboot/lab/lab_plan.h"
 #include "vboot/lab/lab_words.h"
 #include "vboot/lab/node_reader.h"
 #include "vboot/lab/side_files.h"
@@ -148,7 +149,8 @@ class Reader final : NodeReader {
     std::vector<std::string> keys;
     const bool is_list = node.kind == YamlNode::Kind::list && !node.items.empty();
     for (const YamlNode& item : is_list ? std::span(node.items) : std::span(&node, 1)) {
-      const bool literal = item.kind == YamlNode::Kind::scalar && item.text.find(' ') != std::string::npos;
+      const bool literal =
+          item.kind == YamlNode::Kind::scalar && item.text.find_first_of(" \t") != std::string::npos;
       if (literal) {
         if (std::string why = problem_of_key(item.text); !why.empty()) problems_.add(item.at, std::move(why));
         keys.push_back(item.text);
@@ -529,6 +531,9 @@ Result<Lab> parse_lab(const YamlNode& tree, std::string_view filename, const Bes
   check_uris(words, problems);
   check_roots(words, problems);
   check_topology(words, problems);
+  // What is wrong with a table is said all at once: also what only a plan finds, such as an address that two
+  // of its lines have.
+  if (problems.only_beside()) find_more_problems(with_defaults(words, filename), problems);
   if (!problems.empty()) return tl::unexpected(problems.to_error());
   return with_defaults(std::move(words), filename);
 }

@@ -146,7 +146,9 @@ class Planner {
       full_ = true;
       return;
     }
-    if (is_guest_name(name) || name == "localhost") {
+    if (name == "localhost") {
+      problems_.add(group.at, "machine name 'localhost' is taken: every machine calls itself that");
+    } else if (is_guest_name(name)) {
       problems_.add(group.at,
                     fmt::format("machine name '{}' is taken: guest-1, guest-2 and so on are the names of "
                                 "machines that the lab does not list",
@@ -270,6 +272,12 @@ const Role& LabPlan::role(std::string_view called) const {
     if (role.name == called) return role;
   }
   bug("a role that no machine has");
+}
+
+void find_more_problems(const Lab& lab, Problems& problems) {
+  Planner planner(lab, problems);
+  for (const MachineGroup& group : lab.groups) planner.add_group(group);
+  planner.check_room();
 }
 
 Result<LabPlan> plan_lab(const Lab& lab, const PlanOptions& options) {

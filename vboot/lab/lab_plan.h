@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "vboot/lab/lab.h"
+#include "vboot/lab/problems.h"
 
 namespace rookery::vboot {
 
@@ -99,6 +100,9 @@ struct PlanOptions {
   std::uint64_t seed = 1;
 };
 
+// What only a plan finds, added to problems that are known; of a lab that is good but for its tables of
+// machines.
+void find_more_problems(const Lab& lab, Problems& problems);
 // Errors are of kind usage, with a line for each problem, as those of parse_lab.
 Result<LabPlan> plan_lab(const Lab& lab, const PlanOptions& options);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +30,9 @@ class Problems {
 
   void add(Place place, std::string message);
   bool empty() const { return found_.empty(); }
-  // One usage error: a line for each problem, in the order of the file.
+  // All are in files that the one that is read names, such as tables of machines.
+  bool only_beside() const { return !found_.empty() && !in_own_file_; }
+  // One usage error: a line for each problem, in the order of each file, and how many more there are.
   Error to_error() const;
 
  private:
@@ -39,7 +42,8 @@ class Problems {
   };
   std::string filename_;
   std::vector<Problem> found_;
-  std::size_t not_kept_ = 0;
+  std::map<std::string, std::size_t> not_kept_;  // by file
+  bool in_own_file_ = false;
 };
 
 }  // namespace rookery::vboot

@@ -1,41 +1,22 @@
 #include "vboot/lab/side_files.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <utility>
 
-#include "base/bytes.h"
+#include "base/text.h"
 #include "vboot/lab/lab.h"
 #include "vboot/lab/nearest_word.h"
 #include "vboot/lab/role.h"
+#include "vboot/lab/side_text.h"
 
 namespace rookery::vboot {
 namespace {
 
 constexpr std::array<std::string_view, 4> kColumns{"name", "mac", "role", "address"};
-// What OpenSSH 9.2 takes, certificates aside (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
-constexpr std::array<std::string_view, 7> kKeyTypes{"ssh-ed25519",
-                                                    "ssh-rsa",
-                                                    "ecdsa-sha2-nistp256",
-                                                    "ecdsa-sha2-nistp384",
-                                                    "ecdsa-sha2-nistp521",
-                                                    "sk-ssh-ed25519@openssh.com",
-                                                    "sk-ecdsa-sha2-nistp256@openssh.com"};
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
-std::string shown(std::string_view text) {
-  std::string out;
-  for (char c : text.substr(0, 64)) out += c >= ' ' && c != 0x7f ? c : '?';
-  return text.size() > 64 ? out + "…" : out;
-}
-
 struct Field {
   std::string text;
   int column = 1;
@@ -69,6 +50,7 @@ class Table {
           wrong(number, column(first), "this quote has no end, or something follows it");
           return std::nullopt;
         }
+        field.text = trimmed(field.text);
         at = *end;
       } else {
         const std::size_t comma = std::min(line.find(',', at), line.size());
@@ -107,54 +89,80 @@ class Table {
   Problems& problems_;
 };
 
-// "52:54:00:12:34:56", also with '-' for ':'; a station's own address.
+// A station's own address.
 Result<MacBytes> parse_mac(std::string_view text) {
   const auto refuse = [&](std::string_view why) {
-    return fail(ErrorKind::usage, fmt::format("expected a MAC address like '52:54:00:12:34:56', found '{}'{}",
-                                              shown(text), why));
+    return fail(
+        ErrorKind::usage,
+        fmt::format("expected a MAC address like '52:54:00:12:34:56' (or with dashes, 5254.0012.3456, "
+                    "525400123456), found '{}'{}",
+                    shown(text), why));
   };
-  if (text.size() != 17) return refuse("");
-  MacBytes mac{};
-  for (std::size_t i = 0; i < mac.size(); ++i) {
-    const char* const digits = text.data() + 3 * i;
-    const auto [end, error] = std::from_chars(digits, digits + 2, mac[i], 16);
-    if (error != std::errc() || end != digits + 2) return refuse("");
-    if (i > 0 && digits[-1] != ':' && digits[-1] != '-') return refuse("");
-  }
-  if ((mac[0] & 1) != 0) return refuse(", which is a group's (IEEE 802, the I/G bit)");
-  if (mac == MacBytes{}) return refuse(", which is nobody's");
-  if (mac[0] == 0x0a && mac[1] == 0x52 && mac[2] == 0x4b)
+  const auto mac = mac_from_text(text);
+  if (!mac) return refuse("");
+  if (((*mac)[0] & 1) != 0) return refuse(", which is a group's (IEEE 802, the I/G bit)");
+  if (*mac == MacBytes{}) return refuse(", which is nobody's");
+  if ((*mac)[0] == 0x0a && (*mac)[1] == 0x52 && (*mac)[2] == 0x4b)
     return refuse("; those that begin with 0a:52:4b are for management NICs");
-  return mac;
+  return *mac;
 }
 
 // Which column each of ours is, by its number; -1: not there.
 using Columns = std::array<int, kColumns.size()>;
 
+// What a column is called and ours is not; in lower case.
+struct Habit {
+  std::string_view written, meant;
+};
+constexpr std::array kHabits{
+    Habit{"hostname", "name"},      Habit{"host", "name"},          Habit{"machine", "name"},
+    Habit{"node", "name"},          Habit{"mac address", "mac"},    Habit{"mac-address", "mac"},
+    Habit{"macaddress", "mac"},     Habit{"hwaddr", "mac"},         Habit{"ip", "address"},
+    Habit{"ip address", "address"}, Habit{"ip-address", "address"}, Habit{"ipaddress", "address"},
+    Habit{"ipv4", "address"}};
+
+std::string hint_of_column(std::string_view word) {
+  std::string hint = fmt::format("; columns are: {}", fmt::join(kColumns, ", "));
+  const auto habit =
+      std::find_if(kHabits.begin(), kHabits.end(), [&](const Habit& one) { return one.written == word; });
+  const std::string_view near = habit != kHabits.end() ? habit->meant : nearest_word(word, kColumns);
+  if (!near.empty()) hint += fmt::format("; did you mean '{}'?", near);
+  return hint;
+}
+
+// What stands between the fields of a table whose first line has no comma; nothing if that is well.
+std::string other_separator(std::string_view line) {
+  for (const auto& [c, word] : {std::pair{';', "semicolons"}, {'\t', "tabs"}, {'|', "bars"}}) {
+    if (line.find(',') != std::string_view::npos || line.find(c) == std::string_view::npos) continue;
+    return fmt::format(
+        "expected a comma (',') between two fields, as in 'name,mac,role,address'; here are {}: "
+        "save the table as CSV with commas",
+        word);
+  }
+  return {};
+}
+
+// With what is wrong, what is right of it is read all the same, as long as machines have names.
 std::optional<Columns> header(Table& table, const std::vector<Field>& fields, int line) {
   Columns columns;
   columns.fill(-1);
-  bool good = true;
   for (std::size_t i = 0; i < fields.size(); ++i) {
     std::string word = fields[i].text;
     for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    if (word.empty()) continue;  // what a spreadsheet leaves behind: nothing may stand in it
     const auto found = std::find(kColumns.begin(), kColumns.end(), word);
     if (found == kColumns.end()) {
       table.wrong(line, fields[i].column,
-                  fmt::format("unknown column '{}'{}", shown(word), suggestion(word, kColumns, "columns")));
-      good = false;
+                  fmt::format("unknown column '{}'{}", shown(fields[i].text), hint_of_column(word)));
     } else if (int& column = columns[static_cast<std::size_t>(found - kColumns.begin())]; column >= 0) {
       table.wrong(line, fields[i].column, fmt::format("column '{}' is there twice", word));
-      good = false;
     } else {
       column = static_cast<int>(i);
     }
   }
-  if (good && columns[0] < 0) {
-    table.wrong(line, 1, "the first line must name the columns, 'name' among them: 'name,mac,role,address'");
-    good = false;
-  }
-  return good ? std::optional(columns) : std::nullopt;
+  if (columns[0] >= 0) return columns;
+  table.wrong(line, 1, "the first line must name the columns, 'name' among them: 'name,mac,role,address'");
+  return std::nullopt;
 }
 
 HostRow row_of(Table& table, const std::vector<Field>& fields, const Columns& columns, int line) {
@@ -174,6 +182,7 @@ HostRow row_of(Table& table, const std::vector<Field>& fields, const Columns& co
         fmt::format("expected a machine name (a-z, 0-9 and '-', first a letter, not '-' last, at most "
                     "32), found '{}'",
                     shown(row.name)));
+    row.name = shown(row.name);  // so that it can be named in what is wrong with it beside this
   }
   if (!mac.text.empty()) {
     const auto parsed = parse_mac(mac.text);
@@ -197,112 +206,64 @@ HostRow row_of(Table& table, const std::vector<Field>& fields, const Columns& co
   return row;
 }
 
-// Hands on each line, without its end, and its number.
-template <typename Take>
-void each_line(std::string_view text, Take take) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark, as spreadsheets write it
-  for (int number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    take(line, number);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-}
-
-// A key is a list of strings, each behind its length, of which the type's name is the first (RFC 4253 §6.6,
-// RFC 4251 §5).
-bool key_says(std::string_view base64, std::string_view type) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string start;
-  std::uint32_t bits = 0;
-  unsigned held = 0;
-  const std::size_t padding = base64.ends_with("==") ? 2 : base64.ends_with('=') ? 1 : 0;
-  if (base64.size() % 4 != 0) return false;
-  for (char c : base64.substr(0, base64.size() - padding)) {
-    const std::size_t digit = kDigits.find(c);
-    if (digit == std::string_view::npos) return false;
-    bits = bits << 6 | static_cast<std::uint32_t>(digit);
-    held += 6;
-    if (held < 8) continue;
-    held -= 8;
-    start += static_cast<char>(bits >> held & 255);
-  }
-  ByteReader in(as_bytes(start));
-  if (as_text(in.take(in.be32())) != type || in.remaining() == 0) return false;
-  while (in.ok() && in.remaining() > 0) in.take(in.be32());
-  return in.ok();
-}
-
 }  // namespace
 
 std::vector<HostRow> parse_hosts(std::string_view text, const std::string& file, Problems& problems) {
   Table table(file, problems);
   std::vector<HostRow> rows;
   std::optional<Columns> columns;
-  std::size_t width = 0;
+  std::vector<Field> head;
   bool stopped = false;
+  std::size_t lines = 0;  // with a machine, good or not
+  if (std::string why = problem_of_encoding(text); !why.empty()) {
+    table.wrong(1, 1, why + "; expected a CSV file in UTF-8, with commas");
+    return rows;
+  }
   each_line(text, [&](std::string_view line, int number) {
-    if (stopped || trimmed(line).empty() || line.starts_with('#')) return;
+    if (stopped || trimmed(line).empty() || trimmed(line).starts_with('#')) return;
+    if (columns) ++lines;
+    if (const auto column = not_utf8(line)) {
+      table.wrong(number, *column, "this is not UTF-8 (perhaps Latin-1): save the table as CSV in UTF-8");
+      stopped = !columns;
+      return;
+    }
     const auto fields = table.cut(line, number);
     if (!fields) {
       stopped = !columns;
       return;
     }
     if (!columns) {
-      columns = header(table, *fields, number);
-      width = fields->size();
+      const std::string separator = other_separator(line);
+      if (!separator.empty()) table.wrong(number, 1, separator);
+      if (separator.empty()) columns = header(table, *fields, number);
+      head = *fields;
       stopped = !columns;
-    } else if (fields->size() != width) {
+      return;
+    }
+    const bool empty =
+        std::all_of(fields->begin(), fields->end(), [](const Field& one) { return one.text.empty(); });
+    if (empty) {
+      --lines;
+    } else if (fields->size() != head.size()) {
+      const std::string separator = fields->size() == 1 ? other_separator(line) : "";
       table.wrong(number, 1,
-                  fmt::format("expected {} fields, as the first line has, found {}", width, fields->size()));
+                  fmt::format("expected {} fields, as the first line has, found {}{}{}", head.size(),
+                              fields->size(), separator.empty() ? "" : "; ", separator));
     } else if (rows.size() == kMachinesMax) {
       table.wrong(number, 1, fmt::format("more than {} machines", kMachinesMax));
       stopped = true;
     } else {
+      for (std::size_t i = 0; i < head.size(); ++i) {
+        const Field& field = (*fields)[i];
+        if (head[i].text.empty() && !field.text.empty())
+          table.wrong(number, field.column,
+                      fmt::format("'{}' stands in a column that has no name", shown(field.text)));
+      }
       rows.push_back(row_of(table, *fields, *columns, number));
     }
   });
-  if (rows.empty() && !stopped) table.wrong(1, 1, "the table has no machine");
+  if (rows.empty() && lines == 0 && !stopped) table.wrong(1, 1, "the table has no machine");
   return rows;
-}
-
-std::string problem_of_key(std::string_view line) {
-  if (line.size() > kKeyBytesMost) return fmt::format("a key of more than {} bytes", kKeyBytesMost);
-  if (line.find("PRIVATE KEY") != std::string_view::npos)
-    return "that is a private key, which stays where it is; its public half is in the file beside it, .pub";
-  if (std::any_of(line.begin(), line.end(),
-                  [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }))
-    return "a key has no control characters";
-  const std::size_t space = line.find(' ');
-  const std::string_view type = line.substr(0, space);
-  if (std::find(kKeyTypes.begin(), kKeyTypes.end(), type) == kKeyTypes.end()) {
-    return fmt::format("expected an OpenSSH public key like 'ssh-ed25519 AAAA… me', found '{}'", shown(line));
-  }
-  std::string_view rest = space == std::string_view::npos ? std::string_view() : line.substr(space + 1);
-  rest = rest.substr(0, rest.find(' '));
-  if (!key_says(rest, type)) return fmt::format("this {} key is damaged: '{}'", type, shown(line));
-  return {};
-}
-
-std::vector<std::string> parse_keys(std::string_view text, const std::string& file, Problems& problems) {
-  std::vector<std::string> keys;
-  bool stopped = false;
-  each_line(text, [&](std::string_view line, int number) {
-    line = trimmed(line);
-    if (stopped || line.empty() || line.starts_with('#')) return;
-    if (std::string why = problem_of_key(line); !why.empty()) {
-      stopped = line.find("PRIVATE KEY") != std::string_view::npos;
-      problems.add(Place{number, 1, file}, std::move(why));
-    } else if (keys.size() == kKeysMost) {
-      problems.add(Place{number, 1, file}, fmt::format("more than {} keys", kKeysMost));
-      stopped = true;
-    } else {
-      keys.emplace_back(line);
-    }
-  });
-  if (keys.empty() && !stopped) problems.add(Place{1, 1, file}, "there is no key in it");
-  return keys;
 }
 
 }  // namespace rookery::vboot

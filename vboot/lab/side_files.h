@@ -30,11 +30,13 @@ struct HostRow {
   Place at, mac_at, role_at, address_at;
 };
 
-// CSV (RFC 4180; lines may end in LF alone), with a header line that names the columns: name, mac, role and
-// address, in any order. Empty lines, and lines that begin with '#', are passed over.
+// CSV (RFC 4180; lines may end in LF or CR alone) in UTF-8, with a header line that names the columns: name,
+// mac, role and address, in any order. Empty lines, those whose fields are all empty, and those that begin
+// with '#' are passed over. A row with a problem is handed on with what is good of it, so that a plan finds
+// what else is wrong.
 std::vector<HostRow> parse_hosts(std::string_view text, const std::string& file, Problems& problems);
 
-// What is wrong with it as a line of authorized_keys (sshd(8)) without options; empty: nothing.
+// What is wrong with it as a line of authorized_keys (sshd(8)), options included; empty: nothing.
 std::string problem_of_key(std::string_view line);
 // All keys of a file: one a line; empty lines and comments are passed over.
 std::vector<std::string> parse_keys(std::string_view text, const std::string& file, Problems& problems);

@@ -1,6 +1,7 @@
 #include "vboot/report/live_screen.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -97,6 +98,9 @@ void head(const LiveInput& input, std::size_t columns, Screen& screen) {
   if (const auto left = history.time_left(input.now))
     state.push_back(
         {fmt::format("  ~{:.0f} s left", std::max(1.0, seconds(*left))), Paint::plain, std::nullopt, false});
+  const auto stopped = std::count(input.stopped.begin(), input.stopped.end(), true);
+  if (stopped > 0)
+    state.push_back({fmt::format("  {} stopped by faults", stopped), Paint::bad, std::nullopt, false});
   constexpr Duration kLately = std::chrono::seconds(1);
   std::size_t used = 0;
   for (const Span& span : state) used += span.text.size();
@@ -115,10 +119,11 @@ void head(const LiveInput& input, std::size_t columns, Screen& screen) {
 }
 
 // Of several machines in one cell the one that most needs a look.
-std::size_t foremost(const History& history, std::size_t first, std::size_t count) {
+std::size_t foremost(const LiveInput& input, std::size_t first, std::size_t count) {
+  const History& history = input.history;
   const auto rank = [&](std::size_t i) {
     const Stage stage = history.machines()[i].stage();
-    return stage == Stage::failed ? -1 : static_cast<int>(stage);
+    return stage == Stage::failed ? -2 : input.is_stopped(i) ? -1 : static_cast<int>(stage);
   };
   std::size_t best = first;
   for (std::size_t i = first; i < std::min(first + count, history.machines().size()); ++i) {
@@ -141,23 +146,27 @@ void grid_rows(const LiveInput& input, const ViewState& view, std::size_t longes
     }
     for (std::size_t cell = begin; cell < std::min(begin + grid.across, cells); ++cell) {
       const std::size_t first = cell * grid.per_cell;
-      const std::size_t index = foremost(input.history, first, grid.per_cell);
+      const std::size_t index = foremost(input, first, grid.per_cell);
       const MachineHistory& machine = machines[index];
       const Stage stage = machine.stage();
       const bool chosen = view.chosen && *view.chosen / grid.per_cell == cell;
+      // What a fault has stopped is not shown in the colour of its stage: it is not what it seems.
+      const bool stopped = stage != Stage::failed && input.is_stopped(index);
+      const Paint paint = stopped ? Paint::bad : Paint::plain;
+      const std::optional<Stage> colour = stopped ? std::nullopt : std::optional(stage);
       if (grid.kind == Grid::Kind::dots) {
-        const char letter = stage == Stage::ready ? ' ' : look_of(stage).letter;
-        row.push_back({std::string(1, chosen ? 'X' : letter), Paint::plain, stage, chosen});
+        const char letter = stopped ? '#' : stage == Stage::ready ? ' ' : look_of(stage).letter;
+        row.push_back({std::string(1, chosen ? 'X' : letter), paint, colour, chosen});
         continue;
       }
-      std::string text = " " + fitted(machine.name, longest);
+      std::string text = (stopped ? "#" : " ") + fitted(machine.name, longest);
       if (grid.kind == Grid::Kind::full)
         text +=
-            fmt::format(" {:<8} {:>6.1f} s", to_string(stage),
+            fmt::format(" {:<{}} {:>6.1f} s", input.stage_in_words(index), grid.width - longest - 12,
                         stage == Stage::off
                             ? 0.0
                             : seconds(stage == Stage::ready ? machine.since() : input.now - machine.since()));
-      row.push_back({fitted(text, grid.width - 1), Paint::plain, stage, chosen});
+      row.push_back({fitted(text, grid.width - 1), paint, colour, chosen});
       row.push_back({" ", Paint::plain, std::nullopt, false});
     }
     screen.push_back(std::move(row));
@@ -181,6 +190,9 @@ void inside_rows(const LiveInput& input, const ViewState& view, std::size_t colu
           std::nullopt, false},
          {fmt::format("  for {:.3f} s", seconds(until - change.at)), Paint::soft, std::nullopt, false}});
   }
+  if (*view.chosen < input.in_the_way.size() && !input.in_the_way[*view.chosen].empty())
+    screen.push_back({{fmt::format("  in its way: {}", fmt::join(input.in_the_way[*view.chosen], ", ")),
+                       input.is_stopped(*view.chosen) ? Paint::bad : Paint::plain, std::nullopt, false}});
   if (!machine.reason.empty() && machine.stage() == Stage::failed) {
     for (std::string& line : wrapped(printable(machine.reason), columns - 3))
       screen.push_back({{"  " + std::move(line), Paint::bad, std::nullopt, false}});
@@ -235,7 +247,14 @@ void foot(const LiveInput& input, std::size_t columns, std::size_t most, Screen&
 
 }  // namespace
 
-Grid grid_for(std::size_t machines, std::size_t longest_name, std::size_t columns, std::size_t rows) {
+std::string LiveInput::stage_in_words(std::size_t machine) const {
+  std::string words(to_string(history.machines()[machine].stage()));
+  if (machine >= in_the_way.size() || in_the_way[machine].empty()) return words;
+  return fmt::format("{}, {}", words, fmt::join(in_the_way[machine], ", "));
+}
+
+Grid grid_for(std::size_t machines, std::size_t longest_name, std::size_t columns, std::size_t rows,
+              std::size_t longest_stage) {
   const auto fits = [&](const Grid& grid) {
     return (machines + grid.across * grid.per_cell - 1) / (grid.across * grid.per_cell) <= rows;
   };
@@ -243,8 +262,8 @@ Grid grid_for(std::size_t machines, std::size_t longest_name, std::size_t column
     return Grid{kind, width, std::max<std::size_t>(1, (columns - std::min<std::size_t>(columns, 1)) / width),
                 1};
   };
-  for (const Grid& grid :
-       {of_width(Grid::Kind::full, longest_name + 20), of_width(Grid::Kind::named, longest_name + 3)}) {
+  for (const Grid& grid : {of_width(Grid::Kind::full, longest_name + longest_stage + 12),
+                           of_width(Grid::Kind::named, longest_name + 3)}) {
     if (fits(grid)) return grid;
   }
   const std::size_t room = columns > longest_name + 3 ? columns - longest_name - 3 : 1;
@@ -280,7 +299,7 @@ void ViewState::press(ViewKey key, const History& history) {
       chosen = count - 1;
       break;
     case ViewKey::into:
-      chosen = inside ? at : foremost(history, at / step * step, step);
+      chosen = inside ? at : foremost({history, {}, {}, {}, {}}, at / step * step, step);
       inside = true;
       break;
     case ViewKey::back:
@@ -306,12 +325,15 @@ Screen compose(const LiveInput& input, ViewState& view, std::size_t columns, std
   std::size_t longest = 1;
   for (const MachineHistory& machine : input.history.machines())
     longest = std::max(longest, machine.name.size());
+  std::size_t longest_stage = 8;
+  for (std::size_t i = 0; i < input.in_the_way.size() && i < input.history.machines().size(); ++i)
+    longest_stage = std::max(longest_stage, input.stage_in_words(i).size());
   const std::size_t room = rows > kHead + kFoot + 1 ? rows - kHead - kFoot : 1;
   // Failures get their rows, unless a cell for each machine is then out of reach.
   const std::size_t below = room > 8 ? kFailuresLeast : 1;
   const auto grid_above = [&](std::size_t rows_below) {
     return grid_for(input.history.machines().size(), longest, columns,
-                    room > rows_below + 1 ? room - rows_below - 1 : 1);
+                    room > rows_below + 1 ? room - rows_below - 1 : 1, longest_stage);
   };
   view.grid = grid_above(below);
   if (view.grid.per_cell > 1) view.grid = grid_above(1);

@@ -31,7 +31,8 @@ struct Grid {
   std::size_t across = 1;    // cells in a row
   std::size_t per_cell = 1;  // machines
 };
-Grid grid_for(std::size_t machines, std::size_t longest_name, std::size_t columns, std::size_t rows);
+Grid grid_for(std::size_t machines, std::size_t longest_name, std::size_t columns, std::size_t rows,
+              std::size_t longest_stage = 8);
 
 // Where somebody looks.
 struct ViewState {
@@ -48,6 +49,13 @@ struct LiveInput {
   std::string title;
   std::vector<std::string> messages;  // the newest last
   std::vector<std::string> console;   // the last lines of the chosen machine
+  // What each machine has against it now ("frozen", "loss"), and whether that stops it; empty: none has.
+  std::vector<std::vector<std::string>> in_the_way{};
+  std::vector<bool> stopped{};
+
+  bool is_stopped(std::size_t machine) const { return machine < stopped.size() && stopped[machine]; }
+  // "ready, frozen"
+  std::string stage_in_words(std::size_t machine) const;
 };
 Screen compose(const LiveInput& input, ViewState& view, std::size_t columns, std::size_t rows);
 

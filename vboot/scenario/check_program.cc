@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/command.h"
+#include "vboot/scenario/last_lines.h"
 
 namespace rookery::vboot {
 
@@ -19,11 +20,14 @@ Result<Verdict> run_check(const Expectation& check, const std::string& scenario_
     return fail(ErrorKind::usage,
                 at_place(scenario_file, check.at, "the check cannot be run: " + done.error().message));
   }
-  std::string said = done->output.empty() ? done->errors : done->output;
-  while (!said.empty() && said.back() == '\n') said.pop_back();
-  return Verdict{
-      check.text, check.at.line, done->exit_code == 0,
-      fmt::format("exit code {}{}{}", done->exit_code, said.empty() ? "" : ": ", said.substr(0, 500))};
+  // One that failed says why on standard error, and that it did on standard output, if at all: the ends of
+  // both.
+  std::string said = last_lines(done->output);
+  const std::string complained = last_lines(done->errors);
+  if (done->exit_code == 0 ? said.empty() : !complained.empty())
+    said += (said.empty() ? "" : " / ") + complained;
+  return Verdict{check.text, check.at.line, done->exit_code == 0,
+                 fmt::format("exit code {}{}{}", done->exit_code, said.empty() ? "" : ": ", said)};
 }
 
 }  // namespace rookery::vboot

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "vboot/scenario/scenario_words.h"
-
 namespace rookery::vboot {
 namespace {
 
@@ -14,7 +12,7 @@ using Kind = Expectation::Kind;
 bool counts(const Condition& condition, const BootRecord& machine) {
   if (std::find(condition.stages.begin(), condition.stages.end(), machine.stage) == condition.stages.end())
     return false;
-  return machine.stage != Stage::failed || !condition.reason || matches(*condition.reason, machine.reason);
+  return machine.stage != Stage::failed || !condition.reason || condition.reason->fits(machine.reason);
 }
 
 std::string state_of(const BootRecord& machine) {
@@ -24,6 +22,12 @@ std::string state_of(const BootRecord& machine) {
 
 std::string at_time(Duration time) {
   return fmt::format("{:.3f} s", seconds(time));
+}
+
+// Of what holds, and came too late.
+std::string too_late(Duration came, Duration deadline, std::string_view evidence) {
+  return fmt::format("too late: it came true at {}, {} after the time was up ({})", at_time(came),
+                     at_time(came - deadline), evidence);
 }
 
 }  // namespace
@@ -56,7 +60,7 @@ std::string evidence(const PlannedCondition& condition, Records machines, const 
 Judge::Judge(const ScenarioPlan& plan, Records machines) : plan_(plan) {
   for (const PlannedExpectation& planned : plan.expectations) {
     if (planned.expectation.kind == Kind::check) continue;
-    cases_.push_back({&planned, holds(planned.condition, machines), std::nullopt, {}});
+    cases_.push_back({&planned, holds(planned.condition, machines), std::nullopt, std::nullopt, {}});
   }
 }
 
@@ -69,27 +73,39 @@ void Judge::observe(Duration now, Records machines, bool faults_over) {
     const bool became_so = so && !one.was_so;
     one.was_so = so;
     // What came true after some faults has to be so again after the last.
-    if (kind == Kind::after_faults && !faults_over) one.decided.reset();
-    if (one.decided || kind == Kind::at_end) continue;
-    const auto& within = one.planned->expectation.within;
-    const bool counts_now = kind == Kind::never ? became_so
-                            : kind == Kind::eventually
-                                ? so && (!within || now <= *within)
-                                : so && faults_over && (!within || now <= *faults_over_ + *within);
+    if (kind == Kind::after_faults && !faults_over) {
+      one.decided.reset();
+      one.late.reset();
+    }
+    if (one.decided || one.late || kind == Kind::at_end) continue;
+    const auto limit = deadline(one);
+    const bool counts_now = kind == Kind::never        ? became_so
+                            : kind == Kind::eventually ? so
+                                                       : so && faults_over;
     if (!counts_now) continue;
-    one.decided = now;
-    one.evidence =
-        fmt::format("at {}: {}", at_time(now), vboot::evidence(one.planned->condition, machines, plan_.lab));
+    const bool late = limit && now > *limit;
+    (late ? one.late : one.decided) = now;
+    const std::string evidence = vboot::evidence(one.planned->condition, machines, plan_.lab);
+    one.evidence = late ? too_late(now, *limit, evidence) : fmt::format("at {}: {}", at_time(now), evidence);
   }
+}
+
+// None of what has no time limit, or whose faults have not ended.
+std::optional<Duration> Judge::deadline(const Case& one) const {
+  const Expectation& expectation = one.planned->expectation;
+  if (!expectation.within || expectation.kind == Kind::never || expectation.kind == Kind::at_end)
+    return std::nullopt;
+  if (expectation.kind == Kind::eventually) return expectation.within;
+  if (!faults_over_) return std::nullopt;
+  return *faults_over_ + *expectation.within;
 }
 
 bool Judge::is_decided(Duration now) const {
   return std::all_of(cases_.begin(), cases_.end(), [&](const Case& one) {
     const Expectation& expectation = one.planned->expectation;
     if (one.decided || expectation.kind == Kind::never || expectation.kind == Kind::at_end) return true;
-    if (!expectation.within) return false;
-    if (expectation.kind == Kind::eventually) return now > *expectation.within;
-    return faults_over_ && now > *faults_over_ + *expectation.within;
+    const auto limit = deadline(one);
+    return limit && now > *limit;
   });
 }
 
@@ -109,8 +125,13 @@ std::vector<Verdict> Judge::verdicts(Duration now, Records machines) const {
       verdict.evidence = at_the_end;
     } else if (expectation.kind == Kind::after_faults && !faults_over_) {
       verdict.evidence = "the faults had not ended when the run did";
-    } else if (expectation.kind == Kind::after_faults && !one.decided) {
-      verdict.evidence = fmt::format("the faults ended at {}; {}", at_time(*faults_over_), at_the_end);
+    } else if (!one.decided) {
+      // What is so at the end and was not in time would read like success.
+      if (one.late) verdict.evidence = one.evidence;
+      if (one.late && !holds(one.planned->condition, machines)) verdict.evidence += "; " + at_the_end;
+      if (expectation.kind == Kind::after_faults)
+        verdict.evidence =
+            fmt::format("the faults ended at {}; {}", at_time(*faults_over_), verdict.evidence);
     }
     verdicts.push_back(std::move(verdict));
   }

@@ -44,8 +44,10 @@ class Judge {
     const PlannedExpectation* planned = nullptr;
     bool was_so = false;              // at the last look
     std::optional<Duration> decided;  // came true or, of never, was broken
+    std::optional<Duration> late;     // came true, but after its time was up
     std::string evidence;             // of that moment
   };
+  std::optional<Duration> deadline(const Case& one) const;
 
   const ScenarioPlan& plan_;
   std::vector<Case> cases_;

@@ -31,7 +31,9 @@ Json to_json(const std::vector<ProgramResult>& programs) {
     Json entry = Json::object().set("name", program.name).set("machine", program.machine);
     if (program.exit_code >= 0) entry.set("exit_code", Json::integer(program.exit_code));
     if (!program.problem.empty()) entry.set("problem", program.problem);
-    list.add(std::move(entry).set("stdout", program.out).set("stderr", program.err));
+    entry.set("stdout", program.out).set("stderr", program.err);
+    if (!program.as_wanted) entry.set("output_end", program.end);
+    list.add(std::move(entry));
   }
   return list;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,26 @@
 #include "vboot/watch/boot_record.h"
 
 namespace rookery::vboot {
+
+// An extended regular expression (POSIX) of a sane length, compiled once; copies share it.
+class Pattern {
+ public:
+  // An error of kind usage says what is wrong with it.
+  static Result<Pattern> compile(const std::string& text);
+
+  // Whether the text has a place that fits; ^ and $ are the ends of a line.
+  bool fits(const std::string& text) const;
+  const std::string& text() const { return text_; }
+  bool shares(const Pattern& other) const { return compiled_ == other.compiled_; }
+
+ private:
+  struct Compiled;
+  Pattern(std::string text, std::shared_ptr<const Compiled> compiled)
+      : text_(std::move(text)), compiled_(std::move(compiled)) {}
+
+  std::string text_;
+  std::shared_ptr<const Compiled> compiled_;
+};
 
 // Which machines: "clients", "boot-server", "everything", "n5", "n*", "n1 n2", "ready clients", "3 of n*".
 struct Selection {
@@ -37,8 +58,8 @@ struct Condition {
   std::uint32_t count = 0;  // of at_least and at_most
   bool percent = false;     // and whether it is a share
   Selection who;
-  std::vector<Stage> stages;          // one of them
-  std::optional<std::string> reason;  // what a machine that counts as failed must say (a regular expression)
+  std::vector<Stage> stages;      // one of them
+  std::optional<Pattern> reason;  // what a machine that counts as failed must say
 };
 
 // What a step waits for: the first time from the start of the run on that something becomes so.
@@ -74,7 +95,7 @@ struct ProgramStep {
   std::vector<std::string> argv;
   Selection who;
   int exit_code = 0;
-  std::optional<std::string> output;  // a regular expression that standard output fits
+  std::optional<Pattern> output;  // that standard output fits
   Duration timeout = std::chrono::minutes(1);
 };
 

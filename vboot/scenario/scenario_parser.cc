@@ -282,7 +282,7 @@ class Reader final : NodeReader {
     using Kind = Expectation::Kind;
     Expectation read;
     read.at = node.at;
-    std::optional<std::string> reason;
+    std::optional<Pattern> reason;
     std::optional<Place> within_at, reason_at;
     int kinds = 0;
     const auto condition = [&](std::string_view word, Kind kind) {
@@ -339,13 +339,13 @@ class Reader final : NodeReader {
 
   std::optional<Duration> time(const YamlNode& node) { return quantity(node, parse_duration); }
 
-  std::optional<std::string> pattern(const YamlNode& node) {
-    const auto sound = node.kind == YamlNode::Kind::scalar
-                           ? check_pattern(node.text)
-                           : Status(rookery::fail(ErrorKind::usage,
-                                                  "expected a regular expression, found " + describe(node)));
-    if (sound) return node.text;
-    problems_.add(node.at, sound.error().message);
+  std::optional<Pattern> pattern(const YamlNode& node) {
+    auto made = node.kind == YamlNode::Kind::scalar
+                    ? Pattern::compile(node.text)
+                    : Result<Pattern>(rookery::fail(
+                          ErrorKind::usage, "expected a regular expression, found " + describe(node)));
+    if (made) return std::move(*made);
+    problems_.add(node.at, made.error().message);
     return std::nullopt;
   }
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "vboot/scenario/scenario_words.h"
+#include "vboot/scenario/last_lines.h"
 
 namespace rookery::vboot {
 namespace {
@@ -14,8 +14,10 @@ void append(std::string& text, ByteView bytes) {
   text += as_text(bytes.first(std::min(room, bytes.size())));
 }
 
-std::string first_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
+// Keeps the last of it.
+void append_end(std::string& text, ByteView bytes) {
+  text += as_text(bytes);
+  if (text.size() > ScenarioRun::kOutputKept) text.erase(0, text.size() - ScenarioRun::kOutputKept);
 }
 
 }  // namespace
@@ -172,10 +174,13 @@ void ScenarioRun::run_programs(std::size_t step, const ProgramStep& program) {
 
 void ScenarioRun::run_program(std::size_t step, const ProgramStep& program, Node& node) {
   const std::size_t result = programs_.size();
-  programs_.push_back({plan_.steps[step].step.name, node.plan().name, -1, "", "", "", false});
+  programs_.push_back({plan_.steps[step].step.name, node.plan().name, -1, "", "", "", "", 0, false});
   ExecEvents events;
   events.output = [this, result](agent::Stream stream, ByteView bytes) {
-    append(stream == agent::Stream::err ? programs_[result].err : programs_[result].out, bytes);
+    ProgramResult& its = programs_[result];
+    append(stream == agent::Stream::err ? its.err : its.out, bytes);
+    append_end(its.end, bytes);
+    if (stream != agent::Stream::err) its.out_bytes += bytes.size();
   };
   events.exited = [this, step, result](Result<int> exit) { program_ended(step, result, std::move(exit)); };
   const auto request = node.exec(program.argv, std::move(events));
@@ -194,7 +199,7 @@ void ScenarioRun::program_ended(std::size_t step, std::size_t result, Result<int
   const auto& wanted = std::get<ProgramStep>(plan_.steps[step].step.what);
   if (exit) {
     program.exit_code = *exit;
-    program.as_wanted = *exit == wanted.exit_code && (!wanted.output || matches(*wanted.output, program.out));
+    program.as_wanted = *exit == wanted.exit_code && (!wanted.output || wanted.output->fits(program.out));
   } else {
     program.problem = exit.error().message;
   }
@@ -221,11 +226,12 @@ void ScenarioRun::fault_began(const FaultSpec& fault) {
 
 void ScenarioRun::fault_ended(const FaultSpec& fault, std::string_view why) {
   trace_.note(RecordKind::fault, std::nullopt, fmt::format("{} ended: {}", fault.name, why));
-  faults_in_force_.erase(fault.name);
+  const bool replaced = why == "replaced";  // there is one of that name all the while
+  if (!replaced) faults_in_force_.erase(fault.name);
   if (!running_) return;
   happened(Event::Kind::fault_ended, fault.name);
   watcher_.step_done(*lab_, fmt::format("fault {} ended", fault.name));
-  observe();
+  if (!replaced) observe();
 }
 
 void ScenarioRun::fault_hit(const FaultSpec& fault, std::string_view cable, std::string_view direction,
@@ -295,8 +301,9 @@ Verdict ScenarioRun::verdict_on(const PlannedStep& planned) const {
   constexpr std::size_t kNamed = 3;
   const auto& wanted = std::get<ProgramStep>(planned.step.what);
   Verdict verdict;
-  verdict.expectation = fmt::format("{}: exit code {}{}", planned.step.name, wanted.exit_code,
-                                    wanted.output ? fmt::format(", output fits {}", *wanted.output) : "");
+  verdict.expectation =
+      fmt::format("{}: exit code {}{}", planned.step.name, wanted.exit_code,
+                  wanted.output ? fmt::format(", output fits {}", wanted.output->text()) : "");
   verdict.line = planned.step.at.line;
   std::size_t all = 0, good = 0;
   std::string bad;
@@ -305,12 +312,15 @@ Verdict ScenarioRun::verdict_on(const PlannedStep& planned) const {
     ++all;
     good += program.as_wanted ? 1 : 0;
     if (program.as_wanted || all - good > kNamed) continue;
-    const std::string said = first_line(program.out.empty() ? program.err : program.out);
     bad += fmt::format("; {}: {}", program.machine,
                        !program.problem.empty() ? program.problem
-                       : program.exit_code < 0
-                           ? "it had not ended when the run did"
-                           : fmt::format("exit code {}, it said: {}", program.exit_code, said));
+                       : program.exit_code < 0  ? "it had not ended when the run did"
+                                                : fmt::format("exit code {}", program.exit_code));
+    if (program.exit_code == wanted.exit_code) bad += ", but its output does not fit";
+    if (program.exit_code == wanted.exit_code && program.out_bytes > kOutputKept)
+      bad += fmt::format(" (its first {} bytes are looked at)", kOutputKept);
+    if (const std::string said = last_lines(program.end); !said.empty())
+      bad += fmt::format("; its output ends: {}", said);
   }
   verdict.held = all > 0 && good == all;
   verdict.evidence =

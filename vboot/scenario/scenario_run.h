@@ -39,6 +39,8 @@ struct ProgramResult {
   int exit_code = -1;
   std::string problem;   // why there is no exit code
   std::string out, err;  // their beginnings
+  std::string end;       // what came last of both
+  std::size_t out_bytes = 0;
   bool as_wanted = false;
 };
 

@@ -1,7 +1,6 @@
 #include "vboot/scenario/scenario_words.h"
 
 #include <fmt/format.h>
-#include <regex.h>
 
 #include <algorithm>
 #include <array>
@@ -11,7 +10,6 @@
 namespace rookery::vboot {
 namespace {
 
-constexpr std::size_t kLongestPattern = 500;
 constexpr std::size_t kPatternsMost = 200;
 
 constexpr std::array kStages{Stage::off,    Stage::firmware, Stage::dhcp,  Stage::script,
@@ -179,36 +177,6 @@ Result<Event> parse_event(std::string_view text, Place at) {
   if (!condition) return tl::unexpected<Error>(condition.error());
   event.condition = std::move(*condition);
   return event;
-}
-
-Status check_pattern(const std::string& pattern) {
-  // Repeats of repeats would make a small pattern a large machine.
-  if (pattern.size() > kLongestPattern)
-    return fail(ErrorKind::usage,
-                fmt::format("a regular expression has at most {} characters", kLongestPattern));
-  for (const std::string_view stacked : {"){", "}{", "*{", "+{", "?{"}) {
-    if (pattern.find(stacked) != std::string::npos)
-      return fail(ErrorKind::usage, fmt::format("'{}' in a regular expression is not allowed", stacked));
-  }
-  regex_t compiled;
-  const int error = ::regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
-  if (error == 0) {
-    ::regfree(&compiled);
-    return {};
-  }
-  std::array<char, 200> why{};
-  ::regerror(error, &compiled, why.data(), why.size());
-  return fail(ErrorKind::usage,
-              fmt::format("'{}' is no extended regular expression: {}", pattern, why.data()));
-}
-
-bool matches(const std::string& pattern, const std::string& text) {
-  regex_t compiled;
-  if (::regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB | REG_NEWLINE) != 0)
-    bug("a pattern was not checked");
-  const bool found = ::regexec(&compiled, text.c_str(), 0, nullptr, 0) == 0;
-  ::regfree(&compiled);
-  return found;
 }
 
 }  // namespace rookery::vboot

@@ -19,9 +19,4 @@ Result<Condition> parse_condition(std::string_view text, Place at);
 // A condition, "fault NAME began", "fault NAME ended" or "program NAME ended".
 Result<Event> parse_event(std::string_view text, Place at);
 
-// Whether it is an extended regular expression (POSIX) of a sane length.
-Status check_pattern(const std::string& pattern);
-// Whether the text has a place that fits; ^ and $ are the ends of a line. The pattern was checked.
-bool matches(const std::string& pattern, const std::string& text);
-
 }  // namespace rookery::vboot

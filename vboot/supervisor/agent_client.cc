@@ -9,6 +9,7 @@ void AgentClient::receive(ByteView frame) {
     return;
   }
   channel_.receive(segment, loop_.now());
+  waits_since_ = loop_.now();  // whatever it said, it lives
   while (const auto bytes = channel_.take_message()) {
     const auto message = agent::decode(*bytes);
     if (message) {
@@ -20,7 +21,12 @@ void AgentClient::receive(ByteView frame) {
   pump();
 }
 
+Duration AgentClient::silence() const {
+  return channel_.drained() ? Duration{0} : loop_.now() - waits_since_;
+}
+
 Status AgentClient::send(const agent::Message& message) {
+  if (channel_.drained()) waits_since_ = loop_.now();
   ROOKERY_TRY(channel_.send(agent::encode(message)));
   pump();
   return {};

@@ -26,6 +26,8 @@ class AgentClient {
   // Refused while the machine has not spoken yet, or does not take what it was sent.
   Status send(const agent::Message& message);
   bool in_session() const { return channel_.in_session(); }
+  // How long the machine has not acknowledged what it was sent; none if it has acknowledged all.
+  Duration silence() const;
   void reset();  // the machine was powered off
   // The conversation as it is now, and to go on from there again: for snapshots.
   agent::Channel channel() const { return channel_; }
@@ -42,6 +44,7 @@ class AgentClient {
   Transmit transmit_;
   agent::Channel channel_ = agent::Channel::host();
   EventId timer_;
+  Time waits_since_{};  // for an answer, if there is something that it has not acknowledged
   std::uint64_t malformed_ = 0;
 };
 

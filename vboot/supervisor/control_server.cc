@@ -1,5 +1,6 @@
 #include "vboot/supervisor/control_server.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
@@ -11,6 +12,7 @@
 
 #include "base/turn_budget.h"
 #include "base/unix_socket.h"
+#include "vboot/supervisor/control_connection.h"
 #include "vboot/supervisor/lab_why.h"
 
 namespace rookery::vboot {
@@ -24,47 +26,6 @@ constexpr std::size_t kBacklog = 64u << 20;
 constexpr const char* kGoingDown = "the lab is going down";
 
 }  // namespace
-
-struct ControlServer::Connection {
-  int number = 0;
-  UniqueFd fd;
-  Watch watch;
-  MessageReader reader;
-  std::string output;
-  std::size_t sent = 0;
-  bool wants_out = false;
-
-  // Conversations that go on, each under the id of its request.
-  struct Exec {
-    std::size_t left = 0;  // machines that have not ended
-    std::size_t machines = 0;
-    std::size_t failed = 0;                         // of them, with another exit code than 0
-    std::map<std::string, std::uint32_t> requests;  // still running, by machine
-    EventId timer;
-  };
-  std::map<std::int64_t, Exec> execs;
-  struct Follow {
-    std::string machine;
-    int id = 0;
-  };
-  std::map<std::int64_t, Follow> consoles;
-  std::map<std::int64_t, EventId> waits;  // their timers
-  std::map<std::int64_t, int> captures;   // their numbers
-  std::vector<UniqueFd> files;            // that came along and no request has taken yet
-  std::set<std::int64_t> downs;
-  bool hears = true;  // who asks may still say something
-  bool ended = false;
-  TurnBudget turn;
-  EventId resume;  // with what was read and not answered yet
-
-  bool in_use(std::int64_t id) const {
-    return execs.contains(id) || consoles.contains(id) || waits.contains(id) || captures.contains(id) ||
-           downs.contains(id);
-  }
-  std::size_t conversations() const {
-    return execs.size() + consoles.size() + waits.size() + captures.size() + downs.size();
-  }
-};
 
 ControlServer::ControlServer(EventLoop& loop, RunningLab& lab, Hooks hooks)
     : loop_(loop),
@@ -224,22 +185,6 @@ void ControlServer::drop(Connection& connection) {
   connections_.erase(connection.number);
 }
 
-// Each once, however often it was named.
-Result<std::vector<Node*>> ControlServer::choose(const MachineChoice& choice) {
-  std::vector<Node*> chosen;
-  if (choice.all) {
-    for (const auto& node : lab_->nodes()) chosen.push_back(node.get());
-    return chosen;
-  }
-  for (const std::string& name : choice.names) {
-    Node* node = lab_->find(name);
-    if (node == nullptr)
-      return fail(ErrorKind::usage, "no machine '" + name + "' in the lab " + lab_->plan().name);
-    if (std::find(chosen.begin(), chosen.end(), node) == chosen.end()) chosen.push_back(node);
-  }
-  return chosen;
-}
-
 void ControlServer::answer(Connection& connection, const ControlRequest& request) {
   const std::int64_t id = request.id;
   if (spdlog::should_log(spdlog::level::debug))
@@ -263,7 +208,7 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
   } else if (const auto* input = std::get_if<InputRequest>(&request.body)) {
     Node* node = lab_->find(input->machine);
     if (node == nullptr) {
-      return say(connection, error_message(id, {ErrorKind::usage, "no machine '" + input->machine + "'"}));
+      return say(connection, error_message(id, {ErrorKind::usage, no_machine(input->machine)}));
     }
     node->console_input(input->data);
     say(connection, result_message(id, Json::object()));
@@ -309,7 +254,7 @@ void ControlServer::stream(Connection& connection, std::int64_t id, const Stream
     say(connection, error_message(id, {ErrorKind::usage, why}));
   };
   Node* node = lab_->find(request.machine);
-  if (node == nullptr) return refuse("no machine '" + request.machine + "'");
+  if (node == nullptr) return refuse(no_machine(request.machine));
   if (relays_.size() >= kStreams) return refuse("too many streams are open");
   if (!connection.output.empty() || connection.reader.inside_line())
     return refuse("a stream wants a connection of its own");
@@ -331,7 +276,7 @@ void ControlServer::why(Connection& connection, std::int64_t id, const WhyReques
     const Uplink* uplink = lab_->uplink();
     if (const WireMachine* seen = uplink != nullptr ? uplink->machines().find(*request.machine) : nullptr)
       return say(connection, result_message(id, why_report(*lab_, *seen, loop_.now())));
-    return say(connection, error_message(id, {ErrorKind::usage, "no machine '" + *request.machine + "'"}));
+    return say(connection, error_message(id, {ErrorKind::usage, no_machine(*request.machine)}));
   }
   say(connection, result_message(id, why_report(*lab_, *node, loop_.now())));
 }
@@ -367,7 +312,7 @@ void ControlServer::capture(Connection& connection, std::int64_t id, const Captu
 void ControlServer::snapshot(Connection& connection, std::int64_t id, const SnapshotRequest& request) {
   Node* node = lab_->find(request.machine);
   if (node == nullptr)
-    return say(connection, error_message(id, {ErrorKind::usage, "no machine '" + request.machine + "'"}));
+    return say(connection, error_message(id, {ErrorKind::usage, no_machine(request.machine)}));
   // Who asked may be gone by then.
   auto done = [this, number = connection.number, id](const Status& status) {
     const auto found = connections_.find(number);
@@ -406,71 +351,6 @@ void ControlServer::power(Connection& connection, std::int64_t id, const PowerRe
   say(connection, result_message(id, Json::object().set("machines", Json::count(nodes->size()))));
 }
 
-void ControlServer::exec(Connection& connection, std::int64_t id, const ExecRequest& request) {
-  auto nodes = choose(request.machines);
-  if (!nodes) return say(connection, error_message(id, nodes.error()));
-  Connection::Exec& exec = connection.execs[id];
-  exec.left = exec.machines = nodes->size();
-  if (request.timeout) {
-    exec.timer = loop_.after(*request.timeout, [this, &connection, id] {
-      const auto found = connection.execs.find(id);
-      if (found == connection.execs.end()) return;
-      for (const auto& [machine, number] : found->second.requests) {
-        if (Node* node = lab_->find(machine)) node->cancel_exec(number);
-      }
-      const std::size_t left = found->second.left;
-      connection.execs.erase(found);
-      say(connection, error_message(id, {ErrorKind::timeout, "the command did not end in time on " +
-                                                                 std::to_string(left) + " machines"}));
-    });
-  }
-  for (Node* node : *nodes) exec_on(connection, id, *node, request);
-}
-
-void ControlServer::exec_on(Connection& connection, std::int64_t id, Node& node, const ExecRequest& request) {
-  const std::string machine = node.plan().name;
-  // The connection outlives its requests: drop() cancels them.
-  ExecEvents events;
-  events.output = [this, &connection, id, machine](agent::Stream stream, ByteView bytes) {
-    for (std::size_t at = 0; at < bytes.size(); at += kOutputMost) {
-      const ByteView part = bytes.subspan(at, std::min(kOutputMost, bytes.size() - at));
-      say(connection, to_json(id, OutputEvent{machine, stream == agent::Stream::out ? "stdout" : "stderr",
-                                              std::string(as_text(part))}));
-    }
-  };
-  events.exited = [this, &connection, id, machine](Result<int> code) {
-    const auto found = connection.execs.find(id);
-    if (found == connection.execs.end()) return;
-    found->second.requests.erase(machine);
-    if (!code || *code != 0) ++found->second.failed;
-    if (code) {
-      say(connection, to_json(id, ExitedEvent{machine, *code}));
-    } else {
-      say(connection,
-          event_message(id, "unreachable",
-                        Json::object().set("machine", machine).set("reason", code.error().message)));
-    }
-    exec_done(connection, id);
-  };
-  const auto events_exited = events.exited;
-  const auto started = node.exec(request.argv, std::move(events));
-  if (started) {
-    connection.execs[id].requests[machine] = *started;
-  } else {
-    events_exited(tl::unexpected<Error>(started.error()));
-  }
-}
-
-void ControlServer::exec_done(Connection& connection, std::int64_t id) {
-  const auto found = connection.execs.find(id);
-  if (found == connection.execs.end() || --found->second.left > 0) return;
-  loop_.cancel(found->second.timer);
-  say(connection, result_message(id, Json::object()
-                                         .set("machines", Json::count(found->second.machines))
-                                         .set("failed", Json::count(found->second.failed))));
-  connection.execs.erase(found);
-}
-
 void ControlServer::say_console(Connection& connection, std::int64_t id, const std::string& machine,
                                 std::string_view bytes) {
   for (std::size_t at = 0; at < bytes.size(); at += kOutputMost) {
@@ -481,7 +361,7 @@ void ControlServer::say_console(Connection& connection, std::int64_t id, const s
 void ControlServer::console(Connection& connection, std::int64_t id, const ConsoleRequest& request) {
   Node* node = lab_->find(request.machine);
   if (node == nullptr) {
-    return say(connection, error_message(id, {ErrorKind::usage, "no machine '" + request.machine + "'"}));
+    return say(connection, error_message(id, {ErrorKind::usage, no_machine(request.machine)}));
   }
   say_console(connection, id, request.machine, node->console().text());
   if (!request.follow) {

@@ -26,7 +26,9 @@ class ControlServer {
     // Calls `done` when it is written, or cannot be; not if the server is gone by then.
     std::function<void(const std::string& file, std::function<void(const Status&)> done)> write_report;
     std::function<void()> down;  // begins to end the lab; closed() answers those who asked
-    Duration began{0};           // when the loop's time was zero, since 1970-01-01 UTC; for captures
+    // How long a machine that runs a command without a time limit may give no sign of life.
+    Duration silence_most = std::chrono::seconds(20);
+    Duration began{0};  // when the loop's time was zero, since 1970-01-01 UTC; for captures
   };
   static Result<std::unique_ptr<ControlServer>> listen(EventLoop& loop, const std::filesystem::path& socket,
                                                        RunningLab& lab, Hooks hooks);
@@ -56,6 +58,8 @@ class ControlServer {
   void power(Connection& connection, std::int64_t id, const PowerRequest& request);
   void exec(Connection& connection, std::int64_t id, const ExecRequest& request);
   void exec_on(Connection& connection, std::int64_t id, Node& node, const ExecRequest& request);
+  void exec_late(Connection& connection, std::int64_t id);
+  void look_for_signs(Connection& connection, std::int64_t id);
   void exec_done(Connection& connection, std::int64_t id);
   void console(Connection& connection, std::int64_t id, const ConsoleRequest& request);
   void stream(Connection& connection, std::int64_t id, const StreamRequest& request);
@@ -63,6 +67,7 @@ class ControlServer {
   void capture(Connection& connection, std::int64_t id, const CaptureRequest& request);
   void snapshot(Connection& connection, std::int64_t id, const SnapshotRequest& request);
   Result<std::vector<Node*>> choose(const MachineChoice& choice);
+  std::string no_machine(const std::string& name) const;
   void say_console(Connection& connection, std::int64_t id, const std::string& machine,
                    std::string_view bytes);
 

@@ -516,6 +516,14 @@ void Node::cancel_exec(std::uint32_t request) {
   if (execs_.erase(request) > 0 && agent_->in_session()) (void)agent_->send(agent::Kill{request});
 }
 
+Duration Node::silence() {
+  if (!agent_ || !agent_->in_session()) return Duration{0};
+  const Duration silence = agent_->silence();
+  // No request has this number: nothing is killed, and the message is acknowledged.
+  if (silence == Duration{0}) (void)agent_->send(agent::Kill{0});
+  return silence;
+}
+
 void Node::end_execs(const std::string& why) {
   for (auto& [request, events] : std::exchange(execs_, {})) {
     events.exited(rookery::fail(ErrorKind::expectation, plan_.name + ": " + why));

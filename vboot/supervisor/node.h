@@ -103,6 +103,8 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   // Runs a program in the machine; both callbacks come from the loop. Returns a number for cancel_exec().
   Result<std::uint32_t> exec(const std::vector<std::string>& argv, ExecEvents events);
   void cancel_exec(std::uint32_t request) override;
+  // Asks the agent for a sign of life, unless it owes one already; how long it has owed one.
+  Duration silence();
   Result<std::uint32_t> open(std::uint16_t port, const std::vector<std::string>& argv,
                              ExecEvents events) override;
   Status stream_input(std::uint32_t request, ByteView bytes) override;

@@ -88,6 +88,7 @@ Json up_report(const RunningLab& lab, const RunFacts& facts, Bytes memory_peak) 
 
 Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, Time now) {
   Json machines = Json::array();
+  const auto ways = lab.faults().in_the_way();
   for (const auto& node : lab.nodes()) {
     const MachinePlan& plan = node->plan();
     const BootRecord& boot = node->boot();
@@ -106,6 +107,8 @@ Json ps_report(const RunningLab& lab, const RunFacts& facts, pid_t supervisor, T
     } else if (!boot.detail.empty()) {
       machine.set("detail", boot.detail);
     }
+    if (plan.index < ways.size() && !ways[plan.index].empty())
+      machine.set("in_the_way", Json::strings(ways[plan.index]));
     if (node->gift() != nullptr) machine.set("given_sha256", node->gift()->sha256);
     add_refusals(machine, *node);
     machines.add(std::move(machine));

@@ -1,6 +1,7 @@
 #include "images/store.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 
@@ -123,6 +124,53 @@ BOOST_AUTO_TEST_CASE(does_not_believe_a_damaged_manifest) {
 BOOST_AUTO_TEST_CASE(names_the_field_of_a_damaged_record) {
   BOOST_REQUIRE(write_file(folder / "images" / "one", "{\"schema\": \"rookery.stored-image/1\"}"));
   BOOST_TEST(store.list().error().message == "image one.manifest: is missing");
+}
+
+BOOST_AUTO_TEST_CASE(one_that_may_only_be_read_is_read) {
+  put("debian-12");
+  const auto all = [&](fs::perms folders, fs::perms files) {
+    for (const auto& entry : fs::recursive_directory_iterator(folder))
+      fs::permissions(entry.path(), entry.is_directory() ? folders : files);
+    fs::permissions(folder, folders);
+    fs::permissions(folder.parent_path(), folders);
+  };
+  using P = fs::perms;
+  const P enter =
+      P::owner_read | P::owner_exec | P::group_read | P::group_exec | P::others_read | P::others_exec;
+  const P read = P::owner_read | P::group_read | P::others_read;
+  // Somebody else's, for root may write everywhere.
+  constexpr uid_t kNobody = 65534;
+  const bool is_root = ::geteuid() == 0;
+  for (const bool has_lock : {true, false}) {
+    if (!has_lock) {
+      all(P::owner_all, P::owner_all);
+      fs::remove(folder / "lock");
+      fs::remove(folder / "incoming");
+    }
+    all(enter, read);
+    if (is_root) BOOST_REQUIRE(::seteuid(kNobody) == 0);
+    auto opened = Store::open(folder);
+    const bool found = opened && opened->list() && opened->list()->size() == 1 && opened->find("debian-12") &&
+                       opened->manifest(*opened->find("debian-12"));
+    const std::string pruned = opened ? opened->prune().error().message : "";
+    const std::string added = opened ? opened->add(as_bytes("x")).error().message : "";
+    const auto removed = opened ? opened->remove("debian-12") : Status();
+    if (is_root) BOOST_REQUIRE(::seteuid(0) == 0);
+    BOOST_TEST(opened.has_value(), (opened ? "" : opened.error().message));
+    BOOST_TEST(found);
+    BOOST_TEST(pruned.starts_with("nothing can be removed from the store in "));
+    BOOST_TEST(!added.empty());
+    BOOST_REQUIRE(!removed);
+    BOOST_TEST(removed.error().message == "cannot remove the image debian-12: Permission denied");
+    // Who reads shares the lock, if there is one, with who prunes.
+    if (has_lock && opened) {
+      all(P::owner_all, P::owner_all);
+      BOOST_TEST(Store::open(folder).value().prune().error().message.find("in use") != std::string::npos);
+    }
+  }
+  all(P::owner_all, P::owner_all);
+  fs::permissions(folder / "images" / "debian-12", P::none);
+  BOOST_TEST(Store::open(folder).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(prunes_what_no_image_refers_to) {

@@ -10,10 +10,12 @@ BOOST_AUTO_TEST_SUITE(mac_address)
 BOOST_AUTO_TEST_CASE(is_read_and_printed_the_same) {
   BOOST_TEST(MacAddress::parse("52:54:00:00:00:07")->text() == "52:54:00:00:00:07");
   BOOST_TEST(MacAddress::parse("FF-ff-0A-0b-0C-0d")->text() == "ff:ff:0a:0b:0c:0d");
+  BOOST_TEST(MacAddress::parse("5254.0000.0007")->text() == "52:54:00:00:00:07");
+  BOOST_TEST(MacAddress::parse("52:54:0:0:0:7")->text() == "52:54:00:00:00:07");
 }
 
 BOOST_AUTO_TEST_CASE(refuses_what_is_no_address) {
-  for (const char* text : {"", "52:54:00:00:00", "52:54:00:00:00:07:", "52:54:00:00:00:0g", "5254.0000.0007",
+  for (const char* text : {"", "52:54:00:00:00", "52:54:00:00:00:07:", "52:54:00:00:00:0g", "5254.0000:0007",
                            "52:54:00:00:00:+7", "52:54:00:00:00: 7", "52_54_00_00_00_07"}) {
     BOOST_TEST(!MacAddress::parse(text).has_value(), text);
   }

@@ -112,6 +112,27 @@ BOOST_AUTO_TEST_CASE(one_who_asks_much_at_once_is_answered_over_several_turns) {
   BOOST_TEST(bench.fakes.loop.turns() - before >= kQuestions / static_cast<unsigned>(TurnShare().requests));
 }
 
+BOOST_AUTO_TEST_CASE(machines_are_named_by_patterns_lists_and_ranges) {
+  Bench bench;
+  Caller caller{bench};
+  const auto told = [&](const std::string& machines) {
+    caller.say(R"({"id":1,"verb":"exec","argv":["true"],"machines":)" + machines + "}");
+    std::string who;
+    for (;;) {
+      const Json message = caller.hear();
+      if (const auto error = message.find("error")) return text_of(*error, "message");
+      if (message.find("result")) return who;
+      who += text_of(message, "machine") + " ";
+    }
+  };
+  BOOST_TEST(told(R"(["n[1-2]"])") == "n1 n2 ");
+  BOOST_TEST(told(R"(["n*","server"])") == "n1 n2 server ");
+  BOOST_TEST(told(R"(["n2,n1","n?"])") == "n2 n1 ");
+  BOOST_TEST(told(R"(["n[1-3]"])") == "no machine 'n3' in the lab test; did you mean 'n1'?");
+  BOOST_TEST(told(R"(["x*"])") == "no machine 'x*' in the lab test");
+  BOOST_TEST(told(R"(["n[1"])").ends_with("a bracket that is not closed, or closes nothing"));
+}
+
 BOOST_AUTO_TEST_CASE(a_machine_named_twice_is_meant_once) {
   Bench bench;
   Caller caller{bench};
@@ -190,7 +211,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_request_is_refused_by_name_and_the_next_one_is_h
   caller.say(R"({"id":7,"verb":"pss"})");
   BOOST_TEST(caller.hear_error() == "usage: unknown verb 'pss'; did you mean 'ps'?");
   caller.say(R"({"id":8,"verb":"why","machine":"n9"})");
-  BOOST_TEST(caller.hear_error() == "usage: no machine 'n9'");
+  BOOST_TEST(caller.hear_error() == "usage: no machine 'n9' in the lab test; did you mean 'n1'?");
 }
 
 BOOST_AUTO_TEST_CASE(a_capture_goes_to_the_descriptor_that_came_along_until_the_asker_says_no_more) {

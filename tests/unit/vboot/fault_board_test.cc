@@ -1,6 +1,7 @@
 // Faults in force, over a switch with three machines that are plain ports: what is set and cleared strikes
 // what was named, and nothing else.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <boost/test/unit_test.hpp>
 #include <deque>
@@ -364,6 +365,77 @@ BOOST_AUTO_TEST_CASE(undoes_what_is_not_possible_on_all) {
   BOOST_TEST(lab.refusal("n* freeze") == "this machine cannot");
   BOOST_TEST(lab.deeds.said == "freeze n1; thaw n1; ");
   BOOST_TEST(lab.board->in_force().empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_fault_that_cannot_be_leaves_the_one_of_its_name_in_force) {
+  Lab lab;
+  lab.set("n1 loss=100% direction=up name=x");
+  BOOST_TEST(lab.talk() == "0:2 1:02 2:0");
+  lab.deeds.refuses = "n2";
+  BOOST_TEST(lab.refusal("n1,n2 freeze name=x") == "this machine cannot");
+  BOOST_TEST(lab.deeds.said == "freeze n1; thaw n1; ");
+  BOOST_TEST(lab.told.said == "+x ");
+  BOOST_TEST(lab.frames("x") == "1/1");  // nor do its counters begin anew
+  BOOST_TEST(lab.talk() == "0:2 1:02 2:0");
+
+  // Of the same kind: what the old one does to a machine is not undone with the new one.
+  lab.deeds.said.clear();
+  lab.set("n1 freeze name=y for=5s");
+  lab.set("n1 slow=10ms name=z");
+  BOOST_TEST(lab.refusal("n1,n2 freeze name=y") == "this machine cannot");
+  BOOST_TEST(lab.refusal("n1,n2 slow=50ms name=z") == "this machine cannot");
+  BOOST_TEST(lab.deeds.said ==
+             "freeze n1; slow 10000000 n1; freeze n1; slow 50000000 n1; slow 10000000 n1; ");
+  lab.deeds.said.clear();
+  lab.run(std::chrono::seconds(6));
+  BOOST_TEST(lab.deeds.said == "thaw n1; ");  // the first one's time
+
+  // One that can be replaces it, and what both do goes on.
+  lab.deeds.said.clear();
+  lab.set("n1,server slow=20ms name=z");
+  BOOST_TEST(lab.deeds.said == "slow 20000000 n1; slow 20000000 server; slow 20000000 n1; ");
+  lab.set("server slow=20ms name=z");
+  BOOST_TEST(lab.deeds.said.ends_with("slow 20000000 server; slow 0 n1; slow 20000000 server; "));
+  BOOST_TEST(lab.told.said.ends_with("-z:replaced +z "));
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_one_fault_does_not_end_what_another_does_to_the_machine) {
+  Lab lab;
+  lab.set("n1 freeze name=a");
+  lab.set("n1,n2 freeze name=b");
+  lab.set("n1 slow=10ms name=c");
+  lab.set("n1 slow=20ms name=d");
+  lab.deeds.said.clear();
+  lab.board->clear("b").value();
+  BOOST_TEST(lab.deeds.said == "thaw n2; ");
+  lab.board->clear("d").value();
+  BOOST_TEST(lab.deeds.said == "thaw n2; slow 10000000 n1; ");
+  lab.board->clear("all").value();
+  BOOST_TEST(lab.deeds.said == "thaw n2; slow 10000000 n1; thaw n1; slow 0 n1; ");
+}
+
+BOOST_AUTO_TEST_CASE(says_what_is_in_a_machines_way) {
+  Lab lab;
+  const auto of = [&](std::size_t machine) {
+    const auto ways = lab.board->in_the_way();
+    return ways.empty() ? "nothing in force" : fmt::format("{}", fmt::join(ways.at(machine), ", "));
+  };
+  BOOST_TEST(of(0) == "nothing in force");
+  lab.set("n1 freeze");
+  lab.set("n1,n2 down for=5ms");
+  lab.set("n2 down name=again");
+  lab.set("n2 loss=1%");
+  lab.set("server blocking=1ms");
+  BOOST_TEST(of(0) == "port blocked");
+  BOOST_TEST(of(1) == "cable out, frozen");
+  BOOST_TEST(of(2) == "cable out, loss");
+  lab.run(milliseconds(6));
+  BOOST_TEST(of(0) == "");  // it is in force, and blocks nothing now
+  BOOST_TEST(of(1) == "frozen");
+  BOOST_TEST(of(2) == "cable out, loss");
+  lab.set("n1 thaw");
+  lab.run(milliseconds(1));
+  BOOST_TEST(of(1) == "");
 }
 
 BOOST_AUTO_TEST_CASE(names_what_there_is_not_and_changes_nothing) {

@@ -123,6 +123,43 @@ BOOST_AUTO_TEST_CASE(names_the_wrong_word_and_the_fix) {
   says("n5 loss=1% match='udp", "a quote ' that is not closed");
 }
 
+BOOST_AUTO_TEST_CASE(answers_words_of_netem_with_its_own) {
+  const std::string intro = "fault: a value stands behind '=', and a fault has one effect; say ";
+  const auto says = [&](std::string_view line, const std::string& answer) {
+    BOOST_TEST(refusal(line) == intro + answer, line << " → " << refusal(line));
+  };
+  says("n1 delay 100ms", "'n1 delay=100ms'");
+  says("n1 delay 100ms 10%", "'n1 delay=100ms'");
+  says("n1 delay 100ms 20ms distribution normal",
+       "'n1 delay=80ms', then 'n1 jitter=20ms distribution=normal'");
+  says("n1 delay=100ms 20ms", "'n1 delay=80ms', then 'n1 jitter=20ms'");
+  says("n1 delay 20ms 20ms 25% direction up", "'n1 jitter=20ms direction=up'");
+  says("n1 loss 0.3% 25%", "'n1 loss=0.3%'");
+  says("n1 loss 5", "'n1 loss=5%'");
+  says("n1 loss=random 5%", "'n1 loss=5%'");
+  says("n1 loss gemodel 1% 10% 70% 0.1%", "'n1 burst=1% recover=10% inside=70% outside=0.1%'");
+  says("n1 reorder 25% 50% gap 5", "'n1 reorder=25%'");
+  says("n1 corrupt 0.1% match 'udp port 69'", "'n1 corrupt=0.1% match='udp port 69''");
+  says("n1 duplicate 1% loss 2%", "'n1 duplicate=1%', then 'n1 loss=2%'");
+  says("n1 rate 10mbit", "'n1 rate=10Mbit/s'");
+  says("n1 rate 10mbit burst 32kbit latency 400ms", "'n1 rate=10Mbit/s'");
+  const auto adds = [&](std::string_view line, std::string_view answer) {
+    BOOST_TEST(refusal(line).ends_with(answer), line << " → " << refusal(line));
+  };
+  adds("n1 latency=100ms", "unknown word 'latency'; did you mean 'delay'?; say 'n1 delay=100ms'");
+  adds("n1 corruption=0.1%", "say 'n1 corrupt=0.1%'");
+  adds("n1 delay=100ms jitter=20ms distribution=normal",
+       "two faults; set them one after the other; say 'n1 delay=100ms', then 'n1 jitter=20ms "
+       "distribution=normal'");
+  adds("n1 loss=0.3", "found '0.3'; did you mean '0.3%'?; say 'n1 loss=0.3%'");
+  adds("n1 rate=10mbit", "say 'n1 rate=10Mbit/s'");
+  adds("n1 rate=10Mbit/s burst=32kbit latency=400ms", "say 'n1 rate=10Mbit/s'");
+  // What cannot be meant has no answer of that kind.
+  for (const char* line : {"n1 delay 100parsecs", "n1 delay", "n1 delay 1ms frobnicate 3", "delay 100ms"})
+    BOOST_TEST(refusal(line).find("say '") == std::string::npos, refusal(line));
+  BOOST_TEST(fault("n1 loss=.3%").limits.chance == 0.003);
+}
+
 BOOST_AUTO_TEST_CASE(fits_patterns) {
   BOOST_TEST(fits("n*", "n12"));
   BOOST_TEST(fits("n1?", "n12"));

@@ -316,6 +316,38 @@ BOOST_AUTO_TEST_CASE(when_several_machines_share_a_cell_the_one_that_failed_is_s
   BOOST_TEST(text_of(screen).find("n2222 failed in kernel: why") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(a_machine_that_a_fault_has_stopped_does_not_look_ready) {
+  for (const std::size_t clients : {3u, 60u, 1000u}) {
+    History history = history_of(clients);
+    for (std::size_t i = 0; i <= clients; ++i) boot(history, i, milliseconds(i), milliseconds(1));
+    ViewState view;
+    LiveInput input{history, std::chrono::seconds(20), "test", {}, {}};
+    input.in_the_way.resize(clients + 1);
+    input.stopped.resize(clients + 1);
+    input.in_the_way[2] = {"frozen"};
+    input.stopped[2] = true;
+    input.in_the_way[3] = {"loss"};
+    const auto marked = [&] {
+      const Screen screen = compose(input, view, 80, 24);
+      std::size_t bad = 0;
+      for (std::size_t row = 5; row < screen.size(); ++row) {
+        for (const Span& span : screen[row]) bad += span.paint == Paint::bad && !span.stage ? 1 : 0;
+      }
+      return bad;
+    };
+    BOOST_TEST(marked() == 1u, clients);
+    const std::string text = text_of(compose(input, view, 80, 24));
+    BOOST_TEST(text.find("1 stopped by faults") != std::string::npos);
+    if (view.grid.kind == Grid::Kind::full) {
+      BOOST_TEST(text.find("#n2     ready, frozen") != std::string::npos, text);
+      BOOST_TEST(text.find(" n3     ready, loss") != std::string::npos, text);
+    }
+    view.chosen = 3;
+    view.inside = true;
+    BOOST_TEST(text_of(compose(input, view, 80, 24)).find("in its way: loss") != std::string::npos);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(reasons_are_told_to_their_end_where_there_is_room) {
   History history = history_of(100);
   boot(history, 0, milliseconds(0), milliseconds(1));

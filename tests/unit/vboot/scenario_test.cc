@@ -2,6 +2,7 @@
 
 #include "vboot/scenario/grade.h"
 #include "vboot/scenario/judge.h"
+#include "vboot/scenario/last_lines.h"
 #include "vboot/scenario/scenario_plan.h"
 #include "vboot/scenario/scenario_words.h"
 
@@ -140,7 +141,49 @@ BOOST_AUTO_TEST_CASE(after_faults_counts_from_the_end_of_the_last) {
   BOOST_TEST(judged("after_faults: all ready, within: 5 s", ready_after(S(5)), true).held);
   const Verdict late = judged("after_faults: all ready, within: 5 s", ready_after(S(6)), true);
   BOOST_TEST(!late.held);
-  BOOST_TEST(late.evidence.starts_with("the faults ended at 10.000 s"));
+  BOOST_TEST(late.evidence ==
+             "the faults ended at 10.000 s; too late: it came true at 16.000 s, 1.000 s after the time was "
+             "up (4 of 4)");
+}
+
+BOOST_AUTO_TEST_CASE(what_came_too_late_does_not_read_like_success) {
+  const auto story = [](bool stays) {
+    return [stays](Judge& judge, Machines& machines) {
+      judge.observe(S(0), machines.view(), true);
+      machines.are(Stage::ready);
+      judge.observe(S(45), machines.view(), true);
+      if (!stays) machines.records[1].stage = Stage::root;
+      judge.observe(S(60), machines.view(), true);
+    };
+  };
+  const Verdict late = judged("eventually: all ready, within: 30 s", story(true));
+  BOOST_TEST(!late.held);
+  BOOST_TEST(late.evidence == "too late: it came true at 45.000 s, 15.000 s after the time was up (4 of 4)");
+  BOOST_TEST(judged("eventually: all ready, within: 30 s", story(false)).evidence ==
+             late.evidence + "; at the end, at 100.000 s: 3 of 4; n1: root");
+  BOOST_TEST(judged("eventually: n1 failed, within: 30 s", story(true)).evidence.find("too late") ==
+             std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_pattern_is_compiled_once_however_many_machines_it_is_asked_of) {
+  const ScenarioPlan plan = plan_of(
+      "expect: [{at_end: all failed, reason: 'no (answer|offer)'}]\nworkload: [{run: x, output: '^7$'}]\n");
+  const auto& reason = plan.expectations.front().condition.condition.reason;
+  BOOST_REQUIRE(reason.has_value());
+  BOOST_TEST(reason->shares(ScenarioPlan(plan).expectations.front().condition.condition.reason.value()));
+  BOOST_TEST(reason->fits("got no offer"));
+  BOOST_TEST(!reason->fits("nothing"));
+  const auto& output = std::get<ProgramStep>(plan.steps.front().step.what).output;
+  BOOST_TEST(output->fits("6\n7\n"));
+  BOOST_TEST(!output->fits("77"));
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_what_a_program_said_is_one_line) {
+  BOOST_TEST(last_lines("") == "");
+  BOOST_TEST(last_lines("one\n") == "one");
+  BOOST_TEST(last_lines("a\nb\n\nc\r\nError: no such file\n\n") == "b / c / Error: no such file");
+  const std::string cut = last_lines(std::string(500, 'x') + "é" + std::string(399, 'y'));
+  BOOST_TEST(cut == "…" + std::string(399, 'y'));
 }
 
 BOOST_AUTO_TEST_CASE(the_seed_chooses_moments_and_machines_and_one_more_step_shifts_no_other) {
@@ -167,10 +210,10 @@ BOOST_AUTO_TEST_CASE(a_line_runs_in_a_shell_and_a_list_is_a_program) {
 }
 
 BOOST_AUTO_TEST_CASE(patterns_that_would_take_for_ever_are_refused) {
-  BOOST_TEST(check_pattern("^n[0-9]{1,3}$").has_value());
+  BOOST_TEST(Pattern::compile("^n[0-9]{1,3}$").has_value());
   for (const char* pattern : {"(a{99}){99}", "a{99}{99}", "a(", "*{3}"})
-    BOOST_TEST(!check_pattern(pattern).has_value());
-  BOOST_TEST(!check_pattern(std::string(501, 'a')).has_value());
+    BOOST_TEST(!Pattern::compile(pattern).has_value());
+  BOOST_TEST(!Pattern::compile(std::string(501, 'a')).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(a_grade_is_lowered_and_says_why) {

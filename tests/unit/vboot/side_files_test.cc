@@ -1,5 +1,8 @@
 #include "vboot/lab/side_files.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 
 #include "vboot/lab/lab_plan.h"
@@ -11,6 +14,9 @@ namespace {
 
 constexpr const char* kKey =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK3gwzi0O7IrjcyPbekjOteTk34l6xk+1xFR5IagA0Kz me";
+
+const std::string kNoName =
+    "hosts.csv:1:1: the first line must name the columns, 'name' among them: 'name,mac,role,address'";
 
 std::string problems_of(std::string_view csv) {
   Problems problems("lab.yaml");
@@ -66,19 +72,19 @@ BOOST_AUTO_TEST_CASE(every_error_names_the_tables_line) {
   BOOST_TEST(
       problems_of("name,mac\nN1,x\n") ==
       "hosts.csv:2:1: expected a machine name (a-z, 0-9 and '-', first a letter, not '-' last, at most 32), "
-      "found 'N1'\nhosts.csv:2:4: expected a MAC address like '52:54:00:12:34:56', found 'x'");
-  BOOST_TEST(problems_of("nam\na\n") == "hosts.csv:1:1: unknown column 'nam'; did you mean 'name'?");
-  BOOST_TEST(problems_of("name,name\n") == "hosts.csv:1:6: column 'name' is there twice");
+      "found 'N1'\nhosts.csv:2:4: expected a MAC address like '52:54:00:12:34:56' (or with dashes, "
+      "5254.0012.3456, "
+      "525400123456), found 'x'");
   BOOST_TEST(
-      problems_of("mac\n") ==
-      "hosts.csv:1:1: the first line must name the columns, 'name' among them: 'name,mac,role,address'");
+      problems_of("nam\na\n") ==
+      "hosts.csv:1:1: unknown column 'nam'; columns are: name, mac, role, address; did you mean 'name'?\n" +
+          kNoName);
+  BOOST_TEST(problems_of("name,name\na,b\n") == "hosts.csv:1:6: column 'name' is there twice");
+  BOOST_TEST(problems_of("mac\n") == kNoName);
   BOOST_TEST(problems_of("") == "hosts.csv:1:1: the table has no machine");
   BOOST_TEST(problems_of("name,role\na\n") ==
-             "hosts.csv:1:1: the table has no machine\nhosts.csv:2:1: expected 2 fields, as the first line "
-             "has, found 1");
-  BOOST_TEST(problems_of("name\n\"a\n") ==
-             "hosts.csv:1:1: the table has no machine\nhosts.csv:2:1: this quote has no "
-             "end, or something follows it");
+             "hosts.csv:2:1: expected 2 fields, as the first line has, found 1");
+  BOOST_TEST(problems_of("name\n\"a\n") == "hosts.csv:2:1: this quote has no end, or something follows it");
   BOOST_TEST(problems_of("name,role\na,Client!\n") ==
              "hosts.csv:2:3: expected a role like 'client', found 'Client!'");
   const auto strange = plan_with("name,role\na,clint\n");
@@ -110,12 +116,97 @@ BOOST_AUTO_TEST_CASE(every_error_names_the_tables_line) {
         problems_of(std::string("name,mac\na,") + mac + "\n").starts_with("hosts.csv:2:3: expected a MAC"));
 }
 
+BOOST_AUTO_TEST_CASE(a_mac_address_is_taken_as_switches_print_it) {
+  for (const char* mac : {"00:16:3e:00:0a:05", "00-16-3E-00-0A-05", "0016.3e00.0a05", "0016-3E00-0A05",
+                          "00163e-000a05", "00163E000A05", "0:16:3e:0:a:5", "0.16.3e.0.a.5"}) {
+    const auto plan = plan_with(std::string("name,mac\na,") + mac + "\n");
+    BOOST_REQUIRE_MESSAGE(plan, mac);
+    BOOST_TEST(to_text(plan->find("a")->data_mac) == "00:16:3e:00:0a:05", mac);
+  }
+  for (const char* mac :
+       {"0016.3e00.001", "00:16:3e:00:00", "00:16-3e:00:00:05", "00163e00000", "0016.3e00:0001",
+        "00163e0000011", "0:16:3e:0:0:5:", "000:16:3e:0:0:5", "::::::", "00 16 3e 00 00 01"})
+    BOOST_TEST(
+        problems_of(std::string("name,mac\na,") + mac + "\n").starts_with("hosts.csv:2:3: expected a MAC"),
+        mac);
+}
+
+BOOST_AUTO_TEST_CASE(a_table_that_is_none_is_told_what_it_should_be) {
+  const std::string comma =
+      "hosts.csv:1:1: expected a comma (',') between two fields, as in 'name,mac,role,address'; "
+      "here are {}: save the table as CSV with commas";
+  BOOST_TEST(problems_of("\xef\xbb\xbfName;MAC\nd1;00:16:3e:00:00:01\n") ==
+             fmt::format(fmt::runtime(comma), "semicolons"));
+  BOOST_TEST(problems_of("name\tmac\nd1\t00:16:3e:00:00:01\n") == fmt::format(fmt::runtime(comma), "tabs"));
+  BOOST_TEST(
+      problems_of("name,mac\nd1;00:16:3e:00:00:01\nd2,00:16:3e:00:00:02\n") ==
+      "hosts.csv:2:1: expected 2 fields, as the first line has, found 1; expected a comma (',') between two "
+      "fields, as in 'name,mac,role,address'; here are semicolons: save the table as CSV with commas");
+  using namespace std::string_view_literals;
+  const std::string utf16 =
+      "hosts.csv:1:1: this is UTF-16 ('Unicode text'), not UTF-8; expected a CSV file in UTF-8, "
+      "with commas";
+  BOOST_TEST(problems_of("\xff\xfen\0a\0m\0e\0\n\0a\0\n\0"sv) == utf16);
+  BOOST_TEST(problems_of("\xfe\xff\0n\0a\0m\0e\0\n\0a\0\n"sv) == utf16);
+  BOOST_TEST(problems_of("n\0a\0m\0e\0\n\0a\0\n\0"sv) == utf16);  // without a mark
+  BOOST_TEST(problems_of("name\nb\xfcro\n") ==
+             "hosts.csv:2:2: this is not UTF-8 (perhaps Latin-1): save the table as CSV in UTF-8");
+  BOOST_TEST(problems_of("\"Hostname\",\"IP Address\",\"Owner\"\n\"d1\",\"10.77.9.1\",\"physics, 2nd\"\n") ==
+             "hosts.csv:1:1: unknown column 'Hostname'; columns are: name, mac, role, address; did you mean "
+             "'name'?\n" +
+                 kNoName +
+                 "\nhosts.csv:1:12: unknown column 'IP Address'; columns are: name, mac, role, address; did "
+                 "you mean 'address'?\nhosts.csv:1:25: unknown column 'Owner'; columns are: name, mac, role, "
+                 "address");
+}
+
+BOOST_AUTO_TEST_CASE(a_table_is_taken_as_spreadsheets_write_it) {
+  // Marks, blanks in and around quotes, empty rows and columns at the end, the line ends of three systems.
+  for (const char* end : {"\n", "\r\n", "\r"}) {
+    std::string csv = "\xef\xbb\xbf \"Name \" ,\tMAC,,";
+    for (const char* line : {" # a comment", "\" d1 \" , 00:16:3e:00:00:01 ,,", ",,,", "d2,,,", " , , ,"})
+      csv += end + std::string(line);
+    const auto plan = plan_with(csv + end);
+    BOOST_REQUIRE_MESSAGE(plan, (plan ? "" : plan.error().message));
+    BOOST_TEST(plan->machines.size() == 3u);
+    BOOST_TEST(to_text(plan->find("d1")->data_mac) == "00:16:3e:00:00:01");
+  }
+  BOOST_TEST(problems_of("name,\nd1,x\n") == "hosts.csv:2:4: 'x' stands in a column that has no name");
+  BOOST_TEST(problems_of("name,\n,\n") == "hosts.csv:1:1: the table has no machine");
+}
+
+BOOST_AUTO_TEST_CASE(all_errors_of_a_table_are_told_at_once) {
+  // What a line says by itself, and what only a plan can tell, each at its line.
+  BOOST_TEST(
+      why("name,mac,address,rack\n"
+          "PC-1,00:16:3e:00:00:01,10.77.9.1,r\n"
+          "d2,00:16:3E:00:00:01,10.77.9.1,r\n"
+          "d3,x,10.99.9.1,r\n"
+          "d3,,,r\n"
+          "localhost,,,r\n") ==
+      "labs/hosts.csv:1:18: unknown column 'rack'; columns are: name, mac, role, address\n"
+      "labs/hosts.csv:2:1: expected a machine name (a-z, 0-9 and '-', first a letter, not '-' last, at most "
+      "32), found 'PC-1'\n"
+      "labs/hosts.csv:3:4: two machines have the MAC address 00:16:3e:00:00:01: PC-1 and d2\n"
+      "labs/hosts.csv:3:22: 'd2' cannot have the address 10.77.9.1: it is PC-1's\n"
+      "labs/hosts.csv:4:4: expected a MAC address like '52:54:00:12:34:56' (or with dashes, 5254.0012.3456, "
+      "525400123456), found 'x'\n"
+      "labs/hosts.csv:4:6: 'd3' cannot have the address 10.99.9.1: its network is 10.77.0.0/16\n"
+      "labs/hosts.csv:5:1: two machines are called 'd3': one of group 'd3' and one of group 'd3'\n"
+      "labs/hosts.csv:6:1: machine name 'localhost' is taken: every machine calls itself that");
+  std::string many = "name\n";
+  for (int i = 0; i < 50; ++i) many += "N" + std::to_string(i) + "\n";
+  const std::string said = why(many);
+  BOOST_TEST(std::count(said.begin(), said.end(), '\n') == 20);
+  BOOST_TEST(said.ends_with("found 'N19'\nlabs/hosts.csv: and 30 more"));
+}
+
 BOOST_AUTO_TEST_CASE(a_table_has_limits) {
   std::string csv = "name\n";
   for (std::uint32_t i = 0; i <= kMachinesMax; ++i) csv += "m" + std::to_string(i) + "\n";
   BOOST_TEST(problems_of(csv) == "hosts.csv:4098:1: more than 4096 machines");
   BOOST_TEST(problems_of("name\n" + std::string(257, 'a')) ==
-             "hosts.csv:1:1: the table has no machine\nhosts.csv:2:1: a field of more than 256 bytes");
+             "hosts.csv:2:1: a field of more than 256 bytes");
   BOOST_TEST(problems_of(std::string(20, ',')) == "hosts.csv:1:17: more than 16 columns");
 }
 
@@ -149,11 +240,49 @@ BOOST_AUTO_TEST_CASE(a_key_is_an_openssh_public_key_or_refused_by_name) {
       problem_of_key("ssh-rsa " + std::string(kKey).substr(12)).starts_with("this ssh-rsa key is damaged"));
   BOOST_TEST(problem_of_key("-----BEGIN OPENSSH PRIVATE KEY-----").starts_with("that is a private key"));
   BOOST_TEST(problem_of_key("hello world").starts_with("expected an OpenSSH public key"));
+  BOOST_TEST(problem_of_key("ssh-dss " + std::string(kKey).substr(12))
+                 .starts_with("expected an OpenSSH public key"));
   Problems problems("lab.yaml");
   const auto keys = parse_keys("# mine\n" + std::string(kKey) + "\r\nnonsense\n", "keys.pub", problems);
   BOOST_TEST(keys.size() == 1u);
   BOOST_TEST(problems.to_error().message ==
              "keys.pub:3:1: expected an OpenSSH public key like 'ssh-ed25519 AAAA… me', found 'nonsense'");
+}
+
+BOOST_AUTO_TEST_CASE(a_key_is_taken_with_tabs_blanks_and_options) {
+  const std::string data = std::string(kKey).substr(12, 68);
+  for (const std::string& key :
+       {"ssh-ed25519\t" + data + "\tme", "ssh-ed25519   " + data + "  me and you", "  ssh-ed25519 " + data,
+        "no-pty,from=\"10.0.0.*,!10.0.0.1\",Restrict ssh-ed25519 " + data,
+        "command=\"echo \\\"hi, you\\\" # x\" \t ssh-ed25519\t" + data,
+        "environment=\"A=b c\",no-X11-forwarding\tssh-ed25519 " + data + " me"}) {
+    BOOST_TEST(problem_of_key(key) == "", key);
+    Problems problems("lab.yaml");
+    const auto keys = parse_keys(key + "\n", "keys.pub", problems);
+    BOOST_REQUIRE_EQUAL(keys.size(), 1u);
+    BOOST_TEST(key.ends_with(keys[0]));  // as it is
+  }
+  const auto why_not = [&](const std::string& options) {
+    return problem_of_key(options + " ssh-ed25519 " + data);
+  };
+  BOOST_TEST(why_not("no-ptty") == "sshd knows no option 'no-ptty' of a key; did you mean 'no-pty'?");
+  BOOST_TEST(why_not("from=10.0.0.1") == "the value of the option 'from' of a key stands in double quotes");
+  BOOST_TEST(why_not("command") == "the option 'command' of a key needs a value in double quotes");
+  BOOST_TEST(why_not("pty=\"x\"") == "the option 'pty' of a key takes no value");
+  BOOST_TEST(why_not("command=\"x") == "the value of the option 'command' of a key has no end");
+  BOOST_TEST(
+      why_not("command=\"x\"y").starts_with("expected a blank behind the options of the key, found 'y "));
+  BOOST_TEST(why_not("pty,,restrict").starts_with("sshd knows no option '' of a key"));
+  using namespace std::string_view_literals;
+  Problems problems("lab.yaml");
+  BOOST_TEST(parse_keys("\xff\xfes\0s\0h\0"sv, "keys.pub", problems).empty());
+  BOOST_TEST(problems.to_error().message ==
+             "keys.pub:1:1: this is UTF-16 ('Unicode text'), not UTF-8; expected "
+             "OpenSSH public keys, one a line");
+  // In the lab file itself.
+  const auto plan = plan_with("name\na\n", "authorized_keys: \"ssh-ed25519\\t" + data + "\"\n");
+  BOOST_REQUIRE_MESSAGE(plan, (plan ? "" : plan.error().message));
+  BOOST_TEST(plan->authorized_keys.at(0) == "ssh-ed25519\t" + data);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_injected_stays_where_it_is_said_to_be) {

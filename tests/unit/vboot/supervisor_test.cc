@@ -128,6 +128,20 @@ BOOST_AUTO_TEST_CASE(an_agent_is_heard_and_answered_over_frames) {
     told |= std::holds_alternative<agent::PowerOff>(agent::decode(*message).value());
   }
   BOOST_TEST(told);
+  // Until the guest has acknowledged it, it is silent.
+  const auto pass = [&](Duration time) {
+    bool over = false;
+    loop.after(time, [&] { over = true; });
+    loop.run_until([&] { return over; }, std::chrono::hours(1));
+  };
+  pass(std::chrono::seconds(5));
+  BOOST_TEST((client.silence() == std::chrono::seconds(5)));
+  for (const ByteBuffer& frame : to_guest) guest.receive(agent::unwrap_frame(frame), loop.now());
+  while (const auto segment = guest.next_segment(loop.now()))
+    client.receive(agent::wrap_frame(agent::kHostAddress, mac, *segment));
+  BOOST_TEST((client.silence() == Duration{0}));
+  pass(std::chrono::seconds(50));
+  BOOST_TEST((client.silence() == Duration{0}));  // it owes nothing
   client.receive(as_bytes("no frame of ours"));
   BOOST_TEST(client.malformed() == 1u);
 }
