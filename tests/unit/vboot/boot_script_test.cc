@@ -17,10 +17,11 @@ class Machine final : public ipxe::ScriptHost {
   Machine(std::string platform, std::string missing)
       : platform_(std::move(platform)), missing_(std::move(missing)) {}
 
-  Result<std::string> fetch_script(const ipxe::BootUrl& url) override {
+  Result<std::string> fetch_script(const ipxe::BootUrl& url, const ipxe::FetchOptions&) override {
     return fail("no script " + url.to_string());
   }
-  Result<std::string> fetch_image(const ipxe::BootUrl& url, ipxe::ImageUse, std::string_view) override {
+  Result<std::string> fetch_image(const ipxe::BootUrl& url, ipxe::ImageUse, std::string_view,
+                                  const ipxe::FetchOptions&) override {
     if (url.file_name() == missing_) return fail("404");
     fetched += url.to_string() + " ";
     return url.to_string();
@@ -32,9 +33,13 @@ class Machine final : public ipxe::ScriptHost {
       return ipxe::Setting{{0x52, 0x54, 0, 0, 0, 7}, ipxe::SettingType::hex};
     return std::nullopt;
   }
+  void drop_image(const std::string&) override {}
+  bool is_kernel(const std::string& handle) override { return handle.ends_with("vmlinuz"); }
+  std::uint32_t cpu_features(bool, bool) override { return 0; }
   Status bring_up(std::string_view, bool) override { return {}; }
   Status sleep(Duration) override { return {}; }
   void print(std::string_view line) override { printed += std::string(line) + "\n"; }
+  void guessed(std::string_view what) override { print(what); }
 
   std::string fetched, printed;
 

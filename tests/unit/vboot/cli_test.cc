@@ -67,7 +67,7 @@ bool on_terminal(const std::function<bool(int master)>& what) {
 }
 
 Screen filled_with(char letter) {
-  return Screen(24, ScreenRow{Span{std::string(80, letter)}});
+  return Screen(24, ScreenRow{Span{std::string(80, letter), Paint::plain, std::nullopt, false}});
 }
 
 }  // namespace
