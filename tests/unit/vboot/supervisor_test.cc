@@ -361,7 +361,7 @@ BOOST_AUTO_TEST_CASE(a_lab_that_does_not_fit_is_refused_with_the_arithmetic) {
 }
 
 BOOST_AUTO_TEST_CASE(a_mount_or_a_limit_under_which_no_machine_can_live_is_named_with_its_remedy) {
-  const Lab lab = parse_lab(kTwo, "two.yaml").value();
+  const Lab lab = parse_lab(std::string("lab: two\nmachines:\n") + kTwo, "two.yaml").value();
   LabPlan plan = plan_lab(lab, {}).value();
   HostResources host{mebibytes(24'000), mebibytes(24'000), 1'000'000, 100'000};
   const auto why = [&] {
