@@ -151,6 +151,17 @@ class Report(GuestTest):
                 self.assertEqual(terminal.process.wait(timeout=60), 130)
                 self.assert_nothing_left(lab)
 
+    def test_06_a_lab_that_is_not_up_in_time_is_taken_down_and_says_who_is_late_and_why(self):
+        lab = self.session.lab("late-lab", 1, "\n  far: {role: client, link: {delay: 50 s}, boot_timeout: 60 s}\n")
+        for more in ([], ["--down"]):
+            with self.subTest(more):
+                said = self.session.rookery("up", lab.file, "--until", "ready", "--timeout", 2, *more, code=3).err
+                self.assertIn("not up after 2 s, and taken down: ", said)
+                self.assertRegex(said, r"(?m)^  far \((off|firmware|dhcp)\): \S")
+                self.assert_nothing_left(lab)
+        said = self.session.rookery("up", lab.file, "--timeout", 2, code=2).err
+        self.assertIn("--timeout goes with --until ready", said)
+
     def test_05_what_cannot_be_written_is_refused_before_anything_starts(self):
         lab = self.session.lab("refused", 1)
         said = self.session.rookery("up", lab.file, "--report", "a.pdf", code=2).err
