@@ -2,6 +2,7 @@
 """However a lab ends, nothing of it is left, and the next one comes up."""
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import time
@@ -105,6 +106,28 @@ class LeavesNothing(GuestTest):
             wait_for_end(up, 10)
             watch.wait(BAR_OF_DOWN, f"after {number.name} to who waits")
             self.assert_nothing_left(lab)
+
+    def test_a_name_is_one_lab_and_a_lab_without_its_folder_goes_down(self):
+        """A second `up` with another runtime folder takes nothing from the first; and a logout removes the first's folder."""
+        lab, elsewhere = self.session.lab("logout", 1), self.session.folder / "run2"
+        elsewhere.mkdir(mode=0o700)
+        up = lab.start()
+        lab.wait_for_words("the lab is up")
+        here, self.session.environment["XDG_RUNTIME_DIR"] = self.session.environment["XDG_RUNTIME_DIR"], str(elsewhere)
+        try:
+            refused = self.session.rookery("up", lab.file, code=2).err
+            self.assert_has(refused, "is up already, in another runtime folder",
+                            f"XDG_RUNTIME_DIR={here} rookery down --lab {lab.name}")
+            self.assertIn(f"XDG_RUNTIME_DIR={here} rookery", lab.rookery("ps", code=2).err)
+        finally:
+            self.session.environment["XDG_RUNTIME_DIR"] = here
+        self.assertEqual(lab.run("n1", "hostname"), "n1\n")
+        watch = self.everything_of(lab, up.pid)
+        shutil.rmtree(self.session.runtime / "rookery", ignore_errors=True)
+        self.assertEqual(wait_for_end(up, 10), 4)
+        self.assertIn("was removed", lab.said())
+        watch.wait(BAR_OF_DOWN, "after its folder was removed")
+        self.assert_nothing_left(lab)
 
 
 if __name__ == "__main__":
