@@ -77,8 +77,8 @@ class Supervisor final : private LabEvents {
   Json report() { return up_report(*lab_, facts_, memory_peak_); }
   void wire_stage_changed(const WireMachine& machine) override;
   void measure_memory(std::function<void()> then);
-  void write(const std::vector<std::string>& files, std::function<void(const Status&)> then);
-  void tell_settled();
+  void write(const std::vector<std::string>& files, Json report, std::function<void(const Status&)> then);
+  void tell_settled(const Json& report);
   Status make_place();
   void tell_gifts();
   // When the loop's time was zero, since 1970.
@@ -158,8 +158,7 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   if (!host) return tl::unexpected<Error>(host.error());
   ROOKERY_TRY(check_fits(plan_, *host));
   ROOKERY_TRY(raise_descriptor_limit(plan_));
-  spdlog::debug("sockets in {}, memory in {}", place_->folder().string(),
-                place_->memory_folder().string());
+  spdlog::debug("sockets in {}, memory in {}", place_->folder().string(), place_->memory_folder().string());
   ROOKERY_TRY(signals_.watch(loop_, [this] {
     interrupted_ = true;
     take_down();
@@ -209,8 +208,8 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   hooks.report = [this] { return report(); };
   hooks.write_report = [this](const std::string& file, std::function<void(const Status&)> done) {
     // What the boot took is measured when it is over; until then what it takes now is its peak.
-    if (lab_->is_settled()) return write({file}, std::move(done));
-    measure_memory([this, file, done = std::move(done)] { write({file}, done); });
+    if (lab_->is_settled()) return write({file}, report(), std::move(done));
+    measure_memory([this, file, done = std::move(done)] { write({file}, report(), done); });
   };
   hooks.down = [this] { take_down(); };
   hooks.began = began();
@@ -307,17 +306,19 @@ void Supervisor::settled() {
   progress_.update(*lab_, loop_.now());
   // In the foreground the view goes on, for as long as somebody wants to watch.
   if (!options_.until.empty() || options_.detach) progress_.finish();
+  // One report for its files and for who asked: while it is written the counters go on.
   measure_memory([this] {
-    write(options_.reports, [this](const Status& written) {
+    auto told = std::make_shared<Json>(report());
+    write(options_.reports, Json::copy_of(told->view()), [this, told](const Status& written) {
       if (!written) progress_.line(written.error().message);
-      tell_settled();
+      tell_settled(*told);
     });
   });
 }
 
-void Supervisor::tell_settled() {
+void Supervisor::tell_settled(const Json& report) {
   control_->settled();
-  on_settled_(report());
+  on_settled_(report);
   if (options_.until == "ready" && options_.take_down) take_down();
 }
 
@@ -340,13 +341,14 @@ void Supervisor::measure_memory(std::function<void()> then) {
   if (!taken) measured(Bytes{});
 }
 
-void Supervisor::write(const std::vector<std::string>& files, std::function<void(const Status&)> then) {
+void Supervisor::write(const std::vector<std::string>& files, Json report,
+                       std::function<void(const Status&)> then) {
   if (files.empty()) return then({});
   constexpr unsigned kReportsMost = 16;  // that wait to be written
   if (reports_waiting_ == kReportsMost)
     return then(fail(ErrorKind::usage, "many reports are being written already; try again"));
   ++reports_waiting_;
-  auto snapshot = std::make_shared<ReportSnapshot>(*lab_, *recorder_, report(), booted_, texts_);
+  auto snapshot = std::make_shared<ReportSnapshot>(*lab_, *recorder_, std::move(report), booted_, texts_);
   const auto written = [this, then](const Status& status) {
     --reports_waiting_;
     then(status);

@@ -53,18 +53,18 @@ BOOST_AUTO_TEST_CASE(what_is_written_arrives_in_order) {
 }
 
 BOOST_AUTO_TEST_CASE(who_writes_to_a_full_pipe_does_not_wait_and_what_was_lost_is_said) {
-  Pipe pipe;
-  PatientWriter writer(pipe.its.get(), Bytes{1000});
-  writer.write(std::string(1000, 'a'));  // the pipe takes it
+  Pipe pipe;  // its pages are filled by quarters, to the last byte
+  PatientWriter writer(pipe.its.get(), Bytes{1024});
+  writer.write(std::string(1024, 'a'));  // the pipe takes it
   BOOST_REQUIRE(writer.drain(kLong));
-  for (std::size_t filled = 1000; filled < pipe.room; filled += 1000) {
-    writer.write(std::string(std::min<std::size_t>(1000, pipe.room - filled), 'b'));
+  for (std::size_t filled = 1024; filled < pipe.room; filled += 1024) {
+    writer.write(std::string(std::min<std::size_t>(1024, pipe.room - filled), 'b'));
     BOOST_REQUIRE(writer.drain(kLong));
   }
-  writer.write(std::string(1000, 'c'));  // waits for room
+  writer.write(std::string(1024, 'c'));  // waits for room
   for (int i = 0; i < 7; ++i) writer.write("lost\n");
   BOOST_TEST(!writer.drain(Duration{0}));
-  BOOST_TEST(pipe.read(pipe.room + 1000).ends_with(std::string(1000, 'c')));
+  BOOST_TEST(pipe.read(pipe.room + 1024).ends_with(std::string(1024, 'c')));
   BOOST_REQUIRE(writer.drain(kLong));
   writer.write("again\n");
   const std::string wanted = "(7 messages are missing here: nobody read them)\nagain\n";
