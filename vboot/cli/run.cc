@@ -244,6 +244,7 @@ Result<Json> Runner::run() {
   ROOKERY_TRY(open_image());
   const auto runtime = runtime_folder();
   if (!runtime) return tl::unexpected<Error>(runtime.error());
+  StopSignals::hold();
   auto place = HostPlace::claim_any(*runtime, fmt::format("run-{}", ::getpid()));
   if (!place) return tl::unexpected<Error>(place.error());
   ROOKERY_TRY(place->guard(clean_after(plan_.lab)));

@@ -6,7 +6,7 @@
 
 namespace rookery::vboot {
 
-Status StopSignals::watch(EventLoop& loop, std::function<void()> asked) {
+sigset_t StopSignals::hold() {
   sigset_t set;
   sigemptyset(&set);
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
@@ -16,6 +16,11 @@ Status StopSignals::watch(EventLoop& loop, std::function<void()> asked) {
       sigaddset(&set, number);
   }
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+Status StopSignals::watch(EventLoop& loop, std::function<void()> asked) {
+  const sigset_t set = hold();
   descriptor_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!descriptor_) return fail_errno("cannot watch for signals");
   watch_ = loop.watch(descriptor_.get(), EPOLLIN, [this, asked = std::move(asked)](std::uint32_t) {

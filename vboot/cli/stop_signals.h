@@ -3,6 +3,8 @@
 // never is: settle_inheritance().) Owned by the command and outlived by the loop.
 #pragma once
 
+#include <signal.h>
+
 #include <functional>
 
 #include "base/event_loop.h"
@@ -13,6 +15,9 @@ namespace rookery::vboot {
 
 class StopSignals {
  public:
+  // From here on one that comes waits for watch(): for what would be left behind if the program ended at
+  // once.
+  static sigset_t hold();
   // Calls `asked` for each time that one came. Only once for each object.
   Status watch(EventLoop& loop, std::function<void()> asked);
 

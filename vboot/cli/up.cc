@@ -153,6 +153,7 @@ Status Supervisor::open_uplink() {
 Status Supervisor::prepare(const BackendFactory& factory) {
   backends_ = std::make_unique<LabBackends>(factory, loop_);
   ROOKERY_TRY(open_uplink());
+  StopSignals::hold();
   ROOKERY_TRY(make_place());
   const auto host = measure_host_and_user(place_->memory_folder());
   if (!host) return tl::unexpected<Error>(host.error());

@@ -219,7 +219,8 @@ Result<int> run_verify(const VerifyOptions& options, const BackendFactory& backe
   // A short name: sockets lie below it.
   auto temporary = TemporaryFolder::make("rv-");
   if (!temporary) return tl::unexpected<Error>(temporary.error());
-  const fs::path folder = options.keep.empty() ? temporary->path() : fs::absolute(options.keep).lexically_normal();
+  const fs::path folder =
+      options.keep.empty() ? temporary->path() : fs::absolute(options.keep).lexically_normal();
   const bool quiet = options.run.json && ::isatty(2) == 0;
 
   std::optional<OneRun> first;
