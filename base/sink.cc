@@ -67,6 +67,7 @@ struct Sink::Shared {
   std::condition_variable changed;
   Batch queue;                // what the thread has not taken yet
   std::size_t in_flight = 0;  // bytes that it has taken and not written
+  bool crowded = false;       // somebody waits for room: what is there is not kept for company
   bool opening = false;       // it waits for somebody to read the FIFO
   bool closing = false, abandoned = false, ended = false;
   State state = State::open;
@@ -188,7 +189,9 @@ void Sink::work(const std::shared_ptr<Shared>& shared) {
     while (!s.changed.wait_for(lock, kBetweenVisits, [&] { return s.closing || !s.queue.bytes.empty(); })) {
       if (s.is_left()) s.fail(State::reader_left, EPIPE);
     }
-    s.changed.wait_for(lock, kGather, [&] { return s.closing || s.queue.bytes.size() >= kAtOnce; });
+    s.changed.wait_for(lock, kGather,
+                       [&] { return s.closing || s.crowded || s.queue.bytes.size() >= kAtOnce; });
+    s.crowded = false;
     if (s.queue.bytes.empty()) break;  // closing
     batch.bytes.clear();
     batch.ends.clear();
@@ -278,6 +281,8 @@ bool Sink::put(ByteView bytes, As as) {
   };
   if (!room()) {
     if (when_full_ == WhenFull::refuse) return false;
+    s.crowded = true;
+    s.changed.notify_all();
     if (!s.await(lock, patience_, [&] { return s.state != State::open || room(); })) s.give_up();
     if (s.state != State::open) return false;
   }
