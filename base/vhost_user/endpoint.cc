@@ -146,7 +146,7 @@ Result<bool> Endpoint::handle_input(TurnBudget& turn) {
     if (!header) return tl::unexpected<Error>(header.error());
     all = !*header || rest.size() < kHeaderSize + (*header)->size;
     if (all || !turn.left()) break;
-    turn.spend(1, 0, 0);
+    turn.spend_message(!received_files_.empty());
     // Handling may send, and a send that fails means that the peer is gone.
     ROOKERY_TRY(handle((*header)->request, (*header)->flags, rest.subspan(kHeaderSize, (*header)->size)));
     used += kHeaderSize + (*header)->size;

@@ -225,10 +225,8 @@ void VhostNetPort::receive(Frame frame) {
     ++counters_.dropped_full;
     return;
   }
-  const bool is_first = backlog_.empty();
   backlog_bytes_ += frame.size();
   backlog_.push_back(std::move(frame));
-  if (!is_first) return;  // it waits for the guest's kick as well
   queue.ask_for_kicks(true);
   drain_backlog();  // buffers may have come before the flag was seen
 }
@@ -238,12 +236,12 @@ void VhostNetPort::receive(Frame frame) {
 bool VhostNetPort::deliver(const Frame& frame) {
   vhost_user::Virtqueue& queue = endpoint_->queue(kReceiveQueue);
   TurnBudget& turn = endpoint_->budget();
-  if (!turn.left()) {
+  if (!turn.descriptors_left()) {
     endpoint_->again(kReceiveQueue);
     return false;
   }
   if (!queue.pop(receive_chain_)) return false;
-  turn.spend(0, receive_chain_.descriptors, 0);
+  turn.spend_descriptors(receive_chain_.descriptors);
   const std::size_t most = endpoint_->negotiated(kFeatureMergeable) ? kMostBuffers : 1;
   std::array<vhost_user::Virtqueue::Used, kMostBuffers> used;
   const std::size_t header_bytes = header_size();
@@ -257,7 +255,7 @@ bool VhostNetPort::deliver(const Frame& frame) {
     if (!fits) break;
     waits = !queue.pop(more_chain_);
     if (waits) break;
-    turn.spend(0, more_chain_.descriptors, 0);
+    turn.spend_descriptors(more_chain_.descriptors);
     const std::size_t written = more_chain_.write(0, frame.bytes().subspan(done));
     used[buffers++] = {more_chain_.head, static_cast<std::uint32_t>(written)};
     done += written;

@@ -307,11 +307,11 @@ BOOST_AUTO_TEST_CASE(a_driver_that_says_much_at_once_has_its_share_of_each_turn)
   std::int64_t kicks = 0;
   for (const auto& [turn, count] : by_turn) {
     kicks += count;
-    BOOST_TEST(count <= TurnShare().requests);
+    BOOST_TEST(count <= TurnShare().messages);
   }
   // One for which a turn had no room is one with the next.
-  BOOST_TEST(kicks > kKicks - 2 * kKicks / TurnShare().requests);
-  BOOST_TEST(by_turn.size() > kKicks / static_cast<std::size_t>(TurnShare().requests));
+  BOOST_TEST(kicks > kKicks - 10);
+  BOOST_TEST(by_turn.size() > kKicks / static_cast<std::size_t>(TurnShare().messages));
 }
 
 BOOST_AUTO_TEST_CASE(one_whose_queue_never_ends_leaves_each_other_guest_its_turn) {
@@ -411,8 +411,8 @@ BOOST_AUTO_TEST_CASE(a_guest_that_rests_and_goes_on_sending_is_given_up) {
   BOOST_TEST(driver.model.disconnects == 1u);
   BOOST_TEST(driver.endpoint->fault() == "vhost-user: a guest that rests goes on sending messages");
   // Some may have been read while it still ran.
-  BOOST_TEST(said > static_cast<std::uint64_t>(TurnShare::in_lockstep().requests));
-  BOOST_TEST(said < 3 * static_cast<std::uint64_t>(TurnShare::in_lockstep().requests));
+  BOOST_TEST(said > static_cast<std::uint64_t>(TurnShare::in_lockstep().messages));
+  BOOST_TEST(said < 3 * static_cast<std::uint64_t>(TurnShare::in_lockstep().messages));
 }
 
 BOOST_AUTO_TEST_CASE(what_a_driver_may_not_do_ends_the_connection_and_is_named) {
