@@ -203,6 +203,8 @@ Error libvirt_error(std::string_view doing) {
         "; this connection may look and not make (a socket for reading only, libvirt-sock-ro, or the host's "
         "rules): name another socket in 'uri', or ask who runs that libvirt for the right";
   }
+  if (message.find("libvirt_iohelper") != std::string::npos)
+    message += "; libvirt saves memory by a program of its own; install: libvirt-daemon";
   return Error{ErrorKind::infrastructure, std::move(message)};
 }
 

@@ -81,7 +81,11 @@ Result<std::vector<std::string>> destroy_left_domains(const fs::path& runtime) {
   std::optional<Error> problem;
   for (const fs::path& folder : folders) {
     auto claimed = claim_folder(folder);
-    if (!claimed || !*claimed) continue;  // its lab runs
+    if (!claimed) {
+      problem = claimed.error();
+      continue;
+    }
+    if (!*claimed) continue;  // its lab runs
     const auto text = read_file(folder / kRecord, Bytes{8192});
     std::istringstream lines(text.value_or(""));
     DomainOwner owner;

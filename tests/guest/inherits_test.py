@@ -154,14 +154,14 @@ class Inherits(GuestTest):
         lab = self.session.lab("interrupted", 1)
         scenario = self.session.folder / "interrupted-scenario.yaml"
         scenario.write_text(self.scenario("interrupted", lab.file.name, "ends: {after: 1 h}\n"))
-        before = set(pathlib.Path("/dev/shm").iterdir())
         for command in ("verify", "run"):
             for number in (signal.SIGINT, signal.SIGTERM):
                 with self.subTest(command=command, signal=number):
                     with subprocess.Popen([program(), command, scenario, *(["--time", "wall"] if command == "run" else [])],
                                           env=self.session.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                           stderr=subprocess.PIPE, text=True) as process:
-                        wait_until(lambda: set(pathlib.Path("/dev/shm").glob("*/*")) - before or process.poll() is not None, 60, "it runs")
+                        wait_until(lambda: self.session.memory_folders() or process.poll() is not None, 60, "it runs")
+                        folders = self.session.memory_folders()
                         process.send_signal(number)
                         try:
                             said = process.communicate(timeout=60)[1]
@@ -169,7 +169,8 @@ class Inherits(GuestTest):
                             process.kill()
                         self.assertIn("interrupted", said)
                         self.assertEqual(process.returncode, 130)
-                    wait_until(lambda: set(pathlib.Path("/dev/shm").iterdir()) <= before, 10, "/dev/shm is as before")
+                    wait_until(lambda: not any(folder.exists() for folder in [*folders, *self.session.memory_folders()]), 10,
+                               "its memory is gone")
                     self.assertEqual(list(self.session.temporary.iterdir()), [])
                     self.assert_nothing_left(lab)
 

@@ -76,7 +76,7 @@ class Mixed(GuestTest):
     def test_06_what_several_labs_left_is_looked_for_in_one_go(self):
         records = self.session.runtime / "rookery/.lv"
         for name in ("one", "two"):
-            (records / name).mkdir(parents=True)
+            (records / name).mkdir(mode=0o700, parents=True)
             (records / name / "record").write_text(f"{name}\nnowhere\nqemu:///embed\n")
         self.assertEqual(self.session.rookery("clean", "--json").json(), {"removed": []})
         self.assertEqual(list(records.glob("*")), [])

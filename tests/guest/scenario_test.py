@@ -184,7 +184,7 @@ class Scenarios(GuestTest):
         self.run_json(self.scenario(READY))
         self.assertEqual(self.session.processes(), [])
         self.assertEqual(list((self.session.runtime / "rookery").iterdir()), [])
-        self.assertEqual(list(pathlib.Path("/dev/shm").glob(f"rookery-{os.getuid()}-run-*")), [])
+        self.assertEqual(self.session.memory_folders(), [])
 
 
 if __name__ == "__main__":

@@ -99,6 +99,15 @@ class Session:
             raise AssertionError(f"wanted exit code {code}:\n{outcome}")
         return outcome
 
+    def memory_folders(self):
+        """Where the memory of this session's running labs lies, also of those that a scenario runs: each says whose it is."""
+        def home(folder):
+            with contextlib.suppress(OSError):
+                return os.readlink(folder / "home")
+            return ""
+        return [folder for folder in pathlib.Path("/dev/shm").glob(f"rookery-{os.getuid()}-*")
+                if home(folder).startswith(f"{self.runtime}/")]
+
     def lab(self, name, clients=2, rest=""):
         """Writes a lab file with a server and n1, n2, …; `rest` may add lines to it."""
         lab = Lab(self, name, clients, rest)
