@@ -142,7 +142,6 @@ ipxe-qemu             the boot ROMs of their NICs
 ovmf                  their UEFI
 libvirt-daemon-driver-qemu  QEMU by libvirt, within our own process
 libvirt-daemon        saves its machines' memory, and is the daemon that a test asks
-cpio                  packs the initramfs of the backends' contract test
 libvirt-clients       libvirt's schema, to check what we give it
 libxml2-utils         reads that schema
 chromium              opens the report, and clicks in it

@@ -62,6 +62,8 @@ class UmlMachine final : public Machine, private LaneDevice {
   }
   ~UmlMachine() override {
     if (spec_.lane != nullptr) spec_.lane->detach(*this);
+    process_.reset();  // ends it
+    forget_memory();
   }
 
   Status prepare();
@@ -79,6 +81,7 @@ class UmlMachine final : public Machine, private LaneDevice {
  private:
   void pull_the_plug();
   void exited(ExitStatus status);
+  void forget_memory();
   void finish(ExitStatus status);
   void start_again(const std::string& reason);
   void read_console();
@@ -112,8 +115,6 @@ Status UmlMachine::prepare() {
     if (error) return fail("cannot link " + (spec_.folder / name).string() + ": " + error.message());
     return {};
   };
-  if (::mkdir(memory_folder_.c_str(), 0700) != 0 && errno != EEXIST)
-    return fail_errno("cannot make " + memory_folder_.string());
   ROOKERY_TRY(link(spec_.kernel, kKernelName));
   ROOKERY_TRY(link(spec_.initramfs, kInitramfsName));
   if (spec_.lane != nullptr) {
@@ -129,6 +130,8 @@ Status UmlMachine::prepare() {
 Status UmlMachine::start() {
   if (state_ == MachineState::running || coming_)
     return fail(ErrorKind::usage, spec_.name + " is running already");
+  if (::mkdir(memory_folder_.c_str(), 0700) != 0 && errno != EEXIST)
+    return fail_errno("cannot make " + memory_folder_.string());
   ROOKERY_TRY(input_.make(true));
   ROOKERY_TRY(output_.make(false));
 
@@ -150,6 +153,7 @@ Status UmlMachine::start() {
   auto started = ChildProcess::start(loop_, process, [this](ExitStatus status) { exited(status); });
   if (!started) {
     if (time_) time_->ended();
+    forget_memory();
     return tl::unexpected<Error>(std::move(started.error()).while_doing("starting " + spec_.name));
   }
   process_ = std::move(*started);
@@ -198,7 +202,19 @@ void UmlMachine::exited(ExitStatus status) {
   time_->ended();
 }
 
+// A kernel unlinks its memory as soon as it has it; one that was killed before that has not. What else it may have
+// written there, as much as it liked, goes with the lab.
+void UmlMachine::forget_memory() {
+  constexpr int kFiles = 16;
+  std::error_code error;
+  fs::directory_iterator it(memory_folder_, error);
+  for (int i = 0; i < kFiles && !error && it != fs::directory_iterator(); ++i, it.increment(error))
+    ::unlink(it->path().c_str());
+  ::rmdir(memory_folder_.c_str());
+}
+
 void UmlMachine::finish(ExitStatus status) {
+  forget_memory();
   if (!lane_pausing_) stop_and_go_.ended();
   const bool expected = cut_ || status.clean();
   state_ = expected ? MachineState::off : MachineState::failed;

@@ -1,13 +1,14 @@
-// User-Mode Linux with the kernel of the user's image and an initramfs of the contract's own: busybox and a
-// few lines.
+// User-Mode Linux with the kernel and the initramfs (for its busybox) of the user's image, and behind that an
+// initramfs of the contract's own: an /init of a few lines, which takes the place of the image's.
 #include <dirent.h>
 
+#include <boost/test/unit_test.hpp>
 #include <fstream>
 
 #include "backends/disk/vhost_block.h"
 #include "backends/uml/uml_backend.h"
-#include "base/command.h"
 #include "base/file.h"
+#include "images/build/archive_writer.h"
 #include "images/store.h"
 #include "tests/contract/backend_contract.h"
 
@@ -32,17 +33,17 @@ const char* script_of(Guest guest) {
   return "";
 }
 
-// The kernel of the image that the user has built.
-Result<fs::path> uml_kernel() {
+// What the image that the user has built holds under that name.
+Result<fs::path> of_the_image(std::string_view component) {
   const auto store = images::Store::open();
   if (!store) return tl::unexpected<Error>(store.error());
   const auto image = store->find("debian-12");
   if (!image) return tl::unexpected<Error>(image.error());
   const auto manifest = store->manifest(*image);
   if (!manifest) return tl::unexpected<Error>(manifest.error());
-  const auto* kernel = manifest->find(images::kLinuxUml);
-  if (kernel == nullptr) return fail("the image has no User-Mode Linux kernel");
-  return store->object(kernel->sha256);
+  const auto* found = manifest->find(component);
+  if (found == nullptr) return fail("the image has no " + std::string(component));
+  return store->object(found->sha256);
 }
 
 class UmlSubject final : public Subject {
@@ -50,14 +51,12 @@ class UmlSubject final : public Subject {
   std::string name() const override { return "uml"; }
 
   std::optional<std::string> unavailable() override {
-    const auto kernel = uml_kernel();
+    const auto kernel = of_the_image(images::kLinuxUml);
     if (!kernel) return kernel.error().message;
-    const auto busybox = find_program("busybox", "busybox-static");
-    if (!busybox) return busybox.error().message;
-    const auto cpio = find_program("cpio", "cpio");
-    if (!cpio) return cpio.error().message;
+    const auto programs = of_the_image(images::kStageOneCpio);
+    if (!programs) return programs.error().message;
     kernel_ = *kernel;
-    busybox_ = *busybox;
+    programs_ = *programs;
     return std::nullopt;
   }
   EventLoop& loop() override { return loop_; }
@@ -98,21 +97,16 @@ class UmlSubject final : public Subject {
 
  private:
   fs::path initramfs(const std::string& machine, Guest guest) {
-    const fs::path tree = folder_.path() / (machine + ".tree");
-    for (const char* folder : {"bin", "dev", "proc"}) fs::create_directories(tree / folder);
-    fs::copy_file(busybox_, tree / "bin/busybox", fs::copy_options::overwrite_existing);
-    // /dev/console cannot be made without root: the guest opens it from devtmpfs.
-    (void)write_file(tree / "init",
-                     std::string("#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\n"
-                                 "exec </dev/console >/dev/console 2>&1\n") +
-                         script_of(guest) + "\n",
-                     0755);
-    const fs::path archive = folder_.path() / (machine + ".cpio");
-    Command pack;
-    pack.argv = {"sh", "-c", "find . | cpio -o -H newc --quiet > ../" + archive.filename().string()};
-    pack.folder = tree;
-    (void)run_checked(pack);
-    return archive;
+    const fs::path own = folder_.path() / (machine + ".own.cpio"), both = folder_.path() / (machine + ".cpio");
+    auto writer = images::ArchiveWriter::create(own, images::ArchiveWriter::Format::initramfs, 0).value();
+    const std::string script = std::string("#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\n"
+                                           "exec </dev/console >/dev/console 2>&1\n") +
+                               script_of(guest) + "\n";
+    BOOST_REQUIRE(writer.add({"init", S_IFREG | 0755, script}).has_value());
+    BOOST_REQUIRE(writer.finish().has_value());
+    std::ofstream out(both, std::ios::binary);
+    for (const fs::path& part : {programs_, own}) out << std::ifstream(part, std::ios::binary).rdbuf();
+    return both;
   }
 
   TemporaryFolder folder_ = TemporaryFolder::make(fs::temp_directory_path(), "rookery-contract-").value();
@@ -121,7 +115,7 @@ class UmlSubject final : public Subject {
   std::unique_ptr<backends::BlockStore> disk_;
   std::unique_ptr<backends::VhostBlockDevice> device_;
   backends::UmlBackend backend_{loop_};
-  fs::path kernel_, busybox_;
+  fs::path kernel_, programs_;
 };
 
 }  // namespace

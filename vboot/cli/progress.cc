@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "base/printable.h"
 #include "vboot/cli/logging.h"
 
 namespace rookery::vboot {
@@ -50,16 +51,18 @@ void Progress::warn(std::string_view text) {
   say(text);
 }
 
+// Lines quote what machines, files and peers said.
 void Progress::say(std::string_view text) {
-  if (view_) return view_->say(text);
+  const std::string line = printable_lines(text);
+  if (view_) return view_->say(line);
   end_line();
-  errors_.write(fmt::format("{}\n", text));
+  errors_.write(line + "\n");
 }
 
 // The view belongs to the loop's thread; the writer does not mind.
 void Progress::log(std::string_view line) {
   if (std::this_thread::get_id() == thread_) return say(line);
-  errors_.write(fmt::format("{}\n", line));
+  errors_.write(printable_lines(line) + "\n");
 }
 
 void Progress::result(std::string text) {
@@ -90,7 +93,8 @@ void Progress::update(const RunningLab& lab, Time now) {
   for (const auto& node : lab.nodes()) {
     if (serves_boot(node->plan().roles)) continue;
     ++clients;
-    ++by_stage[static_cast<std::size_t>(node->boot().stage)];
+    const BootRecord& boot = node->boot();
+    ++by_stage[static_cast<std::size_t>(boot.arrived() ? Stage::ready : boot.stage)];
   }
   const unsigned ready = by_stage[static_cast<std::size_t>(Stage::ready)];
   const unsigned failed = by_stage[static_cast<std::size_t>(Stage::failed)];

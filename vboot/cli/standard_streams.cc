@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <string>
 
+#include "base/printable.h"
 #include "base/signals.h"
 
 namespace rookery::vboot {
@@ -37,7 +38,7 @@ void settle_inheritance() {
 }
 
 void complain(std::string_view text) {
-  std::string line(text);
+  std::string line = printable_lines(text);  // lab files, machines and peers are quoted in it
   line += '\n';
   std::fflush(stdout);  // in the order in which it was said, where both go to one place
   for (std::string_view rest = line; !rest.empty();) {

@@ -70,7 +70,9 @@ Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents
       faults_out_(loop, netsim::FaultPoint::Side::sends, station_of(plan)),
       faults_in_(loop, netsim::FaultPoint::Side::hears, station_of(plan)),
       management_out_(2 * plan.index + 1, netsim::Direction::outbound),
-      management_in_(2 * plan.index + 1, netsim::Direction::inbound) {}
+      management_in_(2 * plan.index + 1, netsim::Direction::inbound) {
+  if (!plan_.management_mac) boot_.last = Stage::root;
+}
 
 Node::~Node() {
   loop_.cancel(deadline_);
@@ -317,8 +319,7 @@ Status Node::power(backends::PowerAction action) {
   leaving_ = action == backends::PowerAction::reset ? Leaving::reset : Leaving::cut;
   on_again_ = false;
   if (leaving_ == Leaving::reset || boot_.stage != Stage::failed) {
-    boot_ = BootRecord();
-    boot_.since = loop_.now();
+    boot_.power_off(loop_.now());
   }
   return {};
 }
@@ -339,11 +340,10 @@ void Node::state_changed(backends::Machine&, backends::MachineState state, const
     fail("it went off before it was ready: " + reason, FailedBy::its_end);
   }
   // A system that restarts itself once it was ready wants to come back, as on any machine.
-  on_again_ = on_again_ || (boot_.stage == Stage::ready && reason == backends::kResetByGuest);
+  on_again_ = on_again_ || (boot_.arrived() && reason == backends::kResetByGuest);
   loop_.cancel(deadline_);
   if (boot_.stage != Stage::failed) {  // of which everybody has been told
-    boot_ = BootRecord();
-    boot_.since = loop_.now();
+    boot_.power_off(loop_.now());
     events_.stage_changed(*this);
   }
   if (!std::exchange(on_again_, false)) return;
@@ -370,7 +370,7 @@ void Node::enter(Stage stage, std::string detail) {
   const Stage before = boot_.stage;
   boot_.enter(stage, std::move(detail), loop_.now());
   if (boot_.stage == before) return;
-  if (boot_.stage == Stage::ready) loop_.cancel(deadline_);
+  if (boot_.arrived()) loop_.cancel(deadline_);
   events_.stage_changed(*this);
 }
 

@@ -240,7 +240,7 @@ BootSummary RunningLab::summary() const {
     const BootRecord& boot = node->boot();
     if (node.get() != boot_server_) {
       ++summary.clients;
-      if (boot.stage == Stage::ready) ++summary.ready;
+      if (boot.arrived()) ++summary.ready;
     }
     if (boot.stage == Stage::failed)
       summary.failed.push_back({node->plan().name, boot.failed_in, boot.reason});

@@ -29,10 +29,17 @@ std::string_view to_string(Stage stage) {
   return "unknown";
 }
 
-void BootRecord::power_on(Time now) {
+void BootRecord::power_off(Time now) {
+  const Stage seen = last;
   *this = BootRecord();
+  last = seen;
+  since = now;
+}
+
+void BootRecord::power_on(Time now) {
+  power_off(now);
   stage = Stage::firmware;
-  powered_on = first_on = since = now;
+  powered_on = first_on = now;
   chain.push_back({stage, now, {}});
 }
 

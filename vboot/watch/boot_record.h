@@ -44,9 +44,14 @@ struct BootRecord {
   Time first_on{};                   // the power-on before those restarts
   bool agent_spoke = false;          // in this boot: from then on its word counts for what follows DHCP
 
-  bool settled() const { return stage == Stage::ready || stage == Stage::failed || stage == Stage::off; }
+  // The last stage that can be seen from here: a machine without management NIC has nothing that says "ready".
+  Stage last = Stage::ready;
+
+  bool arrived() const { return stage == last; }
+  bool settled() const { return arrived() || stage == Stage::failed || stage == Stage::off; }
   Stage got_to() const { return stage == Stage::failed ? failed_in : stage; }
   void power_on(Time now);
+  void power_off(Time now);
   // It was on its way and begins anew by itself.
   void restart(const BootRecord& before, std::string why, Time now);
   void guess(std::string what);

@@ -106,7 +106,7 @@ class Session:
                 return os.readlink(folder / "home")
             return ""
         return [folder for folder in pathlib.Path("/dev/shm").glob(f"rookery-{os.getuid()}-*")
-                if home(folder).startswith(f"{self.runtime}/")]
+                if home(folder).startswith(f"{self.folder}/")]
 
     def lab(self, name, clients=2, rest=""):
         """Writes a lab file with a server and n1, n2, …; `rest` may add lines to it."""
@@ -291,7 +291,7 @@ class Result(unittest.TextTestResult):
     """Says with each failure what would show it again, and what the labs had to say."""
 
     def explain(self, test):
-        name = test.id().removeprefix("__main__.")
+        name = getattr(test, "test_case", test).id().removeprefix("__main__.")  # of a sub-test, its test's
         script = os.path.relpath(sys.argv[0])
         lines = [f"replay: ROOKERY={shlex.quote(program())} ROOKERY_SEED={SEED} python3 {script} {name}",
                  f"seed: {SEED}"]
@@ -311,6 +311,12 @@ class Result(unittest.TextTestResult):
     def addError(self, test, err):
         super().addError(test, err)
         self.stream.writeln(self.errors[-1][1])
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            known = self.failures if issubclass(err[0], test.failureException) else self.errors
+            self.stream.writeln(known[-1][1])
 
     def printErrors(self):
         pass  # said at once, while the labs' words were the last

@@ -228,6 +228,14 @@ class CommandLine(unittest.TestCase):
                 self.assertIn("64 are served", self.run_it("ps", "--lab", "lab", code=4).stderr)
                 thread.join()
 
+    def test_what_an_error_quotes_does_not_reach_the_terminal_as_it_is(self):
+        lab = self.folder / "lab.yaml"
+        lab.write_text('lab: s\nmachines:\n  server: {role: boot-server}\n  "n\\e]0;title\\a\\e[2J": {role: client}\n')
+        for words in (["up", lab], ["ps", "--lab", "\x1b[2Jx"], ["image", "show", "\x1b[2Jx"], ["\x1b[2J"]):
+            said = self.run_it(*words, code=2).stderr
+            self.assertNotIn("\x1b", said)
+            self.assertIn("[2J", said)
+
     # Folders.
 
     def test_a_store_of_somebody_else_is_refused(self):

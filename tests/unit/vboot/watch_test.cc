@@ -79,11 +79,28 @@ BOOST_AUTO_TEST_CASE(finds_the_stages_of_a_machine_without_an_agent_on_its_cable
   BOOST_TEST(to_string(boot.record.stage) == "kernel");
   boot.connects(10809);
   BOOST_TEST(to_string(boot.record.stage) == "root");
+  BOOST_TEST(!boot.record.settled());  // its agent may yet speak
   std::string chain;
   for (const auto& reached : boot.record.chain) chain += fmt::format("{} ", to_string(reached.stage));
   BOOST_TEST(chain == "firmware dhcp script kernel root ");
   BOOST_TEST(boot.record.wire.of(WireStep::discover).frame == 1u);
   BOOST_TEST(boot.record.wire.of(WireStep::ack).frame == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(a_machine_without_management_nic_is_there_when_it_opened_its_root) {
+  Boot boot;
+  boot.record.last = Stage::root;
+  boot.has_address().gets("/boot.ipxe", "200 OK").gets("/vmlinuz", "200 OK");
+  BOOST_TEST(!boot.record.settled());
+  boot.connects(10809);
+  BOOST_TEST(boot.record.arrived());
+  check(boot.why(), Cause::none,
+        fmt::format("it opened its root at {:.3f} s, {:.3f} s after its power-on; what it does since is not seen: it "
+                    "has no management NIC",
+                    seconds(boot.record.since - Time{}), seconds(boot.record.since - Time{})));
+  boot.record.power_on(boot.now);  // off and on again, it is the same machine
+  BOOST_TEST(!boot.record.settled());
+  BOOST_TEST(to_string(boot.record.last) == "root");
 }
 
 BOOST_AUTO_TEST_CASE(leaves_what_follows_dhcp_to_the_agent_once_it_spoke) {
