@@ -1,5 +1,5 @@
 // The device side of vhost-user: a listening socket, the guest's driver that connects to it, its memory and
-// queues. What the device does is its DeviceModel (netsim/ports/vhost_net, backends/disk/vhost_block).
+// queues. What the device does is its DeviceModel (netsim/ports/vhost_net, disks/vhost_block).
 //
 // With virtio_uml both ways of notifying are in-band messages that nobody waits for (it knows no kick
 // descriptors in virtual time, and in-band saves four descriptors per queue pair in wall time). With a lane

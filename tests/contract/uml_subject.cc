@@ -5,9 +5,9 @@
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 
-#include "backends/disk/vhost_block.h"
 #include "backends/uml/uml_backend.h"
 #include "base/file.h"
+#include "disks/vhost_block.h"
 #include "images/build/archive_writer.h"
 #include "images/store.h"
 #include "tests/contract/backend_contract.h"
@@ -97,10 +97,12 @@ class UmlSubject final : public Subject {
 
  private:
   fs::path initramfs(const std::string& machine, Guest guest) {
-    const fs::path own = folder_.path() / (machine + ".own.cpio"), both = folder_.path() / (machine + ".cpio");
+    const fs::path own = folder_.path() / (machine + ".own.cpio"),
+                   both = folder_.path() / (machine + ".cpio");
     auto writer = images::ArchiveWriter::create(own, images::ArchiveWriter::Format::initramfs, 0).value();
-    const std::string script = std::string("#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\n"
-                                           "exec </dev/console >/dev/console 2>&1\n") +
+    const std::string script = std::string(
+                                   "#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\n"
+                                   "exec </dev/console >/dev/console 2>&1\n") +
                                script_of(guest) + "\n";
     BOOST_REQUIRE(writer.add({"init", S_IFREG | 0755, script}).has_value());
     BOOST_REQUIRE(writer.finish().has_value());

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "backends/backend.h"
-#include "backends/disk/vhost_block.h"
+#include "disks/vhost_block.h"
 #include "netsim/capture.h"
 #include "netsim/ethertype_filter.h"
 #include "netsim/link.h"

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "backends/disk/block_store.h"
 #include "base/vhost_user/endpoint.h"
+#include "disks/block_store.h"
 
 namespace rookery::backends {
 

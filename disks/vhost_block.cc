@@ -1,4 +1,4 @@
-#include "backends/disk/vhost_block.h"
+#include "disks/vhost_block.h"
 
 #include <algorithm>
 #include <array>

@@ -7,9 +7,9 @@
 #include <map>
 #include <optional>
 
-#include "backends/disk/vhost_block.h"
 #include "base/file.h"
 #include "base/lane.h"
+#include "disks/vhost_block.h"
 #include "tests/support/vhost_driver.h"
 
 namespace rookery::backends {

@@ -1,4 +1,4 @@
-#include "backends/disk/block_store.h"
+#include "disks/block_store.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
