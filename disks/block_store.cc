@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-namespace rookery::backends {
+namespace rookery::disks {
 
 Result<std::unique_ptr<ReadOnlyFile>> ReadOnlyFile::open(const std::filesystem::path& path) {
   auto file = std::make_unique<ReadOnlyFile>();
@@ -30,4 +30,4 @@ bool ReadOnlyFile::read(std::uint64_t offset, std::span<std::uint8_t> into) {
   return true;
 }
 
-}  // namespace rookery::backends
+}  // namespace rookery::disks

@@ -11,7 +11,7 @@
 #include "base/unique_fd.h"
 #include "base/units.h"
 
-namespace rookery::backends {
+namespace rookery::disks {
 
 class BlockStore {
  public:
@@ -39,4 +39,4 @@ class ReadOnlyFile final : public BlockStore {
   Bytes size_;
 };
 
-}  // namespace rookery::backends
+}  // namespace rookery::disks

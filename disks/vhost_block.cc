@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-namespace rookery::backends {
+namespace rookery::disks {
 namespace {
 
 // virtio 1.2 §5.2.3, §5.2.4, §5.2.6
@@ -135,4 +135,4 @@ VhostBlockDevice::Outcome VhostBlockDevice::write(const vhost_user::Chain& chain
   return {kOk, 0, done};
 }
 
-}  // namespace rookery::backends
+}  // namespace rookery::disks

@@ -8,7 +8,7 @@
 #include "base/vhost_user/endpoint.h"
 #include "disks/block_store.h"
 
-namespace rookery::backends {
+namespace rookery::disks {
 
 class VhostBlockDevice final : private vhost_user::DeviceModel {
  public:
@@ -55,4 +55,4 @@ class VhostBlockDevice final : private vhost_user::DeviceModel {
   Counters counters_;
 };
 
-}  // namespace rookery::backends
+}  // namespace rookery::disks

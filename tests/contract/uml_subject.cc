@@ -73,8 +73,8 @@ class UmlSubject final : public Subject {
     spec.command_line = "quiet panic=-1";
     spec.memory_folder = memory_.path();
     if (guest == Guest::reads_its_disk) {
-      disk_ = backends::ReadOnlyFile::open(make_disk(spec.folder)).value();
-      device_ = backends::VhostBlockDevice::listen(loop_, spec.folder / "disk0", *disk_, "contract").value();
+      disk_ = disks::ReadOnlyFile::open(make_disk(spec.folder)).value();
+      device_ = disks::VhostBlockDevice::listen(loop_, spec.folder / "disk0", *disk_, "contract").value();
       spec.disks = {{.socket = "disk0"}};
     }
     return spec;
@@ -114,8 +114,8 @@ class UmlSubject final : public Subject {
   TemporaryFolder folder_ = TemporaryFolder::make(fs::temp_directory_path(), "rookery-contract-").value();
   TemporaryFolder memory_ = TemporaryFolder::make("/dev/shm", "rookery-contract-").value();
   EventLoop loop_{std::make_unique<WallPacer>()};
-  std::unique_ptr<backends::BlockStore> disk_;
-  std::unique_ptr<backends::VhostBlockDevice> device_;
+  std::unique_ptr<disks::BlockStore> disk_;
+  std::unique_ptr<disks::VhostBlockDevice> device_;
   backends::UmlBackend backend_{loop_};
   fs::path kernel_, programs_;
 };

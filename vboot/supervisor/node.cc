@@ -131,8 +131,8 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   if (given.medium != nullptr && able->disk_wire == backends::DiskWire::file) {
     spec.disks.push_back({.file = given.medium_file});
   } else if (given.medium != nullptr && able->disk_wire) {
-    auto disk = backends::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium,
-                                                   "rookery-medium", node->lane_.get());
+    auto disk = disks::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium, "rookery-medium",
+                                                node->lane_.get());
     if (!disk) return tl::unexpected<Error>(disk.error());
     node->disk_ = std::move(*disk);
     spec.disks.push_back({.socket = kDisk});

@@ -55,8 +55,8 @@ struct NodeSetup {
   std::filesystem::path folder;         // made for this machine alone
   std::filesystem::path memory_folder;  // on tmpfs
   BootFiles boot;
-  backends::BlockStore* medium = nullptr;  // its disk, if it starts from a medium
-  std::filesystem::path medium_file;       // what that is made of, for backends that read it themselves
+  disks::BlockStore* medium = nullptr;  // its disk, if it starts from a medium
+  std::filesystem::path medium_file;    // what that is made of, for backends that read it themselves
   std::string command_line;
   RoleBundle role;
   std::shared_ptr<const Gift> gift;  // null: the lab gives nothing to anybody
@@ -201,7 +201,7 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   bool on_again_ = false;          // after that end
   EventId start_again_;
 
-  std::unique_ptr<backends::VhostBlockDevice> disk_;
+  std::unique_ptr<disks::VhostBlockDevice> disk_;
   std::unique_ptr<backends::Machine> machine_;
   std::optional<agent::Program> program_;  // the last that has spoken in this boot
   std::uint32_t last_request_ = 0;

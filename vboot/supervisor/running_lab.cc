@@ -67,7 +67,7 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup s
   const auto clock = clock_at_start(setup.plan, setup.image);
   if (!clock) return tl::unexpected<Error>(clock.error());
   std::unique_ptr<RunningLab> lab(new RunningLab(loop, std::move(setup), events));
-  auto medium = backends::ReadOnlyFile::open(lab->setup_.medium);
+  auto medium = disks::ReadOnlyFile::open(lab->setup_.medium);
   if (!medium) return tl::unexpected<Error>(medium.error());
   lab->medium_ = std::move(*medium);
   GiftMaker own_gifts(lab->setup_.plan);

@@ -29,7 +29,8 @@ struct LabSetup {
   BootFiles microvm;                    // likewise, of clients that are PCs without firmware; may be none
   BootFiles microvm_server;             // and of a boot server that is one
   ImageFacts image;
-  GiftMaker* gifts = nullptr;  // that has made what machines are given, and outlives the lab; null: it is made now
+  GiftMaker* gifts =
+      nullptr;  // that has made what machines are given, and outlives the lab; null: it is made now
   // Asked before each client is started: why it must not be, or nothing. May be empty: each may.
   std::function<std::optional<std::string>(const MachinePlan&)> hindrance;
   UplinkWire uplink;             // if the plan has one
@@ -110,7 +111,7 @@ class RunningLab final : private NodeEvents {
   LabEvents& events_;
   LabNetwork network_;
   std::unique_ptr<Uplink> uplink_;
-  std::unique_ptr<backends::BlockStore> medium_;
+  std::unique_ptr<disks::BlockStore> medium_;
   std::vector<std::unique_ptr<Node>> nodes_;
   NodeFaults node_faults_{nodes_};
   std::unique_ptr<FaultBoard> faults_;  // goes before the nodes

@@ -12,7 +12,7 @@
 #include "disks/vhost_block.h"
 #include "tests/support/vhost_driver.h"
 
-namespace rookery::backends {
+namespace rookery::disks {
 namespace {
 
 constexpr std::uint64_t kMemory = 1 << 20, kAvailable = VhostDriver::kAvailable, kUsed = VhostDriver::kUsed,
@@ -207,4 +207,4 @@ BOOST_AUTO_TEST_CASE(an_unknown_request_is_unsupported) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-}  // namespace rookery::backends
+}  // namespace rookery::disks
