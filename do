@@ -21,7 +21,7 @@ export CCACHE_DEPEND=1
 readonly cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/rookery
 readonly image_name=debian-12
 # Of all that CMake knows, what there has to be to make images and run labs: no tests, no benchmarks.
-readonly program=(vboot/cli/all images/initramfs/all)
+readonly program=(vboot/cli/all guest/all)
 
 # 1. words ---------------------------------------------------------------------------------------------------------
 

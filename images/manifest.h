@@ -15,7 +15,7 @@ namespace rookery::images {
 
 // Its number is raised whenever a program needs of an image what those before it do not have: a field here, a
 // patch of its User-Mode Linux kernel (images/kernel/patches), a message of its guest program
-// (images/initramfs/agent_protocol.h). An image of another number is refused before anything starts.
+// (guest/protocol/agent_protocol.h). An image of another number is refused before anything starts.
 inline constexpr std::string_view kManifestSchema = "rookery.image/2";
 
 // The parts that Rookery knows by name. An image may have others.

@@ -8,10 +8,10 @@
 #include <set>
 
 #include "base/digest.h"
+#include "guest/storage/shared_lists.h"
 #include "images/build/archive_writer.h"
 #include "images/build/root_tree.h"
 #include "images/build/tar_reader.h"
-#include "images/initramfs/shared_lists.h"
 
 namespace rookery::images {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "images/initramfs/agent_channel.h"
-#include "images/initramfs/agent_protocol.h"
+#include "guest/protocol/agent_channel.h"
+#include "guest/protocol/agent_protocol.h"
 
 using namespace rookery;
 using namespace rookery::agent;

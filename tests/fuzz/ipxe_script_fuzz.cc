@@ -2,7 +2,7 @@
 // answers chain, so that nesting is reached too.
 #include <cstdlib>
 
-#include "images/initramfs/ipxe_script.h"
+#include "guest/script/ipxe_script.h"
 
 using namespace rookery;
 using namespace rookery::ipxe;

@@ -1,7 +1,7 @@
 // Any bytes as what an NBD server says in its handshake: it ends, and a result has a size.
 #include <cstdlib>
 
-#include "images/initramfs/nbd_handshake.h"
+#include "guest/storage/nbd_handshake.h"
 
 using namespace rookery;
 

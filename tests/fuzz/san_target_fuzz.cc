@@ -2,7 +2,7 @@
 // that may stand among a program's arguments, or it is refused by a named error.
 #include <cstdlib>
 
-#include "images/initramfs/san_target.h"
+#include "guest/storage/san_target.h"
 
 using namespace rookery;
 

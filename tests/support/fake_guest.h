@@ -6,8 +6,8 @@
 #include <cstring>
 #include <string>
 
-#include "images/initramfs/agent_channel.h"
-#include "images/initramfs/agent_protocol.h"
+#include "guest/protocol/agent_channel.h"
+#include "guest/protocol/agent_protocol.h"
 #include "tests/support/fake_lab.h"
 #include "tests/support/vhost_driver.h"
 

@@ -6,8 +6,8 @@
 #include <functional>
 
 #include "base/event_loop.h"
-#include "images/initramfs/agent_channel.h"
-#include "images/initramfs/agent_protocol.h"
+#include "guest/protocol/agent_channel.h"
+#include "guest/protocol/agent_protocol.h"
 
 namespace rookery::vboot {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "images/initramfs/agent_protocol.h"
+#include "guest/protocol/agent_protocol.h"
 
 namespace rookery::vboot {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "images/initramfs/ipxe_script.h"
+#include "guest/script/ipxe_script.h"
 
 using namespace rookery;
 
