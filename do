@@ -323,7 +323,7 @@ build() { # [COMMAND [TARGETS…]]
 kernel_job=''
 begin_kernel() { # [--storage]
   set -m  # a process group of its own, so that all of it can be ended
-  images/kernel/build "$@" >/dev/null &
+  images/make/kernel/build "$@" >/dev/null &
   set +m
   kernel_job=$!
   trap end_kernel EXIT

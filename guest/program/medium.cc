@@ -10,8 +10,8 @@
 
 #include "base/unique_fd.h"
 #include "guest/program/system.h"
-#include "images/boot_loader.h"
-#include "images/medium.h"
+#include "images/medium/boot_loader.h"
+#include "images/medium/medium.h"
 
 namespace rookery::guest {
 namespace {

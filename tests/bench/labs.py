@@ -25,7 +25,7 @@ from lab_test import IMAGE, image_parts  # noqa: E402
 from processes import family_of  # noqa: E402
 
 EXAMPLE = "examples/thousand.yaml"
-KERNEL_BUILD = "images/kernel/build"
+KERNEL_BUILD = "images/make/kernel/build"
 LAB_SECONDS = 600  # that anything may take at most
 FILES = ["/usr/bin/perl", "/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "/usr/bin/bash"]  # 10 MB of the image
 HUNDRED_BAR, THOUSAND_BAR = 5, 8  # times the floor

@@ -8,8 +8,8 @@
 #include "backends/uml/uml_backend.h"
 #include "base/file.h"
 #include "disks/vhost_block.h"
-#include "images/build/archive_writer.h"
-#include "images/store.h"
+#include "images/make/archive_writer.h"
+#include "images/store/store.h"
 #include "tests/contract/backend_contract.h"
 
 namespace rookery::contract {

@@ -1,7 +1,7 @@
 // Any bytes as a manifest: refused with words, or taken, and then written and read again without change.
 #include <cstdlib>
 
-#include "images/manifest.h"
+#include "images/store/manifest.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace rookery;

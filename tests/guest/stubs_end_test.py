@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kernels that are killed at any moment leave no stub process behind (images/kernel/patches/0004), and nobody clears up after them here."""
+"""Kernels that are killed at any moment leave no stub process behind (images/make/kernel/patches/0004), and nobody clears up after them here."""
 import ctypes
 import os
 import pathlib

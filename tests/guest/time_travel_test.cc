@@ -5,7 +5,7 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include "images/console_notices.h"
+#include "images/medium/console_notices.h"
 #include "tests/support/virtual_lab.h"
 
 namespace rookery::vboot {

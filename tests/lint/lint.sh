@@ -42,7 +42,7 @@ machine_words() {
   local found=0
   tracked . | xargs -0 grep -snIE -- "$hosts" /dev/null && found=1
   # What lies in a guest's root file system, and what tests do there, has the guest's own paths.
-  tracked . ':!images/build/rootfs' ':!tests/guest' | xargs -0 grep -snIE -- "$paths" /dev/null && found=1
+  tracked . ':!images/make/rootfs' ':!tests/guest' | xargs -0 grep -snIE -- "$paths" /dev/null && found=1
   return "$found"
 }
 

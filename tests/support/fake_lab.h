@@ -14,7 +14,7 @@
 
 #include "backends/fake/fake_backend.h"
 #include "base/file.h"
-#include "images/manifest.h"
+#include "images/store/manifest.h"
 #include "vboot/supervisor/running_lab.h"
 
 namespace rookery::vboot {

@@ -101,10 +101,10 @@ users "$user --uid 64055 --key SYS_UID_MAX=64055 libvirt-qemu;" group:kvm group:
 users '' group:kvm group:libvirt-qemu passwd:libvirt-qemu
 
 # The kernel that is made beside the program: its failure is told, and nothing of it goes on when ./do ends.
-mkdir -p "$folder/images/kernel"
+mkdir -p "$folder/images/make/kernel"
 beside() { # SCRIPT OF THE KERNEL'S BUILD, AND WHAT ./do DOES
-  printf '#!/bin/sh\n%s\n' "$1" >"$folder/images/kernel/build"
-  chmod +x "$folder/images/kernel/build"
+  printf '#!/bin/sh\n%s\n' "$1" >"$folder/images/make/kernel/build"
+  chmod +x "$folder/images/make/kernel/build"
   {
     echo 'set -euo pipefail'
     sed -n '/^die()/,/^}/p; /^warn()/p; /^say()/p; /^processor_time()/,/^}/p; /^phases=/p; /^timed()/,/^}/p; /^build_image()/,/^}/p; /^kernel_job=/p; /^begin_kernel()/,/^}/p; /^wait_for_kernel()/,/^}/p; /^end_kernel()/,/^}/p' ./do

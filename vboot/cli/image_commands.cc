@@ -12,10 +12,10 @@
 #include "base/file.h"
 #include "base/host_clock.h"
 #include "base/unique_fd.h"
-#include "images/build/image_builder.h"
-#include "images/build/own_roles.h"
-#include "images/store.h"
-#include "images/system_age.h"
+#include "images/make/image_builder.h"
+#include "images/make/own_roles.h"
+#include "images/store/store.h"
+#include "images/store/system_age.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
 #include "vboot/control/json.h"
@@ -174,7 +174,7 @@ Result<int> run_image_build(const ImageBuildOptions& options) {
   const ProgramData data = program_data();
   images::BuildOptions build;
   build.name = options.name;
-  build.recipes = std::filesystem::path(data.sources) / "images";
+  build.recipes = std::filesystem::path(data.sources) / "images" / "make";
   build.guest = data.guest_program;
   build.storage = wanted->storage;
   build.force = options.force;

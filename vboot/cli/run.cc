@@ -13,7 +13,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/host_clock.h"
-#include "images/store.h"
+#include "images/store/store.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
 #include "vboot/cli/read_scenario.h"

@@ -21,7 +21,7 @@
 #include "base/signals.h"
 #include "base/unix_socket.h"
 #include "base/workers.h"
-#include "images/store.h"
+#include "images/store/store.h"
 #include "netsim/ports/packet.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "images/boot_loader.h"
+#include "images/medium/boot_loader.h"
 #include "vboot/roles/boot_server.h"
 
 namespace rookery::vboot {

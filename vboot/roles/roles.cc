@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "images/manifest.h"
+#include "images/store/manifest.h"
 #include "vboot/roles/boot_server.h"
 
 namespace rookery::vboot {

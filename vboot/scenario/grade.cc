@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "images/console_notices.h"
+#include "images/medium/console_notices.h"
 
 namespace rookery::vboot {
 namespace {

@@ -25,7 +25,7 @@ struct GradeReport {
 };
 
 // Reads the consoles for what our kernel says of programs that ask the processor instead of the kernel
-// (images/console_notices.h). Keeps a part of a line for each machine, no more.
+// (images/medium/console_notices.h). Keeps a part of a line for each machine, no more.
 class NoticeReader {
  public:
   static constexpr std::size_t kMost = 100;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "images/medium.h"
+#include "images/medium/medium.h"
 
 namespace rookery::vboot {
 namespace {

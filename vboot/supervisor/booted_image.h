@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/digest.h"
-#include "images/manifest.h"
-#include "images/store.h"
+#include "images/store/manifest.h"
+#include "images/store/store.h"
 #include "vboot/roles/roles.h"
 #include "vboot/supervisor/node.h"
 

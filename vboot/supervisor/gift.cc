@@ -7,7 +7,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
-#include "images/build/archive_writer.h"
+#include "images/make/archive_writer.h"
 #include "vboot/lab/problems.h"
 
 namespace rookery::vboot {

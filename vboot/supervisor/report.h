@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/units.h"
-#include "images/manifest.h"
+#include "images/store/manifest.h"
 #include "vboot/control/json.h"
 #include "vboot/supervisor/running_lab.h"
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "images/medium.h"
+#include "images/medium/medium.h"
 #include "vboot/supervisor/lab_faults.h"
 #include "vboot/supervisor/lab_network.h"
 #include "vboot/supervisor/node.h"

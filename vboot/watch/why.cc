@@ -6,7 +6,7 @@
 #include <array>
 #include <utility>
 
-#include "images/boot_loader.h"
+#include "images/medium/boot_loader.h"
 
 namespace rookery::vboot {
 namespace {
@@ -374,9 +374,10 @@ Why of_a_stage(const BootRecord& boot, const Surroundings& around, Time now) {
       break;
   }
   if (boot.arrived())
-    return {Cause::none, fmt::format("it opened its root at {}, {:.3f} s after its power-on; what it does since is "
-                                     "not seen: it has no management NIC",
-                                     in_words(boot.since - around.start), seconds(boot.since - boot.powered_on))};
+    return {Cause::none,
+            fmt::format("it opened its root at {}, {:.3f} s after its power-on; what it does since is "
+                        "not seen: it has no management NIC",
+                        in_words(boot.since - around.start), seconds(boot.since - boot.powered_on))};
   if (boot.failed_by == FailedBy::start) return {Cause::not_started, boot.said};
   return of_a_boot(boot, around, now);
 }

@@ -9,9 +9,9 @@
 #include <set>
 
 #include "base/file.h"
-#include "images/build/layer.h"
-#include "images/build/squashfs.h"
-#include "images/build/tar_reader.h"
+#include "images/make/layer.h"
+#include "images/make/squashfs.h"
+#include "images/make/tar_reader.h"
 #include "tests/unit/images/tar_tools.h"
 
 using namespace rookery;

@@ -1,10 +1,10 @@
-#include "images/boot_loader.h"
+#include "images/medium/boot_loader.h"
 
 #include <boost/test/unit_test.hpp>
 
 #include "base/file.h"
-#include "images/build/grub.h"
-#include "images/medium.h"
+#include "images/make/grub.h"
+#include "images/medium/medium.h"
 #include "tests/unit/images/example_image.h"
 
 using namespace rookery;

@@ -6,10 +6,10 @@
 #include <mutex>
 
 #include "base/file.h"
-#include "images/build/leftovers.h"
-#include "images/build/own_roles.h"
-#include "images/build/phases.h"
-#include "images/system_age.h"
+#include "images/make/leftovers.h"
+#include "images/make/own_roles.h"
+#include "images/make/phases.h"
+#include "images/store/system_age.h"
 
 using namespace rookery;
 using namespace rookery::images;

@@ -1,4 +1,4 @@
-#include "images/console_notices.h"
+#include "images/medium/console_notices.h"
 
 #include <boost/test/unit_test.hpp>
 

@@ -1,4 +1,4 @@
-#include "images/build/debian_system.h"
+#include "images/make/debian_system.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>

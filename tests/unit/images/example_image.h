@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/file.h"
-#include "images/manifest.h"
+#include "images/store/manifest.h"
 
 namespace rookery::images {
 

@@ -1,4 +1,4 @@
-#include "images/build/layer.h"
+#include "images/make/layer.h"
 
 #include <boost/test/unit_test.hpp>
 

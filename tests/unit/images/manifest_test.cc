@@ -1,4 +1,4 @@
-#include "images/manifest.h"
+#include "images/store/manifest.h"
 
 #include <boost/test/unit_test.hpp>
 

@@ -1,4 +1,4 @@
-#include "images/medium.h"
+#include "images/medium/medium.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "images/build/module_set.h"
+#include "images/make/module_set.h"
 
 #include <boost/test/unit_test.hpp>
 

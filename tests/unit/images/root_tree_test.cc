@@ -1,12 +1,12 @@
-#include "images/build/root_tree.h"
+#include "images/make/root_tree.h"
 
 #include <boost/test/unit_test.hpp>
 #include <sstream>
 
 #include "base/file.h"
-#include "images/build/module_set.h"
-#include "images/build/stages.h"
-#include "images/manifest.h"
+#include "images/make/module_set.h"
+#include "images/make/stages.h"
+#include "images/store/manifest.h"
 #include "tests/unit/images/tar_tools.h"
 
 using namespace rookery;

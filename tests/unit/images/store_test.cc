@@ -1,4 +1,4 @@
-#include "images/store.h"
+#include "images/store/store.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/command.h"
-#include "images/build/archive_writer.h"
+#include "images/make/archive_writer.h"
 
 namespace rookery::images {
 

@@ -43,7 +43,7 @@ class Installed(unittest.TestCase):
     def test_the_program_and_what_images_are_made_of(self):
         self.assertRegex(self.run_it("rookery", "--version").stdout, r"rookery \d")
         data = self.root / "share/rookery"
-        for program in (data / "rookery-guest", data / "images/kernel/build", data / "images/build/rootfs/usr/lib/rookery/rc"):
+        for program in (data / "rookery-guest", data / "images/make/kernel/build", data / "images/make/rootfs/usr/lib/rookery/rc"):
             self.assertTrue(os.access(program, os.X_OK), program)
         self.assertEqual([path for path in self.root.rglob("*") if path.suffix in (".cc", ".h")], [])
         self.assertIn("Subcommands:", self.run_it("rookery", code=2).stderr)

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "base/file.h"
-#include "images/manifest.h"
+#include "images/store/manifest.h"
 #include "vboot/lab/uplink.h"
 #include "vboot/roles/boot_server.h"
 
