@@ -14,8 +14,8 @@
 
 #include "backends/hardware.h"
 #include "base/bytes.h"
-#include "base/event_loop.h"
-#include "base/lane.h"
+#include "base/loop/event_loop.h"
+#include "base/loop/lane.h"
 #include "base/result.h"
 #include "base/units.h"
 

@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/unique_fd.h"
 
 namespace rookery {
@@ -24,7 +24,6 @@ class Listener {
   void look();  // whether somebody waits: at once, and not when the loop comes to it
 
  private:
-
   EventLoop& loop_;
   OnPeer on_peer_;
   UniqueFd socket_;

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "base/confinement.h"
-#include "base/event_loop.h"
 #include "base/file.h"
+#include "base/loop/event_loop.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 

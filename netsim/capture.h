@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/result.h"
 #include "base/sink.h"
 #include "base/units.h"

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/units.h"
 #include "netsim/port.h"
 #include "netsim/ring.h"

@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "netsim/address_table.h"
 #include "netsim/forwarding_table.h"
 #include "netsim/port.h"

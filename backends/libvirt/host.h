@@ -13,7 +13,7 @@
 #include "backends/libvirt/burials.h"
 #include "backends/libvirt/domain_xml.h"
 #include "base/file.h"
-#include "base/workers.h"
+#include "base/loop/workers.h"
 
 namespace rookery::backends {
 

@@ -10,7 +10,7 @@
 #include "backends/qemu/qemu_snapshots.h"
 #include "backends/stop_and_go.h"
 #include "base/file.h"
-#include "base/host_clock.h"
+#include "base/loop/host_clock.h"
 #include "base/process.h"
 
 namespace rookery::backends {

@@ -10,8 +10,8 @@
 #include <string>
 
 #include "backends/xen/libxl.h"
-#include "base/event_loop.h"
-#include "base/workers.h"
+#include "base/loop/event_loop.h"
+#include "base/loop/workers.h"
 
 namespace rookery::backends {
 

@@ -3,9 +3,9 @@
 //
 // With virtio_uml both ways of notifying are in-band messages that nobody waits for (it knows no kick
 // descriptors in virtual time, and in-band saves four descriptors per queue pair in wall time). With a lane
-// (base/lane.h) a kick is acted on when the guest rests, and a call goes out when it is about to be granted
-// time: the rings are ours only while it rests, and nothing depends on the host's luck. QEMU hands over event
-// descriptors for each queue instead, and those are used for the queues that have them.
+// (base/loop/lane.h) a kick is acted on when the guest rests, and a call goes out when it is about to be
+// granted time: the rings are ours only while it rests, and nothing depends on the host's luck. QEMU hands
+// over event descriptors for each queue instead, and those are used for the queues that have them.
 //
 // QEMU may be told to migrate (a snapshot) only if its device keeps a log of the pages that it writes
 // meanwhile. Ours says that it does and keeps none: a machine is stopped first, and with it its device is,
@@ -19,11 +19,11 @@
 #include <string>
 #include <vector>
 
-#include "base/event_loop.h"
-#include "base/lane.h"
 #include "base/listener.h"
+#include "base/loop/event_loop.h"
+#include "base/loop/lane.h"
+#include "base/loop/turn_budget.h"
 #include "base/result.h"
-#include "base/turn_budget.h"
 #include "base/vhost_user/memory.h"
 #include "base/vhost_user/virtqueue.h"
 

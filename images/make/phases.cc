@@ -1,6 +1,6 @@
 #include "images/make/phases.h"
 
-#include "base/host_clock.h"
+#include "base/loop/host_clock.h"
 
 namespace rookery::images {
 namespace {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/random.h"
 #include "netsim/faults/effects.h"
 #include "netsim/faults/frame_filter.h"

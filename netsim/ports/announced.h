@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 
-#include "base/event_loop.h"
 #include "base/listener.h"
+#include "base/loop/event_loop.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "netsim/port.h"

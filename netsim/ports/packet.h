@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
+#include "base/loop/turn_budget.h"
 #include "base/result.h"
-#include "base/turn_budget.h"
 #include "base/unique_fd.h"
 #include "netsim/port.h"
 

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "backends/backend.h"
-#include "base/host_clock.h"
+#include "base/loop/host_clock.h"
 
 namespace rookery {
 

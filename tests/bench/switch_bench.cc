@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/random.h"
 #include "netsim/link.h"
 #include "netsim/switch.h"

@@ -22,8 +22,8 @@
 #include <filesystem>
 #include <functional>
 
-#include "base/event_loop.h"
 #include "base/file.h"
+#include "base/loop/event_loop.h"
 #include "base/random.h"
 #include "netsim/ports/vhost_net.h"
 #include "netsim/switch.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "backends/backend.h"
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/result.h"
 #include "base/units.h"
 #include "vboot/lab/lab_plan.h"

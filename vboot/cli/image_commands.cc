@@ -10,7 +10,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
-#include "base/host_clock.h"
+#include "base/loop/host_clock.h"
 #include "base/unique_fd.h"
 #include "images/make/image_builder.h"
 #include "images/make/own_roles.h"

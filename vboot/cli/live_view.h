@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/unique_fd.h"
 #include "vboot/cli/terminal.h"
 #include "vboot/report/live_screen.h"

@@ -12,7 +12,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
-#include "base/host_clock.h"
+#include "base/loop/host_clock.h"
 
 namespace rookery::vboot {
 namespace {

@@ -16,11 +16,11 @@
 
 #include "base/digest.h"
 #include "base/file.h"
-#include "base/host_clock.h"
+#include "base/loop/host_clock.h"
+#include "base/loop/workers.h"
 #include "base/process.h"
 #include "base/signals.h"
 #include "base/unix_socket.h"
-#include "base/workers.h"
 #include "images/store/store.h"
 #include "netsim/ports/packet.h"
 #include "vboot/cli/commands.h"

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "netsim/faults/separation.h"
 #include "vboot/faults/cable.h"
 #include "vboot/faults/fault.h"

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/result.h"
 #include "base/units.h"
 

@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "vboot/faults/board.h"
 #include "vboot/report/history.h"
 #include "vboot/supervisor/running_lab.h"

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "vboot/scenario/grade.h"
 #include "vboot/scenario/judge.h"
 #include "vboot/scenario/scenario_plan.h"

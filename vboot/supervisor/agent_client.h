@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "guest/protocol/agent_channel.h"
 #include "guest/protocol/agent_protocol.h"
 

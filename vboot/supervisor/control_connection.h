@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "base/event_loop.h"
-#include "base/turn_budget.h"
+#include "base/loop/event_loop.h"
+#include "base/loop/turn_budget.h"
 #include "base/unique_fd.h"
 #include "vboot/control/message_reader.h"
 #include "vboot/supervisor/control_server.h"

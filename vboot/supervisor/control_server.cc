@@ -10,7 +10,7 @@
 #include <set>
 #include <utility>
 
-#include "base/turn_budget.h"
+#include "base/loop/turn_budget.h"
 #include "base/unix_socket.h"
 #include "vboot/supervisor/control_connection.h"
 #include "vboot/supervisor/lab_why.h"

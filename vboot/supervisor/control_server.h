@@ -6,8 +6,8 @@
 #include <map>
 #include <memory>
 
-#include "base/event_loop.h"
 #include "base/listener.h"
+#include "base/loop/event_loop.h"
 #include "vboot/control/message_reader.h"
 #include "vboot/control/messages.h"
 #include "vboot/control/requests.h"

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/event_loop.h"
 #include "base/file.h"
+#include "base/loop/event_loop.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "vboot/control/lab_homes.h"

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "netsim/faults/fault_point.h"
 #include "netsim/link.h"
 #include "netsim/switch.h"

@@ -201,7 +201,7 @@ Status Node::plug(backends::NicWire wire, netsim::Switch& to) {
   if (!nic) return tl::unexpected<Error>(nic.error());
   nic_ = std::move(*nic);
   netsim::LinkRules upwards = cable_rules(plan_.link);
-  // In lockstep the NIC has taken a part of it (base/lane.h).
+  // In lockstep the NIC has taken a part of it (base/loop/lane.h).
   upwards.delay -= std::min(upwards.delay, loop_.lookahead());
   uplink_ = std::make_unique<netsim::Link>(loop_, upwards);
   downlink_ = std::make_unique<netsim::Link>(loop_, cable_rules(plan_.link), tap_in_);

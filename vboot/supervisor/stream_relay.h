@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/unique_fd.h"
 #include "vboot/supervisor/stream_host.h"
 

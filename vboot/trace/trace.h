@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/digest.h"
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/sink.h"
 #include "netsim/frame.h"
 #include "netsim/tap.h"

@@ -1,6 +1,6 @@
-// Grants time to one guest under external time travel, in its machine's lane (base/lane.h). Each guest has a
-// segment of shared memory of its own, so that a guest's requests and looks at the clock cost no messages,
-// and none can touch another's time: a grant is one message to the guest, a yield one from it.
+// Grants time to one guest under external time travel, in its machine's lane (base/loop/lane.h). Each guest
+// has a segment of shared memory of its own, so that a guest's requests and looks at the clock cost no
+// messages, and none can touch another's time: a grant is one message to the guest, a yield one from it.
 //
 // Owned by the guest's machine. A guest that restarts connects again and is taken back.
 #pragma once
@@ -10,8 +10,8 @@
 #include <span>
 
 #include "backends/uml/time_travel/protocol.h"
-#include "base/lane.h"
 #include "base/listener.h"
+#include "base/loop/lane.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 

@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "base/file.h"
-#include "base/lane.h"
+#include "base/loop/lane.h"
 #include "base/unix_socket.h"
 
 namespace rookery::vhost_user {

@@ -1,5 +1,5 @@
 // Lanes over a LockstepPacer, with "guests" that are ends of pipes.
-#include "base/lane.h"
+#include "base/loop/lane.h"
 
 #include <sys/eventfd.h>
 #include <sys/time.h>

@@ -1,4 +1,4 @@
-#include "base/workers.h"
+#include "base/loop/workers.h"
 
 #include <boost/test/unit_test.hpp>
 #include <future>

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "base/file.h"
-#include "base/lane.h"
+#include "base/loop/lane.h"
 #include "disks/vhost_block.h"
 #include "tests/support/vhost_driver.h"
 

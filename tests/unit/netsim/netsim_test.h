@@ -7,7 +7,7 @@
 #include <ostream>
 #include <vector>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "netsim/frame.h"
 #include "netsim/port.h"
 

@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <functional>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/signals.h"
 #include "vboot/cli/logging.h"
 #include "vboot/cli/standard_streams.h"

@@ -7,7 +7,7 @@
 #include <array>
 #include <span>
 
-#include "base/turn_budget.h"
+#include "base/loop/turn_budget.h"
 #include "base/unix_socket.h"
 #include "tests/support/fake_lab.h"
 

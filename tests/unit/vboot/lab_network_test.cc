@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/random.h"
 #include "netsim/ports/in_process_port.h"
 

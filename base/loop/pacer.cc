@@ -1,8 +1,8 @@
-#include "base/pacer.h"
+#include "base/loop/pacer.h"
 
 #include <algorithm>
 
-#include "base/host_clock.h"
+#include "base/loop/host_clock.h"
 
 namespace rookery {
 

@@ -1,4 +1,4 @@
-#include "base/poller.h"
+#include "base/loop/poller.h"
 
 #include <algorithm>
 #include <array>

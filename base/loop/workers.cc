@@ -1,4 +1,4 @@
-#include "base/workers.h"
+#include "base/loop/workers.h"
 
 #include <pthread.h>
 #include <sys/eventfd.h>

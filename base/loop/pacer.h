@@ -4,8 +4,8 @@
 //   WallPacer      the monotonic clock and epoll: live labs
 //   VirtualPacer   nobody waits, the next event's time is now: unit tests, fakes, sweeps
 //   LockstepPacer  the next event's time is now, but not before everyone outside who runs at an earlier
-//                  one has yielded, or cannot reach so far: guests under time travel (base/lane.h takes the
-//                  holds)
+//                  one has yielded, or cannot reach so far: guests under time travel (base/loop/lane.h takes
+//                  the holds)
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/poller.h"
+#include "base/loop/poller.h"
 #include "base/units.h"
 
 namespace rookery {
@@ -78,7 +78,7 @@ class Pacer {
   virtual Hold hold(Time, const std::string&) { return {}; }
   // Waits until nobody outside runs at or before the present; false if somebody never yields.
   virtual bool drain(Poller&) { return true; }
-  // How long what happens within a lane (base/lane.h) takes at least to leave it.
+  // How long what happens within a lane (base/loop/lane.h) takes at least to leave it.
   virtual Duration lookahead() const { return Duration{0}; }
 };
 

@@ -1,4 +1,4 @@
-#include "base/lane.h"
+#include "base/loop/lane.h"
 
 #include <algorithm>
 

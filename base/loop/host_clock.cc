@@ -1,4 +1,4 @@
-#include "base/host_clock.h"
+#include "base/loop/host_clock.h"
 
 #include <x86intrin.h>
 

@@ -11,9 +11,9 @@
 #include <tuple>
 #include <vector>
 
-#include "base/event_signaller.h"
-#include "base/pacer.h"
-#include "base/poller.h"
+#include "base/loop/event_signaller.h"
+#include "base/loop/pacer.h"
+#include "base/loop/poller.h"
 #include "base/units.h"
 
 namespace rookery {
@@ -26,7 +26,7 @@ struct EventId {
   explicit operator bool() const { return value != 0; }
 };
 
-// Names a lane (base/lane.h). Zero is the loop itself.
+// Names a lane (base/loop/lane.h). Zero is the loop itself.
 using LaneNumber = std::uint32_t;
 
 class EventLoop;

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "base/event_loop.h"
+#include "base/loop/event_loop.h"
 #include "base/unique_fd.h"
 
 namespace rookery {

@@ -1,4 +1,4 @@
-#include "base/event_signaller.h"
+#include "base/loop/event_signaller.h"
 
 #include <fcntl.h>
 #include <linux/aio_abi.h>
