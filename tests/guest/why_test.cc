@@ -8,7 +8,7 @@
 #include <set>
 
 #include "tests/support/virtual_lab.h"
-#include "vboot/supervisor/lab_why.h"
+#include "vboot/run/session/lab_why.h"
 
 namespace rookery::vboot {
 namespace {

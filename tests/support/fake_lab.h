@@ -15,7 +15,7 @@
 #include "backends/fake/fake_backend.h"
 #include "base/file.h"
 #include "images/store/manifest.h"
-#include "vboot/supervisor/running_lab.h"
+#include "vboot/run/session/running_lab.h"
 
 namespace rookery::vboot {
 

@@ -14,9 +14,9 @@
 #include "backends/uml/uml_backend.h"
 #include "base/file.h"
 #include "vboot/lab/lab_plan.h"
-#include "vboot/supervisor/booted_image.h"
-#include "vboot/supervisor/running_lab.h"
-#include "vboot/supervisor/virtual_time.h"
+#include "vboot/run/session/booted_image.h"
+#include "vboot/run/session/running_lab.h"
+#include "vboot/run/session/virtual_time.h"
 #include "vboot/trace/trace.h"
 
 namespace rookery::vboot {

@@ -13,8 +13,8 @@
 #include "images/store/store.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/lab_client.h"
-#include "vboot/supervisor/booted_image.h"
-#include "vboot/supervisor/resources.h"
+#include "vboot/run/admission/resources.h"
+#include "vboot/run/session/booted_image.h"
 
 namespace rookery::vboot {
 namespace {

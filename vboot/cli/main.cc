@@ -22,7 +22,7 @@
 #include "vboot/cli/standard_streams.h"
 #include "vboot/control/requests.h"
 #include "vboot/lab/name_patterns.h"
-#include "vboot/supervisor/host_place.h"
+#include "vboot/run/session/host_place.h"
 
 namespace {
 

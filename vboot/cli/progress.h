@@ -14,7 +14,7 @@
 #include "base/patient_writer.h"
 #include "base/units.h"
 #include "vboot/cli/live_view.h"
-#include "vboot/supervisor/running_lab.h"
+#include "vboot/run/session/running_lab.h"
 
 namespace rookery::vboot {
 

@@ -10,8 +10,8 @@
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
 #include "vboot/control/json.h"
+#include "vboot/run/machine/gift.h"
 #include "vboot/scenario/scenario_plan.h"
-#include "vboot/supervisor/gift.h"
 
 namespace rookery::vboot {
 

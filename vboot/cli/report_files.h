@@ -8,7 +8,7 @@
 
 #include "vboot/report/page.h"
 #include "vboot/report/recorder.h"
-#include "vboot/supervisor/booted_image.h"
+#include "vboot/run/session/booted_image.h"
 
 namespace rookery::vboot {
 

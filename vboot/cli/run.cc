@@ -19,13 +19,13 @@
 #include "vboot/cli/read_scenario.h"
 #include "vboot/cli/report_files.h"
 #include "vboot/cli/stop_signals.h"
+#include "vboot/run/admission/resources.h"
+#include "vboot/run/network/lab_captures.h"
+#include "vboot/run/session/booted_image.h"
+#include "vboot/run/session/host_place.h"
+#include "vboot/run/session/virtual_time.h"
 #include "vboot/scenario/check_program.h"
 #include "vboot/scenario/run_report.h"
-#include "vboot/supervisor/booted_image.h"
-#include "vboot/supervisor/host_place.h"
-#include "vboot/supervisor/lab_captures.h"
-#include "vboot/supervisor/resources.h"
-#include "vboot/supervisor/virtual_time.h"
 
 namespace rookery::vboot {
 namespace {

@@ -31,14 +31,14 @@
 #include "vboot/cli/up_words.h"
 #include "vboot/control/client.h"
 #include "vboot/lab/lab_plan.h"
-#include "vboot/supervisor/booted_image.h"
-#include "vboot/supervisor/control_server.h"
-#include "vboot/supervisor/host_place.h"
-#include "vboot/supervisor/lab_why.h"
-#include "vboot/supervisor/memory_use.h"
-#include "vboot/supervisor/report.h"
-#include "vboot/supervisor/resources.h"
-#include "vboot/supervisor/running_lab.h"
+#include "vboot/run/admission/memory_use.h"
+#include "vboot/run/admission/resources.h"
+#include "vboot/run/control/control_server.h"
+#include "vboot/run/session/booted_image.h"
+#include "vboot/run/session/host_place.h"
+#include "vboot/run/session/lab_why.h"
+#include "vboot/run/session/report.h"
+#include "vboot/run/session/running_lab.h"
 
 namespace rookery::vboot {
 namespace {

@@ -20,7 +20,7 @@
 #include "vboot/cli/standard_streams.h"
 #include "vboot/cli/stop_signals.h"
 #include "vboot/control/messages.h"
-#include "vboot/supervisor/resources.h"
+#include "vboot/run/admission/resources.h"
 #include "vboot/trace/compare.h"
 
 namespace rookery::vboot {

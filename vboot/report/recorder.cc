@@ -1,7 +1,7 @@
 #include "vboot/report/recorder.h"
 
 #include "vboot/faults/fault.h"
-#include "vboot/supervisor/memory_use.h"
+#include "vboot/run/admission/memory_use.h"
 
 namespace rookery::vboot {
 

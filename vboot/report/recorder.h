@@ -7,7 +7,7 @@
 #include "base/loop/event_loop.h"
 #include "vboot/faults/board.h"
 #include "vboot/report/history.h"
-#include "vboot/supervisor/running_lab.h"
+#include "vboot/run/session/running_lab.h"
 
 namespace rookery::vboot {
 

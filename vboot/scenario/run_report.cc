@@ -6,7 +6,7 @@
 
 #include "base/digest.h"
 #include "base/printable.h"
-#include "vboot/supervisor/report.h"
+#include "vboot/run/session/report.h"
 
 namespace rookery::vboot {
 namespace {

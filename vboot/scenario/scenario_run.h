@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "base/loop/event_loop.h"
+#include "vboot/run/session/running_lab.h"
 #include "vboot/scenario/grade.h"
 #include "vboot/scenario/judge.h"
 #include "vboot/scenario/scenario_plan.h"
-#include "vboot/supervisor/running_lab.h"
 #include "vboot/trace/trace.h"
 
 namespace rookery::vboot {

@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "tests/support/fake_guest.h"
-#include "vboot/supervisor/lab_why.h"
-#include "vboot/supervisor/report.h"
+#include "vboot/run/session/lab_why.h"
+#include "vboot/run/session/report.h"
 
 namespace rookery::vboot {
 namespace {

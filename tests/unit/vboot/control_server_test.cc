@@ -1,4 +1,4 @@
-#include "vboot/supervisor/control_server.h"
+#include "vboot/run/control/control_server.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

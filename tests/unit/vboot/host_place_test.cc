@@ -1,4 +1,4 @@
-#include "vboot/supervisor/host_place.h"
+#include "vboot/run/session/host_place.h"
 
 #include <sys/file.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // The switches and trunks of a plan, with a plain port for each machine: who hears whom, when, and with which
 // tag.
-#include "vboot/supervisor/lab_network.h"
+#include "vboot/run/network/lab_network.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>

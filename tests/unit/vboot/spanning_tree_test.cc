@@ -1,4 +1,4 @@
-#include "vboot/supervisor/spanning_tree.h"
+#include "vboot/run/network/spanning_tree.h"
 
 #include <boost/test/unit_test.hpp>
 

@@ -1,4 +1,4 @@
-#include "vboot/supervisor/stream_relay.h"
+#include "vboot/run/machine/stream_relay.h"
 
 #include <sys/socket.h>
 

@@ -9,11 +9,11 @@
 #include <cstring>
 
 #include "tests/support/fake_lab.h"
-#include "vboot/supervisor/agent_client.h"
-#include "vboot/supervisor/console_log.h"
-#include "vboot/supervisor/memory_use.h"
-#include "vboot/supervisor/report.h"
-#include "vboot/supervisor/resources.h"
+#include "vboot/run/admission/memory_use.h"
+#include "vboot/run/admission/resources.h"
+#include "vboot/run/machine/agent_client.h"
+#include "vboot/run/machine/console_log.h"
+#include "vboot/run/session/report.h"
 #include "vboot/watch/boot_record.h"
 
 namespace rookery::vboot {

@@ -1,11 +1,11 @@
-#include "vboot/supervisor/uplink.h"
+#include "vboot/run/network/uplink.h"
 
 #include <fmt/format.h>
 
 #include "tests/unit/netsim/packets.h"
 #include "vboot/faults/board.h"
 #include "vboot/lab/uplink.h"
-#include "vboot/supervisor/lab_network.h"
+#include "vboot/run/network/lab_network.h"
 
 namespace rookery::vboot {
 namespace {
