@@ -11,7 +11,7 @@
 #include "vboot/cli/progress.h"
 #include "vboot/control/json.h"
 #include "vboot/run/machine/gift.h"
-#include "vboot/scenario/scenario_plan.h"
+#include "vboot/scenario/plan/scenario_plan.h"
 
 namespace rookery::vboot {
 

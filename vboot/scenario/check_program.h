@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 #include "vboot/scenario/judge.h"
-#include "vboot/scenario/scenario_plan.h"
+#include "vboot/scenario/plan/scenario_plan.h"
 
 namespace rookery::vboot {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/units.h"
-#include "vboot/scenario/scenario_plan.h"
+#include "vboot/scenario/plan/scenario_plan.h"
 #include "vboot/watch/boot_record.h"
 
 namespace rookery::vboot {

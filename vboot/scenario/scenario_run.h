@@ -14,7 +14,7 @@
 #include "vboot/run/session/running_lab.h"
 #include "vboot/scenario/grade.h"
 #include "vboot/scenario/judge.h"
-#include "vboot/scenario/scenario_plan.h"
+#include "vboot/scenario/plan/scenario_plan.h"
 #include "vboot/trace/trace.h"
 
 namespace rookery::vboot {

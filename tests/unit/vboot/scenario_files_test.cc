@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "base/file.h"
-#include "vboot/scenario/scenario_plan.h"
+#include "vboot/scenario/plan/scenario_plan.h"
 
 namespace rookery::vboot {
 namespace {

@@ -3,8 +3,8 @@
 #include "vboot/scenario/grade.h"
 #include "vboot/scenario/judge.h"
 #include "vboot/scenario/last_lines.h"
-#include "vboot/scenario/scenario_plan.h"
-#include "vboot/scenario/scenario_words.h"
+#include "vboot/scenario/plan/scenario_plan.h"
+#include "vboot/scenario/plan/scenario_words.h"
 
 namespace rookery::vboot {
 namespace {

@@ -4,7 +4,7 @@
 #include <array>
 #include <string_view>
 
-#include "vboot/scenario/scenario.h"
+#include "vboot/scenario/plan/scenario.h"
 
 namespace rookery::vboot {
 namespace {

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "vboot/lab/node_reader.h"
-#include "vboot/scenario/scenario.h"
-#include "vboot/scenario/scenario_words.h"
+#include "vboot/scenario/plan/scenario.h"
+#include "vboot/scenario/plan/scenario_words.h"
 
 namespace rookery::vboot {
 namespace {

@@ -1,4 +1,4 @@
-#include "vboot/scenario/schedule.h"
+#include "vboot/scenario/plan/schedule.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "vboot/scenario/scenario_plan.h"
+#include "vboot/scenario/plan/scenario_plan.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
-#include "vboot/scenario/schedule.h"
+#include "vboot/scenario/plan/schedule.h"
 
 namespace rookery::vboot {
 namespace {

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "vboot/scenario/scenario.h"
+#include "vboot/scenario/plan/scenario.h"
 
 namespace rookery::vboot {
 

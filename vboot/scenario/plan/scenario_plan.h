@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 #include "vboot/lab/lab_plan.h"
-#include "vboot/scenario/scenario.h"
+#include "vboot/scenario/plan/scenario.h"
 
 namespace rookery::vboot {
 

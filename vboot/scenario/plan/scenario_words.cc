@@ -1,4 +1,4 @@
-#include "vboot/scenario/scenario_words.h"
+#include "vboot/scenario/plan/scenario_words.h"
 
 #include <fmt/format.h>
 

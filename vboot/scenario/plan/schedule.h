@@ -2,7 +2,7 @@
 #pragma once
 
 #include "vboot/lab/problems.h"
-#include "vboot/scenario/scenario_plan.h"
+#include "vboot/scenario/plan/scenario_plan.h"
 
 namespace rookery::vboot {
 
