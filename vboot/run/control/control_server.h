@@ -12,7 +12,7 @@
 #include "vboot/control/messages.h"
 #include "vboot/control/requests.h"
 #include "vboot/run/machine/stream_relay.h"
-#include "vboot/run/network/lab_captures.h"
+#include "vboot/run/session/lab_captures.h"
 #include "vboot/run/session/running_lab.h"
 
 namespace rookery::vboot {

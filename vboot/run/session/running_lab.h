@@ -12,9 +12,9 @@
 
 #include "images/medium/medium.h"
 #include "vboot/run/machine/node.h"
-#include "vboot/run/network/lab_faults.h"
 #include "vboot/run/network/lab_network.h"
 #include "vboot/run/network/uplink.h"
+#include "vboot/run/session/lab_faults.h"
 
 namespace rookery::vboot {
 

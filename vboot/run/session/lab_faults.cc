@@ -1,4 +1,4 @@
-#include "vboot/run/network/lab_faults.h"
+#include "vboot/run/session/lab_faults.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "vboot/run/network/lab_captures.h"
+#include "vboot/run/session/lab_captures.h"
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
