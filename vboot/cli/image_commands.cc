@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/json/json.h"
 #include "base/loop/host_clock.h"
 #include "base/unique_fd.h"
 #include "images/make/image_builder.h"
@@ -18,7 +19,6 @@
 #include "images/store/system_age.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
-#include "vboot/control/json.h"
 #include "vboot/lab/role.h"
 
 namespace rookery::vboot {

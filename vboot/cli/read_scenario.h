@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/json/json.h"
 #include "vboot/cli/commands.h"
 #include "vboot/cli/progress.h"
-#include "vboot/control/json.h"
 #include "vboot/run/machine/gift.h"
 #include "vboot/scenario/plan/scenario_plan.h"
 

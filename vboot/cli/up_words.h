@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "base/json/json.h"
 #include "vboot/cli/commands.h"
-#include "vboot/control/json.h"
 
 namespace rookery::vboot {
 

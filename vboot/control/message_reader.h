@@ -7,9 +7,9 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/json/json.h"
 #include "base/result.h"
 #include "base/units.h"
-#include "vboot/control/json.h"
 
 namespace rookery::vboot {
 

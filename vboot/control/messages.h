@@ -14,8 +14,8 @@
 #include <variant>
 
 #include "base/bytes.h"
+#include "base/json/json.h"
 #include "base/result.h"
-#include "vboot/control/json.h"
 
 namespace rookery::vboot {
 

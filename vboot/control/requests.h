@@ -10,9 +10,9 @@
 #include <variant>
 #include <vector>
 
+#include "base/json/json.h"
 #include "base/result.h"
 #include "base/units.h"
-#include "vboot/control/json.h"
 
 namespace rookery::vboot {
 

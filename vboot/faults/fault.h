@@ -19,10 +19,10 @@
 #include <variant>
 #include <vector>
 
+#include "base/json/json.h"
 #include "base/result.h"
 #include "base/units.h"
 #include "netsim/faults/effects.h"
-#include "vboot/control/json.h"
 #include "vboot/lab/name_patterns.h"
 
 namespace rookery::vboot {

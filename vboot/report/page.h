@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/json/json.h"
 #include "base/result.h"
-#include "vboot/control/json.h"
 #include "vboot/report/history.h"
 
 namespace rookery::vboot {

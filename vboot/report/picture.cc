@@ -7,7 +7,7 @@
 #include <cmath>
 #include <iterator>
 
-#include "vboot/control/json.h"
+#include "base/json/json.h"
 
 namespace rookery::vboot {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "vboot/control/json.h"
+#include "base/json/json.h"
 #include "vboot/scenario/grade.h"
 #include "vboot/scenario/scenario_run.h"
 #include "vboot/trace/trace.h"

@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "base/json/json.h"
 #include "base/result.h"
-#include "vboot/control/json.h"
 #include "vboot/trace/record.h"
 
 namespace rookery::vboot {

@@ -17,11 +17,11 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/json/json.h"
 #include "base/loop/event_loop.h"
 #include "base/sink.h"
 #include "netsim/frame.h"
 #include "netsim/tap.h"
-#include "vboot/control/json.h"
 #include "vboot/trace/record.h"
 
 namespace rookery::vboot {

@@ -7,10 +7,10 @@
 #include <memory>
 
 #include "base/bytes.h"
+#include "base/json/json.h"
 #include "base/result.h"
 #include "base/sink.h"
 #include "base/units.h"
-#include "vboot/control/json.h"
 
 namespace rookery::vboot {
 

@@ -7,9 +7,9 @@
 #include <optional>
 
 #include "base/bytes.h"
+#include "base/json/json.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "vboot/control/json.h"
 #include "vboot/trace/record.h"
 
 namespace rookery::vboot {

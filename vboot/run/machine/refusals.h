@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "vboot/control/json.h"
+#include "base/json/json.h"
 
 namespace rookery::vboot {
 

@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "base/json/json.h"
 #include "base/loop/event_loop.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "netsim/capture.h"
-#include "vboot/control/json.h"
 #include "vboot/control/requests.h"
 #include "vboot/run/session/running_lab.h"
 

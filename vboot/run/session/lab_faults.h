@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "vboot/control/json.h"
+#include "base/json/json.h"
 #include "vboot/control/requests.h"
 #include "vboot/faults/board.h"
 #include "vboot/run/machine/node.h"

@@ -2,7 +2,7 @@
 // server, its console) for the reasoning in vboot/watch, and tells programs the answer. Changes nothing.
 #pragma once
 
-#include "vboot/control/json.h"
+#include "base/json/json.h"
 #include "vboot/run/session/running_lab.h"
 #include "vboot/watch/why.h"
 

@@ -2,9 +2,9 @@
 // the keys (docs/commands.md); nothing is taken away from them.
 #pragma once
 
+#include "base/json/json.h"
 #include "base/units.h"
 #include "images/store/manifest.h"
-#include "vboot/control/json.h"
 #include "vboot/run/session/running_lab.h"
 
 namespace rookery::vboot {

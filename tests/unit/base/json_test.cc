@@ -1,11 +1,10 @@
-#include "vboot/control/json.h"
+#include "base/json/json.h"
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>
 
 using namespace rookery;
-using namespace rookery::vboot;
 
 namespace {
 Json good(std::string_view text) {

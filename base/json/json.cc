@@ -1,4 +1,4 @@
-#include "vboot/control/json.h"
+#include "base/json/json.h"
 
 #include <fmt/format.h>
 #include <json-c/json.h>
@@ -11,7 +11,7 @@
 
 #include "base/text.h"
 
-namespace rookery::vboot {
+namespace rookery {
 namespace {
 
 // What json-c takes and JSON or we do not: NaN and infinities, and NUL in a text. (In a key, json-c ends the
@@ -249,4 +249,4 @@ double number_of(JsonView object, std::string_view key) {
   return found ? found->as_number().value_or(0) : 0;
 }
 
-}  // namespace rookery::vboot
+}  // namespace rookery

@@ -15,7 +15,7 @@
 
 struct json_object;
 
-namespace rookery::vboot {
+namespace rookery {
 
 enum class JsonKind { null, boolean, integer, number, string, array, object };
 std::string_view to_text(JsonKind kind);
@@ -105,4 +105,4 @@ std::string text_of(JsonView object, std::string_view key);
 double number_of(JsonView object, std::string_view key);
 std::uint64_t count_of(JsonView object, std::string_view key);  // zero, too, where it is negative
 
-}  // namespace rookery::vboot
+}  // namespace rookery
