@@ -10,8 +10,7 @@
 
 #include "base/unique_fd.h"
 #include "guest/program/system.h"
-#include "images/medium/boot_loader.h"
-#include "images/medium/medium.h"
+#include "guest/protocol/medium_layout.h"
 
 namespace rookery::guest {
 namespace {
@@ -47,7 +46,7 @@ std::string why_not(const std::string& disk, std::string_view wanted) {
     why = "no /rookery/manifest.json";
   } else if (!wanted.empty() && digest != wanted) {
     why = "the medium of another image";
-  } else if (!has_digest(images::kMediumManifestDigest, std::chrono::minutes(1))) {
+  } else if (!has_digest(kMediumManifestDigest, std::chrono::minutes(1))) {
     why = "its manifest.json is damaged";
   }
   if (!why.empty()) umount(kMediumFolder);
@@ -58,8 +57,8 @@ std::string why_not(const std::string& disk, std::string_view wanted) {
 
 Status check_medium() {
   say("reading the whole medium, to see that it is as it was made");
-  if (has_digest(images::kMediumRootDigest, std::chrono::minutes(30))) return {};
-  return fail(std::string(images::kMediumDamaged) + ": its root.squashfs is not what it was made with");
+  if (has_digest(kMediumRootDigest, std::chrono::minutes(30))) return {};
+  return fail(std::string(kMediumDamaged) + ": its root.squashfs is not what it was made with");
 }
 
 Result<std::string> loop_device(const std::string& path) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "guest/protocol/medium_layout.h"
 #include "images/medium/medium.h"
 
 namespace rookery::images {

@@ -17,8 +17,6 @@ inline constexpr std::string_view kFirmwareKernelWords =
     "console=tty0 console=ttyS0,115200 quiet panic=-1 no_timer_check";
 // The boot argument that says which of several media is meant: the SHA-256 of its manifest.
 inline constexpr std::string_view kMediumArgument = "rookery.medium";
-// The console's line of a medium that GRUB found damaged begins with this.
-inline constexpr std::string_view kMediumDamaged = "Rookery: the medium is damaged";
 
 // On the medium, beside GRUB's own parts.
 inline constexpr std::string_view kBootMenu = "boot/grub/grub.cfg";

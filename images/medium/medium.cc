@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "guest/protocol/medium_layout.h"
 #include "images/medium/medium_reader.h"
 #include "images/store/written_file.h"
 

@@ -17,10 +17,8 @@
 namespace rookery::images {
 
 inline constexpr std::string_view kMediumVolume = "ROOKERY";
-// On the medium: the manifest, its digest as sha256sum prints it, and the components beside them.
+// On the medium: the manifest, its digest (guest/protocol/medium_layout.h), and the components beside them.
 inline constexpr std::string_view kMediumManifest = "rookery/manifest.json";
-inline constexpr std::string_view kMediumManifestDigest = "rookery/manifest.sha256";
-inline constexpr std::string_view kMediumRootDigest = "rookery/root.sha256";  // likewise, of root.squashfs
 
 class Medium {
  public:

@@ -1,5 +1,6 @@
 #include "base/command.h"
 #include "base/file.h"
+#include "guest/protocol/medium_layout.h"
 #include "images/medium/boot_loader.h"
 #include "images/medium/medium.h"
 

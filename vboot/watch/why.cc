@@ -6,7 +6,7 @@
 #include <array>
 #include <utility>
 
-#include "images/medium/boot_loader.h"
+#include "guest/protocol/medium_layout.h"
 
 namespace rookery::vboot {
 namespace {
@@ -322,7 +322,7 @@ std::optional<Circumstance> no_start_line(const std::vector<std::string>& consol
       {": HASH MISMATCH", Cause::bad_medium},
       {": READ ERROR", Cause::bad_medium},
       {"error: failure reading sector", Cause::bad_medium},
-      {images::kMediumDamaged, Cause::bad_medium},
+      {kMediumDamaged, Cause::bad_medium},
       {"error: no such device: ROOKERY", Cause::bad_medium},
       {"Boot failed: not a bootable disk", Cause::no_disk},
       {"Boot failed: could not read the boot disk", Cause::no_disk},

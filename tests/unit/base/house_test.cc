@@ -21,6 +21,37 @@ const std::map<std::string, std::set<std::string>> kMayInclude{
 };
 const std::set<std::string> kBackends{"fake", "uml", "qemu", "libvirt", "xen"};
 
+// The rooms of vboot: a plan knows no run, and what runs a lab does not know who asks for it.
+const std::map<std::string, std::set<std::string>> kRoomMayInclude{
+    {"lab", {}},
+    {"control", {"lab"}},
+    {"faults", {"lab"}},
+    {"roles", {"lab"}},
+    {"watch", {}},
+    {"trace", {}},
+    {"scenario/plan", {"lab", "faults", "watch"}},
+    {"run/admission", {"lab"}},
+    {"run/network", {"lab", "control", "faults", "watch"}},
+    {"run/machine", {"lab", "control", "faults", "watch", "roles", "run/network"}},
+    {"run/session",
+     {"lab", "control", "faults", "watch", "roles", "run/admission", "run/network", "run/machine"}},
+    {"run/control", {"lab", "control", "faults", "watch", "run/network", "run/machine", "run/session"}},
+    {"report", {"lab", "control", "faults", "watch", "run/admission", "run/session"}},
+    {"scenario", {"lab", "control", "faults", "watch", "trace", "run/session", "scenario/plan"}},
+    {"cli",
+     {"lab", "control", "faults", "watch", "trace", "roles", "report", "scenario", "scenario/plan",
+      "run/admission", "run/network", "run/machine", "run/session", "run/control"}},
+};
+
+// "run/machine" of "vboot/run/machine/node.h".
+std::string room_of_vboot(const fs::path& path) {
+  auto part = std::next(path.begin());
+  std::string room = part->string();
+  const std::string next = std::next(part)->string();
+  if (room == "run" || (room == "scenario" && next == "plan")) room += "/" + next;
+  return room;
+}
+
 struct Include {
   fs::path file;
   std::string target;
@@ -53,6 +84,22 @@ BOOST_AUTO_TEST_CASE(a_room_includes_only_what_the_house_allows) {
       BOOST_TEST(allowed.count(target) == 1u, include.file.string() << " may not include " << include.target);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_room_of_vboot_includes_only_what_the_house_allows) {
+  std::set<std::string> seen;
+  for (const Include& include : includes_of("vboot")) {
+    if (include.target.rfind("vboot/", 0) != 0) continue;
+    const std::string from = room_of_vboot(include.file), to = room_of_vboot(include.target);
+    seen.insert(from);
+    const auto allowed = kRoomMayInclude.find(from);
+    BOOST_REQUIRE_MESSAGE(allowed != kRoomMayInclude.end(),
+                          from << " is a room that this test does not know");
+    BOOST_TEST((from == to || allowed->second.count(to) == 1u), include.file.string()
+                                                                    << " may not include " << include.target);
+  }
+  for (const auto& [room, allowed] : kRoomMayInclude)
+    BOOST_TEST(seen.count(room) == 1u, "there is no room " << room);
 }
 
 BOOST_AUTO_TEST_CASE(a_backend_never_includes_another_and_only_main_names_one) {
