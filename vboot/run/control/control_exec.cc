@@ -17,8 +17,9 @@
 namespace rookery::vboot {
 namespace {
 
-constexpr std::size_t kNamed = 5;   // machines in one message
-constexpr int kLooksForSigns = 10;  // within the silence that a machine may keep
+constexpr std::size_t kNamed = 5;       // machines in one message
+constexpr std::size_t kStreams = 1024;  // connections that have become streams
+constexpr int kLooksForSigns = 10;      // within the silence that a machine may keep
 
 // " (frozen)": what stands around it; empty if nothing does.
 std::string in_its_way(const Node& node, const std::vector<std::vector<std::string>>& ways,
@@ -166,6 +167,50 @@ void ControlServer::exec_done(Connection& connection, std::int64_t id) {
                                          .set("machines", Json::count(found->second.machines))
                                          .set("failed", Json::count(found->second.failed))));
   connection.execs.erase(found);
+}
+
+// The connection leaves us, and is the stream's.
+void ControlServer::stream(Connection& connection, std::int64_t id, const StreamRequest& request) {
+  const auto refuse = [&](const std::string& why) {
+    say(connection, error_message(id, {ErrorKind::usage, why}));
+  };
+  Node* node = lab_->find(request.machine);
+  if (node == nullptr) return refuse(no_machine(request.machine));
+  if (relays_.size() >= kStreams) return refuse("too many streams are open");
+  if (!connection.output.empty() || connection.reader.inside_line())
+    return refuse("a stream wants a connection of its own");
+  const auto answer = encode_message(result_message(id, Json::object()));
+  if (!answer) return refuse(answer.error().message);
+  connection.watch.stop();
+  const int number = ++last_connection_;
+  auto relay = std::make_unique<StreamRelay>(loop_, std::move(connection.fd), *node, *answer, [this, number] {
+    loop_.soon([this, number] { relays_.erase(number); });
+  });
+  StreamRelay& begun = *relay;
+  if (!stream_signs_ && !request.argv.empty()) {
+    stream_signs_ =
+        loop_.after(hooks_.silence_most / kLooksForSigns, [this] { look_for_signs_of_streams(); });
+  }
+  relays_[number] = {std::move(relay), node, !request.argv.empty()};
+  begun.open(request.port, request.argv);
+}
+
+// As of exec: a program's machine has to live. A connection to a port may be silent for as long as both ends
+// like.
+void ControlServer::look_for_signs_of_streams() {
+  const auto ways = lab_->faults().in_the_way();
+  bool any = false;
+  for (const auto& [number, stream] : relays_) {
+    if (!stream.of_a_program) continue;
+    any = true;
+    if (stream.node->silence() < hooks_.silence_most) continue;
+    stream.relay->give_up(fmt::format("{} has not answered for {:.0f} s{}", stream.node->plan().name,
+                                      seconds(hooks_.silence_most),
+                                      in_its_way(*stream.node, ways, " (", ")")));
+  }
+  stream_signs_ =
+      any ? loop_.after(hooks_.silence_most / kLooksForSigns, [this] { look_for_signs_of_streams(); })
+          : EventId{};
 }
 
 }  // namespace rookery::vboot

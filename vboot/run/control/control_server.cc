@@ -19,7 +19,6 @@ namespace rookery::vboot {
 namespace {
 
 constexpr std::size_t kConnections = 64;
-constexpr std::size_t kStreams = 1024;       // connections that have become streams
 constexpr std::size_t kConversations = 256;  // of one connection
 // What a command has not read yet. One that lets more pile up is let go, and says so when it reads on.
 constexpr std::size_t kBacklog = 64u << 20;
@@ -248,27 +247,6 @@ void ControlServer::answer(Connection& connection, const ControlRequest& request
   }
 }
 
-// The connection leaves us, and is the stream's.
-void ControlServer::stream(Connection& connection, std::int64_t id, const StreamRequest& request) {
-  const auto refuse = [&](const std::string& why) {
-    say(connection, error_message(id, {ErrorKind::usage, why}));
-  };
-  Node* node = lab_->find(request.machine);
-  if (node == nullptr) return refuse(no_machine(request.machine));
-  if (relays_.size() >= kStreams) return refuse("too many streams are open");
-  if (!connection.output.empty() || connection.reader.inside_line())
-    return refuse("a stream wants a connection of its own");
-  const auto answer = encode_message(result_message(id, Json::object()));
-  if (!answer) return refuse(answer.error().message);
-  connection.watch.stop();
-  const int number = ++last_connection_;
-  auto relay = std::make_unique<StreamRelay>(loop_, std::move(connection.fd), *node, *answer, [this, number] {
-    loop_.soon([this, number] { relays_.erase(number); });
-  });
-  StreamRelay& begun = *(relays_[number] = std::move(relay));
-  begun.open(request.port, request.argv);
-}
-
 void ControlServer::why(Connection& connection, std::int64_t id, const WhyRequest& request) {
   if (!request.machine) return say(connection, result_message(id, why_summary(*lab_, loop_.now())));
   const Node* node = lab_->find(*request.machine);
@@ -398,6 +376,7 @@ void ControlServer::settled() {
 
 void ControlServer::leave_lab() {
   if (lab_ == nullptr) return;
+  loop_.cancel(stream_signs_);
   relays_.clear();
   captures_->end_all();
   const Error going_down{ErrorKind::expectation, kGoingDown};

@@ -63,6 +63,7 @@ class ControlServer {
   void exec_done(Connection& connection, std::int64_t id);
   void console(Connection& connection, std::int64_t id, const ConsoleRequest& request);
   void stream(Connection& connection, std::int64_t id, const StreamRequest& request);
+  void look_for_signs_of_streams();
   void why(Connection& connection, std::int64_t id, const WhyRequest& request);
   void capture(Connection& connection, std::int64_t id, const CaptureRequest& request);
   void snapshot(Connection& connection, std::int64_t id, const SnapshotRequest& request);
@@ -79,7 +80,13 @@ class ControlServer {
   std::map<int, std::unique_ptr<Connection>> connections_;  // by a number of ours
   int last_connection_ = 0;
   bool settled_ = false;
-  std::map<int, std::unique_ptr<StreamRelay>> relays_;  // likewise
+  struct Stream {
+    std::unique_ptr<StreamRelay> relay;
+    Node* node;
+    bool of_a_program;  // or of a connection to a port
+  };
+  std::map<int, Stream> relays_;  // likewise
+  EventId stream_signs_;          // while there are any
   std::unique_ptr<LabCaptures> captures_;
 };
 

@@ -108,6 +108,11 @@ void StreamRelay::lose(const std::string& why) {
   end(frame);
 }
 
+void StreamRelay::give_up(const std::string& why) {
+  if (request_ != 0) machine_.cancel_exec(std::exchange(request_, 0));
+  lose(why);
+}
+
 void StreamRelay::end(ByteView frame) {
   if (ending_) return;
   ending_ = true;

@@ -28,6 +28,8 @@ class StreamRelay {
   StreamRelay& operator=(const StreamRelay&) = delete;
 
   void open(std::uint16_t port, const std::vector<std::string>& argv);
+  // Ends it, and tells the command why.
+  void give_up(const std::string& why);
 
  private:
   void ready(std::uint32_t events);
