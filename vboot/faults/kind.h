@@ -44,7 +44,7 @@ struct FaultKind {
   void (*tell)(const FaultSpec& fault, FaultPairs& words);
   std::unique_ptr<FaultInForce> (*make)();
 
-  std::array<std::string_view, 3> more{};  // words that go with it; none is empty
+  std::array<std::string_view, 3> more{};  // words that go with it alone; "": no more
 
   // Which words of all faults it takes.
   bool takes_limits = false;     // match, skip, count and chance
@@ -56,8 +56,9 @@ struct FaultKind {
 
   // What it is called behind the stage of a machine that it strikes ("cable out"); null: its word.
   std::string_view (*in_the_way)(const FaultSpec& fault) = nullptr;
-  std::array<std::string_view, 3> stopping{};  // those words of them that say that nothing gets through
-  bool only_delays = false;                    // a frame that it strikes still arrives as it was sent
+  // Those of these words that say that it can do nothing, or that nothing of it gets through.
+  std::array<std::string_view, 3> stopping{};
+  bool only_delays = false;  // a frame that it strikes still arrives as it was sent
   Hinders hinders = Hinders::nothing;
   // Of Hinders::hearing: whether one of the two machines does not hear the other.
   bool (*separates)(const FaultSpec& fault, std::string_view one, std::string_view other) = nullptr;

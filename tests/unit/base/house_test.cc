@@ -139,11 +139,9 @@ BOOST_AUTO_TEST_CASE(nobody_but_the_one_json_layer_and_libqmp_includes_json_c) {
       }
     }
   }
-  // Both are found, so the pattern finds what it is to find.
-  BOOST_TEST((rooms == std::set<std::string>{"base/json", "libqmp"}));
-  for (const std::string& room : rooms) {
+  for (const std::string& room : rooms)
     BOOST_TEST((room == "base/json" || room == "libqmp"), room << " may not include json-c");
-  }
+  BOOST_TEST(rooms.size() == 2u);  // both are found, so the pattern finds what it is to find
 }
 
 BOOST_AUTO_TEST_CASE(no_code_outside_base_reads_a_clock_or_sleeps) {

@@ -1,6 +1,8 @@
-#include <algorithm>
-
 #include "vboot/faults/kind.h"
+
+#include <algorithm>
+#include <iterator>
+
 #include "vboot/lab/name_patterns.h"
 
 namespace rookery::vboot {
