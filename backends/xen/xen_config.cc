@@ -1,11 +1,9 @@
 #include "backends/xen/xen_config.h"
 
 #include <fmt/format.h>
-#include <json-c/json.h>
-
-#include <memory>
 
 #include "base/digest.h"
+#include "base/json/layout.h"
 
 namespace rookery::backends {
 
@@ -25,23 +23,9 @@ namespace {
 // A sun_path with its final zero (unix(7)).
 constexpr std::size_t kLongestSocketPath = 107;
 
-struct Release {
-  void operator()(json_object* object) const { json_object_put(object); }
-};
-
-// JSON by hand of json-c; what is put into another belongs to it.
-json_object* text(std::string_view value) {
-  return json_object_new_string_len(value.data(), static_cast<int>(value.size()));
-}
-json_object* number(std::uint64_t value) {
-  return json_object_new_int64(static_cast<std::int64_t>(value));
-}
-void put(json_object* to, const char* key, json_object* value) {
-  json_object_object_add(to, key, value);
-}
 // libxl's three-valued truth is a string in its JSON (libxl_defbool).
-json_object* truth(bool value) {
-  return text(value ? "True" : "False");
+Json truth(bool value) {
+  return Json::string(value ? "True" : "False");
 }
 
 Digest256 digest_of(const MachineSpec& spec) {
@@ -70,8 +54,8 @@ std::string_view type_name(const Hardware& hardware) {
 }
 
 // The device model's network is ours: straight to the switch's socket, no interface in dom0.
-json_object* device_model_arguments(const MachineSpec& spec) {
-  json_object* list = json_object_new_array();
+Json device_model_arguments(const MachineSpec& spec) {
+  Json list = Json::array();
   unsigned boot_index = 0;
   for (std::size_t i = 0; i < spec.nics.size(); ++i) {
     const NicPlug& nic = spec.nics[i];
@@ -84,71 +68,63 @@ json_object* device_model_arguments(const MachineSpec& spec) {
                                     fmt::format("stream,id=net{},server=off,addr.type=unix,addr.path={}", i,
                                                 qemu_value(spec.folder / nic.socket)),
                                     std::string("-device"), device})
-      json_object_array_add(list, text(word));
+      list.add(Json::string(word));
   }
   for (const DiskPlug& disk : spec.disks) {
-    for (const std::string& word : qemu_disk(spec.hardware, disk.file))
-      json_object_array_add(list, text(word));
+    for (const std::string& word : qemu_disk(spec.hardware, disk.file)) list.add(Json::string(word));
   }
-  for (const std::string& word : spec.hardware.more_arguments) json_object_array_add(list, text(word));
+  for (const std::string& word : spec.hardware.more_arguments) list.add(Json::string(word));
   return list;
 }
 
-void put_firmware(json_object* build, const MachineSpec& spec) {
-  put(build, "extra_hvm", device_model_arguments(spec));
-  json_object* hvm = json_object_new_object();
-  put(hvm, "bios", text("seabios"));
-  json_object* vga = json_object_new_object();
-  put(vga, "kind", text("none"));
-  put(hvm, "vga", vga);
-  json_object* vnc = json_object_new_object();
-  put(vnc, "enable", truth(false));
-  put(hvm, "vnc", vnc);
-  put(hvm, "nographic", truth(true));
-  put(hvm, "usb", truth(false));
-  put(hvm, "serial", text("pty"));
-  put(hvm, "boot", text("n"));
-  // With this device Linux takes the emulated NICs away and waits for paravirtual ones, which there are none
-  // of (arch/x86/xen/platform-pci-unplug.c).
-  put(hvm, "xen_platform_pci", truth(false));
-  put(build, "type.hvm", hvm);
+void set_firmware(Json& build, const MachineSpec& spec) {
+  // With xen_platform_pci Linux takes the emulated NICs away and waits for paravirtual ones, which there are
+  // none of (arch/x86/xen/platform-pci-unplug.c).
+  build.set("extra_hvm", device_model_arguments(spec))
+      .set("type.hvm", Json::object()
+                           .set("bios", "seabios")
+                           .set("vga", Json::object().set("kind", "none"))
+                           .set("vnc", Json::object().set("enable", truth(false)))
+                           .set("nographic", truth(true))
+                           .set("usb", truth(false))
+                           .set("serial", "pty")
+                           .set("boot", "n")
+                           .set("xen_platform_pci", truth(false)));
 }
 
-void put_kernel(json_object* build, const MachineSpec& spec, std::string_view type) {
-  put(build, "kernel", text(spec.kernel.string()));
-  put(build, "ramdisk", text(spec.initramfs.string()));
-  put(build, "cmdline", text("console=hvc0 " + spec.command_line));
-  put(build, fmt::format("type.{}", type).c_str(), json_object_new_object());
+void set_kernel(Json& build, const MachineSpec& spec, std::string_view type) {
+  build.set("kernel", spec.kernel.string())
+      .set("ramdisk", spec.initramfs.string())
+      .set("cmdline", "console=hvc0 " + spec.command_line)
+      .set(fmt::format("type.{}", type), Json::object());
 }
 
-json_object* interfaces(const MachineSpec& spec) {
-  json_object* list = json_object_new_array();
+Json interfaces(const MachineSpec& spec) {
+  Json list = Json::array();
   for (std::size_t i = 0; i < spec.nics.size(); ++i) {
-    json_object* nic = json_object_new_object();
-    put(nic, "devid", number(i));
-    put(nic, "mac", text(fmt::format("{:02x}", fmt::join(spec.nics[i].mac, ":"))));
-    put(nic, "script", text((spec.folder / kVifScriptName).string()));
-    put(nic, "nictype", text("vif"));
-    json_object_array_add(list, nic);
+    list.add(Json::object()
+                 .set("devid", Json::count(i))
+                 .set("mac", fmt::format("{:02x}", fmt::join(spec.nics[i].mac, ":")))
+                 .set("script", (spec.folder / kVifScriptName).string())
+                 .set("nictype", "vif"));
   }
   return list;
 }
 
 // Served by a QEMU in dom0 (qdisk), which takes the file as it is: no loop device, no script.
-json_object* disks(const MachineSpec& spec) {
-  json_object* list = json_object_new_array();
+Json disks(const MachineSpec& spec) {
+  Json list = Json::array();
   for (const DiskPlug& plug : spec.disks) {
-    json_object* disk = json_object_new_object();
-    put(disk, "pdev_path", text(plug.file.string()));
-    put(disk, "vdev", text("xvda"));
-    put(disk, "backend", text("qdisk"));
-    put(disk, "format", text("raw"));
-    put(disk, "readwrite", number(0));
     // QEMU's own disk for Xen asks to write, whatever stands here ("Block node is read-only"); its CD does
     // not.
-    put(disk, "removable", number(1));
-    put(disk, "is_cdrom", number(1));
-    json_object_array_add(list, disk);
+    list.add(Json::object()
+                 .set("pdev_path", plug.file.string())
+                 .set("vdev", "xvda")
+                 .set("backend", "qdisk")
+                 .set("format", "raw")
+                 .set("readwrite", Json::integer(0))
+                 .set("removable", Json::integer(1))
+                 .set("is_cdrom", Json::integer(1)));
   }
   return list;
 }
@@ -188,43 +164,35 @@ std::string xen_domain_name(const MachineSpec& spec) {
 Result<std::string> xen_domain_config(const MachineSpec& spec) {
   ROOKERY_TRY(check(spec));
   const std::string_view type = type_name(spec.hardware);
-  json_object* about = json_object_new_object();
-  put(about, "type", text(type));
-  put(about, "name", text(xen_domain_name(spec)));
-  put(about, "uuid", text(uuid_of(spec)));
-  json_object* marks = json_object_new_object();
-  put(marks, kXenOwnerKey, text(spec.folder.string()));
-  put(about, "xsdata", marks);
-  put(about, "run_hotplug_scripts", truth(true));
-
-  json_object* build = json_object_new_object();
   const std::uint64_t kibibytes = spec.memory.count >> 10;
-  put(build, "max_vcpus", number(1));
-  json_object* processors = json_object_new_array();
-  json_object_array_add(processors, number(0));
-  put(build, "avail_vcpus", processors);
-  put(build, "max_memkb", number(kibibytes));
-  put(build, "target_memkb", number(kibibytes));
-  put(build, "claim_mode", truth(true));  // too little memory is told at once, not after a while
+  Json build = Json::object()
+                   .set("max_vcpus", Json::integer(1))
+                   .set("avail_vcpus", Json::array().add(Json::integer(0)))
+                   .set("max_memkb", Json::count(kibibytes))
+                   .set("target_memkb", Json::count(kibibytes))
+                   // Too little memory is told at once, not after a while.
+                   .set("claim_mode", truth(true));
   if (is_paravirtual(spec.hardware)) {
-    put_kernel(build, spec, type);
+    set_kernel(build, spec, type);
   } else {
-    put_firmware(build, spec);
+    set_firmware(build, spec);
   }
 
-  const std::unique_ptr<json_object, Release> domain(json_object_new_object());
-  put(domain.get(), "c_info", about);
-  put(domain.get(), "b_info", build);
+  Json domain = Json::object()
+                    .set("c_info", Json::object()
+                                       .set("type", type)
+                                       .set("name", xen_domain_name(spec))
+                                       .set("uuid", uuid_of(spec))
+                                       .set("xsdata", Json::object().set(kXenOwnerKey, spec.folder.string()))
+                                       .set("run_hotplug_scripts", truth(true)))
+                    .set("b_info", std::move(build));
   if (is_paravirtual(spec.hardware)) {
-    put(domain.get(), "nics", interfaces(spec));
-    if (!spec.disks.empty()) put(domain.get(), "disks", disks(spec));
+    domain.set("nics", interfaces(spec));
+    if (!spec.disks.empty()) domain.set("disks", disks(spec));
   }
   // What becomes of a domain that ends is ours to do; libxl only keeps these words.
-  for (const char* end : {"on_poweroff", "on_reboot", "on_crash", "on_watchdog"})
-    put(domain.get(), end, text("preserve"));
-  return std::string(json_object_to_json_string_ext(
-             domain.get(), JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)) +
-         "\n";
+  for (const char* end : {"on_poweroff", "on_reboot", "on_crash", "on_watchdog"}) domain.set(end, "preserve");
+  return write_json(domain, {.in_lines = true}) + "\n";
 }
 
 }  // namespace rookery::backends

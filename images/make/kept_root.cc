@@ -1,7 +1,8 @@
 #include "images/make/kept_root.h"
 
 #include "base/file.h"
-#include "images/store/json_fields.h"
+#include "base/json/fields.h"
+#include "base/json/layout.h"
 
 namespace rookery::images {
 
@@ -14,9 +15,9 @@ constexpr const char* kFile = "root.json";
 std::optional<KeptRoot> read_kept_root(const fs::path& folder, const Store& store) {
   const auto text = read_file(folder / kFile, Bytes{1 << 16});
   if (!text || !fs::exists(folder / kBusyboxFile)) return std::nullopt;
-  const auto json = parse_json(*text);
+  const auto json = parse_json_file(*text);
   if (!json) return std::nullopt;
-  FieldReader fields(json->get(), "root");
+  FieldReader fields(*json, "root");
   KeptRoot root;
   root.tree.kernel_version = fields.text("kernel", kTextLimit);
   root.tree.packages = fields.digest("packages");
@@ -34,18 +35,19 @@ std::optional<KeptRoot> read_kept_root(const fs::path& folder, const Store& stor
 }
 
 Status write_kept_root(const fs::path& folder, const KeptRoot& root) {
-  // Names and versions are of our own making: there is nothing in them to escape.
-  std::string text = "{\"kernel\": \"" + root.tree.kernel_version + "\", \"packages\": \"" +
-                     to_hex(root.tree.packages) + "\", \"created\": " + std::to_string(root.tree.created) +
-                     ", \"parts\": [";
-  const char* separator = "";
+  Json parts = Json::array();
   for (const auto& [name, part] : root.parts) {
-    text += separator;
-    text += "{\"name\": \"" + name + "\", \"sha256\": \"" + to_hex(part.sha256) +
-            "\", \"size\": " + std::to_string(part.size.count) + "}";
-    separator = ", ";
+    parts.add(Json::object()
+                  .set("name", name)
+                  .set("sha256", to_hex(part.sha256))
+                  .set("size", Json::count(part.size.count)));
   }
-  return write_file(folder / kFile, text + "]}\n");
+  const Json record = Json::object()
+                          .set("kernel", root.tree.kernel_version)
+                          .set("packages", to_hex(root.tree.packages))
+                          .set("created", Json::integer(root.tree.created))
+                          .set("parts", std::move(parts));
+  return write_file(folder / kFile, write_json(record, {.spaced = true}) + "\n");
 }
 
 }  // namespace rookery::images

@@ -2,8 +2,8 @@
 
 #include "base/command.h"
 #include "base/file.h"
+#include "base/json/fields.h"
 #include "images/make/stages.h"
-#include "images/store/json_fields.h"
 #include "images/store/manifest.h"
 
 namespace rookery::images {
@@ -38,9 +38,9 @@ Result<UmlKernel> make_uml_kernel(const UmlKernelWish& wish, const Progress& pro
   const fs::path description = *folder / "kernel.json";
   const auto text = read_file(description, Bytes{1 << 16});
   if (!text) return tl::unexpected<Error>(text.error());
-  const auto json = parse_json(*text);
+  const auto json = parse_json_file(*text);
   if (!json) return fail(description.string() + ": " + json.error().message);
-  FieldReader fields(json->get(), "kernel");
+  FieldReader fields(*json, "kernel");
   for (const char* field : {"schema", "source", "source_version", "suite", "recipe"})
     fields.text(field, kTextLimit);
   kernel.release = fields.text("release", kTextLimit);

@@ -1,25 +1,14 @@
 #include "images/store/manifest.h"
 
-#include <json-c/json.h>
-
 #include <algorithm>
 #include <set>
 
-#include "images/store/json_fields.h"
+#include "base/json/fields.h"
 
 namespace rookery::images {
 namespace {
 
 constexpr std::int64_t kLatestCreated = 253402300799;  // the end of the year 9999
-
-void add_text(json_object* object, const char* field, std::string_view text) {
-  json_object_object_add(object, field,
-                         json_object_new_string_len(text.data(), static_cast<int>(text.size())));
-}
-
-void add_count(json_object* object, const char* field, std::int64_t count) {
-  json_object_object_add(object, field, json_object_new_int64(count));
-}
 
 std::string name_of(FieldReader& fields, const char* field) {
   std::string name = fields.text(field, kNameLimit);
@@ -72,45 +61,37 @@ std::string layer_component(std::string_view role, const std::vector<std::string
 }
 
 std::string to_json(const Manifest& manifest) {
-  const JsonOwner root(json_object_new_object());
-  add_text(root.get(), "schema", kManifestSchema);
-  add_text(root.get(), "name", manifest.name);
-  add_text(root.get(), "version", manifest.version);
-  json_object* distribution = json_object_new_object();
-  json_object_object_add(root.get(), "distribution", distribution);
-  add_text(distribution, "id", manifest.distribution.id);
-  add_text(distribution, "version", manifest.distribution.version);
-  add_text(distribution, "packages", to_hex(manifest.distribution.packages));
-  add_count(root.get(), "created", manifest.created);
-  json_object* kernels = json_object_new_array();
-  json_object_object_add(root.get(), "kernels", kernels);
-  for (const KernelVersion& kernel : manifest.kernels) {
-    json_object* object = json_object_new_object();
-    json_object_array_add(kernels, object);
-    add_text(object, "component", kernel.component);
-    add_text(object, "version", kernel.version);
-  }
-  json_object* components = json_object_new_array();
-  json_object_object_add(root.get(), "components", components);
+  Json kernels = Json::array();
+  for (const KernelVersion& kernel : manifest.kernels)
+    kernels.add(Json::object().set("component", kernel.component).set("version", kernel.version));
+  Json components = Json::array();
   for (const Component& component : manifest.components) {
-    json_object* object = json_object_new_object();
-    json_object_array_add(components, object);
-    add_text(object, "name", component.name);
-    add_text(object, "file", component.file);
-    add_text(object, "sha256", to_hex(component.sha256));
-    add_count(object, "size", static_cast<std::int64_t>(component.size.count));
+    components.add(Json::object()
+                       .set("name", component.name)
+                       .set("file", component.file)
+                       .set("sha256", to_hex(component.sha256))
+                       .set("size", Json::integer(static_cast<std::int64_t>(component.size.count))));
   }
-  return std::string(json_object_to_json_string_ext(root.get(), JSON_C_TO_STRING_PRETTY |
-                                                                    JSON_C_TO_STRING_SPACED |
-                                                                    JSON_C_TO_STRING_NOSLASHESCAPE)) +
+  return Json::object()
+             .set("schema", kManifestSchema)
+             .set("name", manifest.name)
+             .set("version", manifest.version)
+             .set("distribution", Json::object()
+                                      .set("id", manifest.distribution.id)
+                                      .set("version", manifest.distribution.version)
+                                      .set("packages", to_hex(manifest.distribution.packages)))
+             .set("created", Json::integer(manifest.created))
+             .set("kernels", std::move(kernels))
+             .set("components", std::move(components))
+             .pretty() +
          "\n";
 }
 
 Result<Manifest> parse_manifest(std::string_view json) {
   if (json.size() > kManifestLimit.count) return fail("manifest: is larger than a manifest may be");
-  const auto root = parse_json(json);
+  const auto root = parse_json_file(json);
   if (!root) return fail("manifest: " + root.error().message);
-  FieldReader fields(root->get(), "manifest");
+  FieldReader fields(*root, "manifest");
   Manifest manifest;
   const std::string schema = fields.text("schema", kTextLimit);
   if (fields.ok() && schema != kManifestSchema) {

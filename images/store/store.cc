@@ -1,7 +1,6 @@
 #include "images/store/store.h"
 
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,7 +9,8 @@
 #include <cerrno>
 #include <set>
 
-#include "images/store/json_fields.h"
+#include "base/json/fields.h"
+#include "base/json/layout.h"
 
 namespace rookery::images {
 
@@ -144,21 +144,18 @@ Status Store::put(const Manifest& manifest, const Digest256& medium, const Diges
     return fail(ErrorKind::usage, "\"" + manifest.name + "\" cannot name an image");
   const auto digest = add(as_bytes(to_json(manifest)));
   if (!digest) return tl::unexpected<Error>(digest.error());
-  const JsonOwner record(json_object_new_object());
-  const auto set = [&](const char* field, const std::string& text) {
-    json_object_object_add(record.get(), field, json_object_new_string(text.c_str()));
-  };
-  set("schema", std::string(kRecordSchema));
-  set("manifest", to_hex(*digest));
-  set("medium", to_hex(medium));
-  set("inputs", to_hex(inputs));
-  if (system_made > 0)
-    json_object_object_add(record.get(), "system_made", json_object_new_int64(system_made));
+  Json record = Json::object()
+                    .set("schema", kRecordSchema)
+                    .set("manifest", to_hex(*digest))
+                    .set("medium", to_hex(medium))
+                    .set("inputs", to_hex(inputs));
+  if (system_made > 0) record.set("system_made", Json::integer(system_made));
   // By way of incoming/, so that what a crash leaves behind is not taken for a name.
   auto file = WrittenFile::make(folder_ / "incoming" / "record");
   if (!file) return tl::unexpected<Error>(file.error());
-  const std::string text = json_object_to_json_string_ext(record.get(), JSON_C_TO_STRING_PRETTY);
-  ROOKERY_TRY(file->write(as_bytes(text + "\n")));
+  // The layout of every store that there is.
+  const std::string text = write_json(record, {.in_lines = true, .escape_slashes = true}) + "\n";
+  ROOKERY_TRY(file->write(as_bytes(text)));
   return file->keep(folder_ / "images" / manifest.name, 0644);
 }
 
@@ -172,9 +169,9 @@ Result<StoredImage> Store::read_record(std::string_view name) const {
   const std::string doing = "image " + std::string(name);
   const auto text = read_file(folder_ / "images" / name, Bytes{1 << 16});
   if (!text) return tl::unexpected<Error>(text.error());
-  const auto root = parse_json(*text);
+  const auto root = parse_json_file(*text);
   if (!root) return fail(doing + ": " + root.error().message);
-  FieldReader fields(root->get(), doing);
+  FieldReader fields(*root, doing);
   StoredImage image;
   image.name = name;
   if (fields.text("schema", kTextLimit) != kRecordSchema) fields.refuse("schema", "is not known");

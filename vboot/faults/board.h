@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/loop/event_loop.h"
-#include "netsim/faults/separation.h"
 #include "vboot/faults/cable.h"
 #include "vboot/faults/fault.h"
 #include "vboot/faults/machine_faults.h"
@@ -49,6 +48,10 @@ struct FaultState {
   netsim::FaultCounters frames;  // seen and struck, on all its cables
 };
 
+class FaultGround;   // ground.h: what the families of faults act on
+class FaultInForce;  // in_force.h: one fault, as its family does it
+using FaultsInForce = std::map<std::string, std::unique_ptr<FaultInForce>>;  // by name
+
 class FaultBoard {
  public:
   static constexpr std::size_t kFaultsMost = 1024;  // in force at once
@@ -75,51 +78,19 @@ class FaultBoard {
   static bool stops(std::string_view word);
 
   // A machine's NIC came up: its power was switched on, or it was reset.
-  void machine_came_up(std::size_t index) { came_up(index); }
+  void machine_came_up(std::size_t index);
 
   void listen(FaultEvents& listener) { listeners_.push_back(&listener); }
   void unlisten(FaultEvents& listener) { std::erase(listeners_, &listener); }
 
  private:
-  struct InForce;
-  using Way = FaultDirection;
-
-  Status look(const FaultSpec& spec, InForce& fault) const;
-  Status find_cables(const FaultSpec& spec, InForce& fault) const;
-  Status find_named(const std::vector<std::string>& patterns, const std::vector<std::string>& names,
-                    std::string_view what, std::vector<std::size_t>& found) const;
-  Status begin(InForce& fault);
-  void undo(InForce& fault);
-  const InForce* same_on(const InForce& fault, std::size_t machine) const;
   void end(const std::string& name, std::string_view why);
-  void over(InForce& fault, std::string_view why);
-  void end_soon(const InForce& fault, std::string_view why);
-
-  void set_rules(InForce& fault, const netsim::FrameEffect& effect);
-  void pull(std::size_t cable, Way way, int by);
-  void flap(InForce& fault, const Flap& rule, bool down);
-  void limit_queues();
-  void came_up(std::size_t cable);
-  void block(InForce& fault, std::size_t cable);
-  void unblock(InForce& fault, std::size_t cable, bool tell);
-  void say_blocked(InForce& fault, std::size_t cable);
-  void separate(InForce& fault, netsim::Separation::Groups groups);
-  Status on_machines(InForce& fault, const std::function<Status(std::string_view)>& deed);
-  void thaw(std::size_t machine);
-  void tell_hit(const InForce& fault, std::string_view cable, std::string_view direction,
-                const netsim::Frame& frame);
-
-  struct CableState {
-    int pulled = 0, up_pulled = 0, down_pulled = 0, blocked = 0;
-    netsim::LinkRules up_rules, down_rules;  // the cable's own
-  };
+  void over(FaultInForce& fault, std::string_view why);
+  void end_soon(const FaultInForce& fault, std::string_view why);
 
   EventLoop& loop_;
-  std::uint64_t seed_;
-  FaultReach reach_;
-  std::vector<CableState> cables_;  // as in the reach
-  netsim::Separation separation_;
-  std::map<std::string, std::unique_ptr<InForce>> in_force_;
+  FaultsInForce in_force_;
+  std::unique_ptr<FaultGround> ground_;
   std::map<std::string, unsigned> begun_;  // how often each name was, so that no stream is drawn from twice
   std::vector<FaultEvents*> listeners_;
 };

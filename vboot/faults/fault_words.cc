@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "vboot/lab/nearest_word.h"
@@ -17,10 +18,31 @@ constexpr std::size_t kWordsMost = 32;
 constexpr std::size_t kNameLongest = 96;
 constexpr Duration kLongest = std::chrono::hours(24 * 365);
 
-// Beside the effects.
-constexpr std::array<std::string_view, 17> kOthers{
-    "name",    "on",     "direction",    "match", "skip",     "count", "chance", "for",  "recover",
-    "outside", "inside", "distribution", "by",    "checksum", "up",    "to",     "bpdus"};
+// Of every kind of fault, or of several.
+constexpr std::array<std::string_view, 8> kCommon{"name", "on",    "direction", "match",
+                                                  "skip", "count", "chance",    "for"};
+
+std::vector<std::string_view> effect_words() {
+  std::vector<std::string_view> words;
+  for (const FaultKind* kind : fault_kinds()) words.push_back(kind->word);
+  return words;
+}
+
+// In the order in which they are told.
+std::vector<std::string_view> all_words() {
+  std::vector<std::string_view> words = effect_words();
+  words.insert(words.end(), kCommon.begin(), kCommon.end());
+  const auto further = further_words();
+  words.insert(words.end(), further.begin(), further.end());
+  return words;
+}
+
+const FaultKind* kind_called(std::string_view word) {
+  const auto kinds = fault_kinds();
+  const auto found =
+      std::find_if(kinds.begin(), kinds.end(), [&](const FaultKind* kind) { return kind->word == word; });
+  return found == kinds.end() ? nullptr : *found;
+}
 
 bool is_place(std::string_view name) {
   return !name.empty() && name.size() <= kNameLongest && std::all_of(name.begin(), name.end(), [](char c) {
@@ -31,8 +53,8 @@ bool is_place(std::string_view name) {
 }  // namespace
 
 bool is_fault_word(std::string_view key) {
-  return std::find(kEffectWords.begin(), kEffectWords.end(), key) != kEffectWords.end() ||
-         std::find(kOthers.begin(), kOthers.end(), key) != kOthers.end();
+  static const std::vector<std::string_view> kAll = all_words();
+  return std::find(kAll.begin(), kAll.end(), key) != kAll.end();
 }
 
 std::vector<std::string_view> split_at(std::string_view text, char at) {
@@ -78,24 +100,23 @@ std::optional<std::string> FaultWords::take(std::string_view key) {
   return value;
 }
 
-std::size_t FaultWords::take_effect(std::string& value) {
-  std::optional<std::size_t> effect;
+const FaultKind& FaultWords::take_effect(std::string& value) {
+  const FaultKind* effect = nullptr;
   for (const Said& said : said_) {
-    const auto known = std::find(kEffectWords.begin(), kEffectWords.end(), said.key);
-    if (known == kEffectWords.end() || (said.key == "queue" && find("rate") != said_.end())) continue;
-    if (effect) {
-      note(fmt::format("'{}' and '{}' are two faults; set them one after the other", kEffectWords[*effect],
-                       said.key));
+    const FaultKind* known = kind_called(said.key);
+    if (known == nullptr || (said.key == "queue" && find("rate") != said_.end())) continue;
+    if (effect != nullptr) {
+      note(fmt::format("'{}' and '{}' are two faults; set them one after the other", effect->word, said.key));
       return *effect;
     }
-    effect = static_cast<std::size_t>(known - kEffectWords.begin());
+    effect = known;
   }
-  if (!effect) {
+  if (effect == nullptr) {
     for (const Said& said : said_) refuse_unknown(said.key);  // a wrong word is likelier than none
-    note(fmt::format("a fault needs one of: {}", fmt::join(kEffectWords, ", ")));
-    return 0;
+    note(fmt::format("a fault needs one of: {}", fmt::join(effect_words(), ", ")));
+    return *fault_kinds().front();
   }
-  value = take(kEffectWords[*effect]).value_or("");
+  value = take(effect->word).value_or("");
   return *effect;
 }
 
@@ -106,10 +127,13 @@ void FaultWords::nothing_left(std::string_view effect) {
   }
 }
 
+void FaultWords::no_value(std::string_view key, std::string_view value) {
+  if (!value.empty()) note(fmt::format("'{}' takes no value, found '{:.64}'", key, value));
+}
+
 void FaultWords::refuse_unknown(std::string_view key) {
   if (is_fault_word(key)) return;
-  std::vector<std::string_view> all(kEffectWords.begin(), kEffectWords.end());
-  all.insert(all.end(), kOthers.begin(), kOthers.end());
+  const std::vector<std::string_view> all = all_words();
   const std::string_view habit = habit_of(key);
   note(fmt::format(
       "unknown word '{:.64}'{}", key,

@@ -1,23 +1,18 @@
 // The words of one fault as they were given, and how a reader takes them: each by its key, once, and at the
-// end none may be left. The first thing that is wrong is kept, and what is read after it means nothing. For
-// fault.cc and fault_text.cc alone.
+// end none may be left. The first thing that is wrong is kept, and what is read after it means nothing. Also
+// how values are written. For fault.cc, fault_text.cc and the families alone.
 #pragma once
 
-#include <array>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "vboot/faults/fault.h"
+#include "vboot/faults/kind.h"
+#include "vboot/lab/quantity.h"
 
 namespace rookery::vboot {
-
-// In the order of the alternatives of FaultEffect.
-inline constexpr std::array<std::string_view, std::variant_size_v<FaultEffect>> kEffectWords{
-    "loss",    "burst",     "delay", "jitter", "rate",     "duplicate", "reorder",
-    "corrupt", "down",      "flap",  "queue",  "blocking", "partition", "cut",
-    "restart", "power-cut", "reset", "freeze", "thaw",     "slow",      "clock-step"};
 
 bool is_fault_word(std::string_view key);  // an effect's, or a limit's
 // The words of another tool, such as tc's netem, as faults of ours: "'n1 delay=100ms'"; empty if they are
@@ -35,9 +30,10 @@ class FaultWords {
   explicit FaultWords(std::span<const std::string> words);
 
   std::optional<std::string> take(std::string_view key);
-  // The place of the one effect in kEffectWords. "queue" belongs to "rate" where both stand.
-  std::size_t take_effect(std::string& value);
+  // The kind of the one effect. "queue" belongs to "rate" where both stand.
+  const FaultKind& take_effect(std::string& value);
   void nothing_left(std::string_view effect);
+  void no_value(std::string_view key, std::string_view value);
 
   // Values of the word `key`, as they are written.
   Duration time(std::string_view key, std::string_view text);  // more than none
@@ -69,5 +65,20 @@ class FaultWords {
   std::vector<Said> said_;
   std::string problem_;
 };
+
+// Values as FaultWords reads them.
+std::string share_text(double chance);  // 10%, never 10.000000000000002%
+std::string time_text(Duration duration);
+std::string size_text(Bytes size);
+std::string rate_text(BitRate rate);
+std::string list_text(const std::vector<std::string>& names);
+
+// Of kinds whose word stands alone.
+template <typename Effect>
+FaultEffect read_bare(FaultWords& words, const std::string& value) {
+  words.no_value(kind_of(Effect{}).word, value);
+  return Effect{};
+}
+void tell_bare(const FaultSpec& fault, FaultPairs& words);
 
 }  // namespace rookery::vboot

@@ -1,56 +1,66 @@
-// A fault in force, as the board keeps it. For board.cc and board_kinds.cc alone.
+// A fault in force, or about to be: what it strikes, and how its kind begins and undoes it. One for each
+// set(); the board owns it, and the ground that it acts on outlives it.
 #pragma once
 
-#include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "vboot/faults/board.h"
+#include "vboot/faults/ground.h"
 
 namespace rookery::vboot {
 
-// The alternatives that are netsim's own, handed over as such.
-template <typename Then>
-bool if_of_frames(const FaultEffect& effect, Then then) {
-  return std::visit(
-      [&](const auto& one) {
-        if constexpr (std::is_constructible_v<netsim::FrameEffect, decltype(one)>) {
-          then(netsim::FrameEffect(one));
-          return true;
-        } else {
-          return false;
-        }
-      },
-      effect);
-}
-
-template <typename T>
-inline const T* is(const FaultSpec& spec) {
-  return std::get_if<T>(&spec.effect);
-}
-
-struct FaultBoard::InForce {
-  FaultSpec spec;
-  unsigned turn = 1;  // the how-manieth of this name
-  Time began{};
-  std::vector<std::size_t> cables, machines, switches;  // places in the reach
-  std::vector<std::vector<std::size_t>> groups;         // of machines: Partition, OneWayCut
-  std::shared_ptr<const netsim::FrameFilter> filter;
-  std::size_t rules = 0, spent = 0;  // of frames; in all cables and directions
-  netsim::FaultCounters refused;     // by separation
-  bool pulled = false;               // Flap: just now
-  EventId ends, next;
-  std::map<std::size_t, EventId> blocked;  // Blocking: cable, and when its port forwards
-  std::map<std::size_t, EventId> hellos;
+class FaultInForce {
+ public:
+  // Machines that do not stand still yet, and set() itself.
   struct Settling {
     Action then;
-    std::size_t left = 1;  // machines that do not stand still yet, and set() itself
+    std::size_t left = 1;
   };
-  std::shared_ptr<Settling> settling;
+
+  FaultInForce() = default;
+  virtual ~FaultInForce() = default;
+  FaultInForce(const FaultInForce&) = delete;
+  FaultInForce& operator=(const FaultInForce&) = delete;
+
+  // Finds what it strikes. Whatever can be known to be wrong is an error here (usage), before anything is
+  // changed.
+  virtual Status find(const FaultGround& ground) = 0;
+  // Whether begin() may turn out to be impossible: what it did before it failed is then undone by undo().
+  // Such a one begins before the one that it replaces is undone; all others begin after that.
+  virtual bool may_fail() const { return false; }
+  virtual Status begin(FaultGround& ground) = 0;
+  // It is no longer among those in force.
+  virtual void undo(FaultGround& ground) = 0;
+  // The board goes: nothing of it may come from the loop or from a cable any more.
+  virtual void leave(FaultGround&) {}
+
+  // Whether it is over as soon as it has begun, and there is nothing to undo.
+  virtual bool is_done() const { return false; }
+  // How long it is in force, if not until it is cleared.
+  virtual std::optional<Duration> time() const { return spec.time; }
+  // Whether it strikes that cable of its own just now.
+  virtual bool strikes(std::size_t /*cable*/) const { return true; }
+  virtual netsim::FaultCounters frames(const FaultGround&) const { return {}; }
+  // A NIC at that cable came up.
+  virtual void came_up(FaultGround&, std::size_t /*cable*/) {}
+
   static void one_settled(Settling& of) {
     if (--of.left == 0 && of.then) std::exchange(of.then, nullptr)();
   }
+
+  FaultSpec spec;
+  unsigned turn = 1;  // counts the faults of this name
+  Time began{};
+  EventId ends;
+  std::vector<std::size_t> cables, machines;  // that it strikes, by their places in the reach
+  std::shared_ptr<Settling> settling;
 };
+
+template <typename Fault>
+std::unique_ptr<FaultInForce> make_fault() {
+  return std::make_unique<Fault>();
+}
 
 }  // namespace rookery::vboot

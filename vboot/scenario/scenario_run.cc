@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "vboot/faults/kind.h"
 #include "vboot/scenario/last_lines.h"
 
 namespace rookery::vboot {
@@ -237,10 +238,7 @@ void ScenarioRun::fault_ended(const FaultSpec& fault, std::string_view why) {
 void ScenarioRun::fault_hit(const FaultSpec& fault, std::string_view cable, std::string_view direction,
                             const netsim::Frame& frame) {
   // What only takes longer is seen when it arrives, and it may be every frame.
-  const bool later = std::holds_alternative<netsim::Delay>(fault.effect) ||
-                     std::holds_alternative<netsim::Jitter>(fault.effect) ||
-                     std::holds_alternative<netsim::RateLimit>(fault.effect);
-  if (later) return;
+  if (kind_of(fault.effect).only_delays) return;
   trace_.note(RecordKind::fault, std::nullopt,
               fmt::format("{} hit {} {}: {} bytes", fault.name, cable, direction, frame.size()));
 }

@@ -122,6 +122,28 @@ BOOST_AUTO_TEST_CASE(libqmp_knows_nothing_of_rookery) {
   BOOST_TEST(includes_of("backends/qemu/qmp").empty());
 }
 
+BOOST_AUTO_TEST_CASE(nobody_but_the_one_json_layer_and_libqmp_includes_json_c) {
+  const std::regex pattern(R"(^\s*#\s*include\s*[<"](json-c/|json\.h))");
+  std::set<std::string> rooms;
+  for (const auto& [room, allowed] : kMayInclude) {
+    for (const auto& entry : fs::recursive_directory_iterator(room)) {
+      if (entry.path().extension() != ".h" && entry.path().extension() != ".cc") continue;
+      const std::string name = entry.path().string();
+      std::ifstream in(entry.path());
+      for (std::string line; std::getline(in, line);) {
+        if (!std::regex_search(line, pattern)) continue;
+        const std::string owner = name.rfind("base/json/", 0) == 0           ? "base/json"
+                                  : name.rfind("backends/qemu/qmp/", 0) == 0 ? "libqmp"
+                                                                             : name;
+        rooms.insert(owner);
+      }
+    }
+  }
+  for (const std::string& room : rooms)
+    BOOST_TEST((room == "base/json" || room == "libqmp"), room << " may not include json-c");
+  BOOST_TEST(rooms.size() == 2u);  // both are found, so the pattern finds what it is to find
+}
+
 BOOST_AUTO_TEST_CASE(no_code_outside_base_reads_a_clock_or_sleeps) {
   // Blocking commands (the client's time limits, the image builder) are not on the loop and are listed here.
   const std::set<std::string> kBlocking{"vboot/control/client.cc", "backends/qemu/qmp/example/qmp_tell.cc"};

@@ -126,6 +126,18 @@ BOOST_AUTO_TEST_CASE(names_the_field_of_a_damaged_record) {
   BOOST_TEST(store.list().error().message == "image one.manifest: is missing");
 }
 
+BOOST_AUTO_TEST_CASE(writes_a_record_to_the_byte_as_stores_of_before) {
+  const Digest256 medium = put("one");
+  const Digest256 manifest = sha256(as_bytes(to_json(image.manifest)));
+  const std::string zeros(64, '0');
+  const std::string text = "{\n  \"schema\":\"rookery.stored-image\\/1\",\n  \"manifest\":\"" +
+                           to_hex(manifest) + "\",\n  \"medium\":\"" + to_hex(medium) +
+                           "\",\n  \"inputs\":\"" + zeros + "\"";
+  BOOST_TEST(read_file(folder / "images" / "one").value() == text + "\n}\n");
+  BOOST_REQUIRE(store.put(image.manifest, medium, Digest256{}, 1700000000));
+  BOOST_TEST(read_file(folder / "images" / "one").value() == text + ",\n  \"system_made\":1700000000\n}\n");
+}
+
 BOOST_AUTO_TEST_CASE(one_that_may_only_be_read_is_read) {
   put("debian-12");
   const auto all = [&](fs::perms folders, fs::perms files) {

@@ -1,6 +1,9 @@
 #include "vboot/faults/fault.h"
 
 #include <boost/test/unit_test.hpp>
+#include <set>
+
+#include "vboot/faults/kind.h"
 
 using namespace rookery;
 using namespace rookery::vboot;
@@ -123,6 +126,15 @@ BOOST_AUTO_TEST_CASE(names_the_wrong_word_and_the_fix) {
   says("n5 loss=1% match='udp", "a quote ' that is not closed");
 }
 
+BOOST_AUTO_TEST_CASE(tells_all_words_in_their_order_where_none_is_near) {
+  BOOST_TEST(
+      refusal("n5 frobnicate=1") ==
+      "fault: unknown word 'frobnicate'; words are: loss, burst, delay, jitter, rate, duplicate, reorder, "
+      "corrupt, down, flap, queue, blocking, partition, cut, restart, power-cut, reset, freeze, thaw, slow, "
+      "clock-step, name, on, direction, match, skip, count, chance, for, recover, outside, inside, "
+      "distribution, by, checksum, up, to, bpdus");
+}
+
 BOOST_AUTO_TEST_CASE(answers_words_of_netem_with_its_own) {
   const std::string intro = "fault: a value stands behind '=', and a fault has one effect; say ";
   const auto says = [&](std::string_view line, const std::string& answer) {
@@ -158,6 +170,36 @@ BOOST_AUTO_TEST_CASE(answers_words_of_netem_with_its_own) {
   for (const char* line : {"n1 delay 100parsecs", "n1 delay", "n1 delay 1ms frobnicate 3", "delay 100ms"})
     BOOST_TEST(refusal(line).find("say '") == std::string::npos, refusal(line));
   BOOST_TEST(fault("n1 loss=.3%").limits.chance == 0.003);
+}
+
+BOOST_AUTO_TEST_CASE(has_one_kind_for_each_effect_and_one_word_for_each_kind) {
+  std::set<std::string_view> words;
+  const auto kinds = fault_kinds();
+  BOOST_TEST(kinds.size() == std::variant_size_v<FaultEffect>);
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    BOOST_TEST(kinds[i]->effect == i);
+    BOOST_TEST(words.insert(kinds[i]->word).second, kinds[i]->word);
+  }
+  for (const std::string_view word : further_words()) BOOST_TEST(words.insert(word).second, word);
+}
+
+BOOST_AUTO_TEST_CASE(knows_what_it_keeps_a_machine_from) {
+  BOOST_TEST(hinders(fault("n1,n2 down"), Hinders::link, "n2"));
+  BOOST_TEST(hinders(fault("n* flap=1s"), Hinders::link, "n2"));
+  BOOST_TEST(!hinders(fault("n1 down"), Hinders::link, "n2"));
+  BOOST_TEST(!hinders(fault("n1 loss=100%"), Hinders::link, "n1"));
+  BOOST_TEST(hinders(fault("n1 blocking=1s"), Hinders::port, "n1"));
+  BOOST_TEST(hinders(fault("core restart=1s"), Hinders::switches));
+  BOOST_TEST(hinders(fault("n1 power-cut"), Hinders::power, "n1"));
+  BOOST_TEST(hinders(fault("n1 freeze"), Hinders::processor, "n1"));
+  BOOST_TEST(!hinders(fault("n1 thaw"), Hinders::processor, "n1"));
+  BOOST_TEST(separates(fault("partition=n1,n2/server"), "n2", "server"));
+  BOOST_TEST(!separates(fault("partition=n1,n2/server"), "n2", "n1"));
+  BOOST_TEST(!separates(fault("partition=n1,n2/server"), "n3", "server"));
+  BOOST_TEST(separates(fault("cut=n1 to=server"), "n1", "server"));
+  BOOST_TEST(separates(fault("cut=n1 to=server"), "server", "n1"));
+  BOOST_TEST(!separates(fault("cut=n1 to=server"), "n2", "server"));
+  BOOST_TEST(!separates(fault("n1 down"), "n1", "server"));
 }
 
 BOOST_AUTO_TEST_CASE(fits_patterns) {

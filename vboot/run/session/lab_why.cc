@@ -5,23 +5,13 @@
 #include <algorithm>
 #include <map>
 
+#include "vboot/faults/kind.h"
+
 namespace rookery::vboot {
 namespace {
 
 constexpr std::size_t kConsoleLooked = 200;  // lines, for a panic
 constexpr std::size_t kConsoleShown = 5;
-
-bool names(const std::vector<std::string>& patterns, std::string_view name) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const auto& one) { return fits(one, name); });
-}
-
-// The group of a partition that the machine is in, from 1; 0: none.
-std::size_t group_of(const std::vector<std::vector<std::string>>& groups, std::string_view machine) {
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (names(groups[i], machine)) return i + 1;
-  }
-  return 0;
-}
 
 // What it does, where, and to what; its name, which comes last, tells nobody more.
 std::string words_of(const FaultSpec& fault) {
@@ -42,7 +32,7 @@ class Looker {
     link(node_, Cause::link_down, "its link is down");
     if (node_.port().is_blocked())
       add(Cause::port_blocked, "its switch port does not forward yet" + by([&](const FaultSpec& fault) {
-                                 return holds<Blocking>(fault) && names(fault.on, name);
+                                 return hinders(fault, Hinders::port, name);
                                }));
     drops();
     if (&node_ == &server_) return std::move(found_);
@@ -70,10 +60,6 @@ class Looker {
   }
 
  private:
-  template <typename T>
-  static bool holds(const FaultSpec& fault) {
-    return std::holds_alternative<T>(fault.effect);
-  }
   void add(Cause cause, std::string text) { found_.push_back({cause, std::move(text)}); }
   std::string since(Time time) const {
     return fmt::format(" since {:.3f} s", seconds(time - lab_.started()));
@@ -90,18 +76,17 @@ class Looker {
 
   void frozen(const std::string& machine, Cause cause, const std::string& text) {
     const std::string fault =
-        by([&](const FaultSpec& one) { return holds<Freeze>(one) && names(one.on, machine); });
+        by([&](const FaultSpec& one) { return hinders(one, Hinders::processor, machine); });
     if (!fault.empty()) add(cause, text + fault);
   }
 
   // Also where only one direction is pulled, which the port does not know.
   void link(const Node& node, Cause cause, const std::string& text) {
     const std::string& name = node.plan().name;
-    const std::string fault = by(
-        [&](const FaultSpec& one) { return (holds<Down>(one) || holds<Flap>(one)) && names(one.on, name); });
+    const std::string fault = by([&](const FaultSpec& one) { return hinders(one, Hinders::link, name); });
     if (!node.port().is_up()) {
       const std::string restart =
-          fault.empty() ? by([](const FaultSpec& one) { return holds<SwitchRestart>(one); }) : "";
+          fault.empty() ? by([](const FaultSpec& one) { return hinders(one, Hinders::switches); }) : "";
       add(cause, text + fault + restart);
     } else if (!fault.empty()) {
       add(cause, (cause == Cause::link_down ? "its link" : "its boot server's link") +
@@ -126,21 +111,13 @@ class Looker {
   }
 
   void separated(const std::string& name, const std::string& server) {
-    const std::string fault = by([&](const FaultSpec& one) {
-      if (const auto* partition = std::get_if<Partition>(&one.effect)) {
-        const std::size_t a = group_of(partition->groups, name), b = group_of(partition->groups, server);
-        return a != 0 && b != 0 && a != b;
-      }
-      const auto* cut = std::get_if<OneWayCut>(&one.effect);
-      return cut != nullptr && ((names(cut->from, name) && names(cut->to, server)) ||
-                                (names(cut->from, server) && names(cut->to, name)));
-    });
+    const std::string fault = by([&](const FaultSpec& one) { return separates(one, name, server); });
     if (!fault.empty()) add(Cause::separated, "it is cut off from its boot server, " + server + fault);
   }
 
   void struck(const std::string& name, const std::string& where) {
     for (const FaultState& fault : faults_) {
-      if (fault.frames.hit == 0 || !names(fault.spec->on, name)) continue;
+      if (fault.frames.hit == 0 || !any_fits(fault.spec->on, name)) continue;
       add(Cause::fault, fmt::format("the fault '{}' on {} struck {} of {} frames{}", to_text(*fault.spec),
                                     where, fault.frames.hit, fault.frames.seen, since(fault.began)));
     }
@@ -158,9 +135,8 @@ class Looker {
   void on_trunk(const std::string& lower, const std::string& upper, const std::string& where) {
     for (const FaultState& fault : faults_) {
       const auto& on = fault.spec->on;
-      if (!names(on, lower + ":" + upper) && !names(on, lower)) continue;
-      const bool down = holds<Down>(*fault.spec) || holds<Flap>(*fault.spec);
-      if (down || fault.frames.hit > 0)
+      if (!any_fits(on, lower + ":" + upper) && !any_fits(on, lower)) continue;
+      if (hinders(*fault.spec, Hinders::link) || fault.frames.hit > 0)
         add(Cause::fault,
             fmt::format("the fault '{}' is on {}{}", words_of(*fault.spec), where, since(fault.began)));
     }

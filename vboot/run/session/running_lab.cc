@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "vboot/faults/kind.h"
 #include "vboot/lab/words.h"
 #include "vboot/run/session/lab_why.h"
 
@@ -183,12 +184,7 @@ void RunningLab::admit_soon() {
 bool RunningLab::stays_off(const Node& node) const {
   if (cut_.count(&node) == 0 || node.boot().stage != Stage::off) return false;
   for (const FaultState& fault : faults_->in_force()) {
-    const auto& on = fault.spec->on;
-    if (std::holds_alternative<PowerCut>(fault.spec->effect) && fault.spec->time &&
-        std::any_of(on.begin(), on.end(),
-                    [&](const std::string& pattern) { return fits(pattern, node.plan().name); })) {
-      return false;
-    }
+    if (fault.spec->time && hinders(*fault.spec, Hinders::power, node.plan().name)) return false;
   }
   return true;
 }

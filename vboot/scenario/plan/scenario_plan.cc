@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "vboot/faults/kind.h"
 #include "vboot/scenario/plan/schedule.h"
 
 namespace rookery::vboot {
@@ -146,14 +147,8 @@ class Planner {
         problems_.add(at, fmt::format("the lab has no machine, switch or trunk '{}'; it has {}", pattern,
                                       machines_in_words()));
     }
-    if (const auto* cut = std::get_if<OneWayCut>(&fault.effect)) {
-      for (const auto& name : cut->from) check_machine(name, at);
-      for (const auto& name : cut->to) check_machine(name, at);
-    }
-    if (const auto* partition = std::get_if<Partition>(&fault.effect)) {
-      for (const auto& group : partition->groups) {
-        for (const auto& name : group) check_machine(name, at);
-      }
+    if (const auto named = kind_of(fault.effect).machines_named) {
+      for (const std::string& name : named(fault)) check_machine(name, at);
     }
   }
 

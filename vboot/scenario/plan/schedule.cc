@@ -7,6 +7,8 @@
 #include <set>
 #include <vector>
 
+#include "vboot/faults/kind.h"
+
 namespace rookery::vboot {
 namespace {
 
@@ -16,9 +18,7 @@ const FaultSpec* fault_of(const PlannedStep& planned) {
 
 // Whether a fault is over by itself.
 bool ends_by_itself(const FaultSpec& fault) {
-  return fault.time || fault.limits.count || std::holds_alternative<Reset>(fault.effect) ||
-         std::holds_alternative<Thaw>(fault.effect) || std::holds_alternative<ClockStep>(fault.effect) ||
-         std::holds_alternative<SwitchRestart>(fault.effect);
+  return fault.time || fault.limits.count || kind_of(fault.effect).is_at_once;
 }
 
 class Schedule {
