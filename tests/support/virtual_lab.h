@@ -67,8 +67,9 @@ class VirtualLab final : private LabEvents {
     setup.booting_at_once = options.booting_at_once;
     if (!options.kernel.empty()) setup.boot_server.kernel = setup.client.kernel = options.kernel;
     lab_ = RunningLab::make(
-               loop_, std::move(setup), [this](const MachinePlan&) { return &uml_; }, *this, &trace_)
+               loop_, std::move(setup), [this](const MachinePlan&) { return &uml_; }, &trace_)
                .value();
+    lab_->listen(this);
   }
 
   EventLoop& loop() { return loop_; }

@@ -183,9 +183,10 @@ Status Supervisor::prepare(const BackendFactory& factory) {
   auto lab = RunningLab::make(
       loop_, std::move(setup),
       [this](const MachinePlan& machine) { return backends_->of(machine, plan_.name, place_->folder()); },
-      *this, nullptr);
+      nullptr);
   if (!lab) return tl::unexpected<Error>(lab.error());
   lab_ = std::move(*lab);
+  lab_->listen(this);
   tell_gifts();
   recorder_ = std::make_unique<Recorder>(loop_, *lab_, Recorder::Looks::between);
   if (!options_.capture.empty()) {

@@ -41,9 +41,10 @@ Result<std::unique_ptr<ScenarioRun>> ScenarioRun::make(EventLoop& loop, const Sc
                                                        LabSetup setup, const BackendOf& backend_of,
                                                        Trace& trace, RunWatcher& watcher) {
   std::unique_ptr<ScenarioRun> run(new ScenarioRun(loop, plan, trace, watcher));
-  auto lab = RunningLab::make(loop, std::move(setup), backend_of, *run, &trace);
+  auto lab = RunningLab::make(loop, std::move(setup), backend_of, &trace);
   if (!lab) return tl::unexpected<Error>(lab.error());
   run->lab_ = std::move(*lab);
+  run->lab_->listen(run.get());
   run->lab_->faults().listen(*run);
   for (const auto& node : run->lab_->nodes()) run->records_.push_back(&node->boot());
   run->judge_ = std::make_unique<Judge>(plan, run->records_);

@@ -49,9 +49,16 @@ struct FakeRun {
     trace = Trace::create(loop, Json::object().set("machines", Json::array().add(Json::string("server"))),
                           {.file = trace_file(), .keep_frames = Bytes{512}})
                 .value();
+    const BootedImage image = fake_image(plan->lab, folder.path());
+    LabSetup setup;
+    setup.plan = plan->lab;
+    setup.folder = setup.memory_folder = folder.path();
+    setup.medium = image.medium;
+    setup.boot_server = image.boot_server;
+    setup.client = image.client;
+    setup.image = image.facts();
     auto made = ScenarioRun::make(
-        loop, *plan, fake_setup(plan->lab, folder.path()), [this](const MachinePlan&) { return &backend; },
-        *trace, watcher);
+        loop, *plan, std::move(setup), [this](const MachinePlan&) { return &backend; }, *trace, watcher);
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
     scenario = std::move(*made);
     auto ran = scenario->run();
