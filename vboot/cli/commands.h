@@ -54,6 +54,7 @@ struct RunOptions {
   bool plain = false;                // no live view
   std::vector<std::string> reports;  // files, .html or .svg
   unsigned patience_seconds = 60;    // of the host, that a machine may compute without yielding
+  std::filesystem::path runtime;     // holds its folder of sockets; empty: where this user's are
 };
 Result<int> run_scenario(const RunOptions& options, const BackendFactory& backends);
 

@@ -107,7 +107,8 @@ class Runner final : private RunWatcher, private SessionEvents {
 };
 
 Status Runner::open_session(BootedImage image) {
-  const auto runtime = runtime_folder();
+  const auto runtime =
+      options_.runtime.empty() ? runtime_folder() : Result<std::filesystem::path>(options_.runtime);
   if (!runtime) return tl::unexpected<Error>(runtime.error());
   SessionSetup setup;
   setup.plan = plan_.lab;
