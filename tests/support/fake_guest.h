@@ -20,7 +20,7 @@ class FakeNic {
  public:
   // Its driver is there when this returns. `nic`: net0 is on the cable, net1 the management NIC.
   FakeNic(FakeLab& lab, const std::string& machine, const std::string& nic)
-      : lab_(lab), driver_(lab.folder.path() / "m" / machine / nic, kMemory, kBase) {
+      : lab_(lab), driver_(lab.session->folder() / "m" / machine / nic, kMemory, kBase) {
     driver_.ask(vhost_user::Request::set_features, ByteWriter().le64(1ull << 32 | 1ull << 30).take());
     driver_.share_memory();
     driver_.enable(1, kQueue, 0);

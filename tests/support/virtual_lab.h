@@ -15,8 +15,7 @@
 #include "base/file.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/run/session/booted_image.h"
-#include "vboot/run/session/running_lab.h"
-#include "vboot/run/session/virtual_time.h"
+#include "vboot/run/session/lab_session.h"
 #include "vboot/trace/trace.h"
 
 namespace rookery::vboot {
@@ -44,48 +43,35 @@ struct CommandEnd {
   Result<int> code = fail(ErrorKind::timeout, "the command did not end");
 };
 
-class VirtualLab final : private LabEvents {
+class VirtualLab final : private LabEvents, private SessionEvents {
  public:
   using Console = std::function<void(const Node&, std::string_view)>;
 
   VirtualLab(const BootedImage& image, LabPlan plan, const VirtualLabOptions& options = {})
       : folder_(TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-virtual-").value()),
-        memory_(TemporaryFolder::make("/dev/shm", "rookery-virtual-").value()),
-        loop_(std::make_unique<LockstepPacer>(
-            rules_of(plan, options),
-            [](const auto& who) { throw std::runtime_error("a guest never yields: " + who.front()); })),
-        trace_(loop_),
-        uml_(loop_) {
-    LabSetup setup;
-    setup.plan = std::move(plan);
-    setup.folder = folder_.path();
-    setup.memory_folder = memory_.path();
-    setup.medium = image.medium;
-    setup.boot_server = image.boot_server;
-    setup.client = image.client;
-    setup.image = image.facts();
-    setup.booting_at_once = options.booting_at_once;
-    if (!options.kernel.empty()) setup.boot_server.kernel = setup.client.kernel = options.kernel;
-    lab_ = RunningLab::make(
-               loop_, std::move(setup), [this](const MachinePlan&) { return &uml_; }, *this, &trace_)
-               .value();
+        session_(LabSession::open(setup_of(image, std::move(plan), options), *this).value()) {
+    auto trace = std::make_unique<Trace>(session_->loop());
+    trace_ = trace.get();
+    if (const Status made = session_->make_lab(std::move(trace)); !made)
+      throw std::runtime_error(made.error().message);
+    session_->lab().listen(this);
   }
 
-  EventLoop& loop() { return loop_; }
-  Trace& trace() { return trace_; }
-  RunningLab& lab() { return *lab_; }
-  Node& node(std::string_view name) { return *lab_->find(name); }
+  EventLoop& loop() { return session_->loop(); }
+  Trace& trace() { return *trace_; }
+  RunningLab& lab() { return session_->lab(); }
+  Node& node(std::string_view name) { return *lab().find(name); }
 
   std::function<void(const Node&)> on_stage;
   Console on_console;
 
   // Whether all machines were ready or had failed within that time.
   bool boot(Duration limit) {
-    if (const Status started = lab_->start(); !started) throw std::runtime_error(started.error().message);
-    return loop_.run_until([this] { return lab_->is_settled(); }, limit);
+    if (const Status started = lab().start(); !started) throw std::runtime_error(started.error().message);
+    return loop().run_until([this] { return lab().is_settled(); }, limit);
   }
   void pass(Duration time) {
-    loop_.run_until([] { return false; }, time);
+    loop().run_until([] { return false; }, time);
   }
   // Runs a program in a machine, to its end.
   CommandEnd run(std::string_view machine, const std::vector<std::string>& command,
@@ -99,7 +85,7 @@ class VirtualLab final : private LabEvents {
       ended = true;
     };
     node(machine).exec(command, std::move(events)).value();
-    loop_.run_until([&] { return ended; }, limit);
+    loop().run_until([&] { return ended; }, limit);
     return end;
   }
 
@@ -108,24 +94,39 @@ class VirtualLab final : private LabEvents {
     if (on_stage) on_stage(node);
   }
   void console_output(const Node& node, std::string_view bytes) override {
-    trace_.console(node.plan().index, bytes);
+    trace_->console(node.plan().index, bytes);
     if (on_console) on_console(node, bytes);
     if (std::getenv("ROOKERY_SHOW") != nullptr)
-      fmt::print(stderr, "{:.6f} [{}] {}", seconds(loop_.now()), node.plan().name, bytes);
+      fmt::print(stderr, "{:.6f} [{}] {}", seconds(loop().now()), node.plan().name, bytes);
   }
   void settled() override {}
 
-  static LockstepRules rules_of(const LabPlan& plan, const VirtualLabOptions& options) {
-    LockstepRules rules = lockstep_rules(plan);
-    rules.side_by_side = options.side_by_side;
-    return rules;
+  void stuck(const std::vector<std::string>& machines) override {
+    throw std::runtime_error("a guest never yields: " + machines.front());
   }
 
-  TemporaryFolder folder_, memory_;
-  EventLoop loop_;
-  Trace trace_;
-  backends::UmlBackend uml_;
-  std::unique_ptr<RunningLab> lab_;
+  // Beside labs of users, whom it neither asks for room nor for a name.
+  SessionSetup setup_of(const BootedImage& image, LabPlan plan, const VirtualLabOptions& options) const {
+    SessionSetup setup;
+    setup.plan = std::move(plan);
+    setup.image = image;
+    if (!options.kernel.empty()) setup.image.boot_server.kernel = setup.image.client.kernel = options.kernel;
+    setup.backends = [](const BackendChoice&, EventLoop& loop) {
+      return std::make_unique<backends::UmlBackend>(loop);
+    };
+    setup.place.runtime = folder_.path();
+    setup.place.name = fmt::format("virtual-{}", ::getpid());
+    setup.place.any_name = true;
+    setup.time = SessionTime::lockstep;
+    setup.lockstep.side_by_side = options.side_by_side;
+    setup.booting_at_once = options.booting_at_once;
+    setup.measures_host = false;
+    return setup;
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<LabSession> session_;
+  Trace* trace_ = nullptr;  // the session's
 };
 
 }  // namespace rookery::vboot

@@ -2,47 +2,18 @@
 // errors are printed by main().
 #pragma once
 
-#include <filesystem>
 #include <functional>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "backends/backend.h"
-#include "base/loop/event_loop.h"
 #include "base/result.h"
 #include "base/units.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/lab/uplink.h"
+#include "vboot/run/session/lab_backends.h"
 
 namespace rookery::vboot {
-
-// What runs a machine of a lab, and for which lab.
-struct BackendChoice {
-  std::string name;  // "libvirt"
-  std::string uri;   // where, for backends that are in several places
-  std::string lab;
-  std::filesystem::path folder;  // the lab's: private, and no other lab's of this host
-};
-// Makes a backend for a lab's loop; null if there is none of that name. Given by main(), which alone names
-// concrete backends.
-using BackendFactory =
-    std::function<Result<std::unique_ptr<backends::Backend>>(const BackendChoice& choice, EventLoop& loop)>;
-
-// The backends of one lab, each made when its first machine wants it. Owned by who runs the lab.
-class LabBackends {
- public:
-  LabBackends(const BackendFactory& factory, EventLoop& loop) : factory_(factory), loop_(loop) {}
-  Result<backends::Backend*> of(const MachinePlan& machine, const std::string& lab,
-                                const std::filesystem::path& folder);
-
- private:
-  const BackendFactory& factory_;
-  EventLoop& loop_;
-  std::map<std::pair<std::string, std::string>, std::unique_ptr<backends::Backend>> made_;  // by name and URI
-};
 
 // What is left of labs that were killed is removed: `cleaners` do so and say what they removed.
 using Cleaner = std::function<Result<std::vector<std::string>>()>;
@@ -83,6 +54,7 @@ struct RunOptions {
   bool plain = false;                // no live view
   std::vector<std::string> reports;  // files, .html or .svg
   unsigned patience_seconds = 60;    // of the host, that a machine may compute without yielding
+  std::filesystem::path runtime;     // holds its folder of sockets; empty: where this user's are
 };
 Result<int> run_scenario(const RunOptions& options, const BackendFactory& backends);
 

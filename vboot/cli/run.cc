@@ -7,8 +7,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <fstream>
-#include <map>
 
 #include "base/digest.h"
 #include "base/file.h"
@@ -21,9 +19,8 @@
 #include "vboot/cli/stop_signals.h"
 #include "vboot/run/admission/resources.h"
 #include "vboot/run/session/booted_image.h"
-#include "vboot/run/session/host_place.h"
 #include "vboot/run/session/lab_captures.h"
-#include "vboot/run/session/virtual_time.h"
+#include "vboot/run/session/lab_session.h"
 #include "vboot/scenario/check_program.h"
 #include "vboot/scenario/run_report.h"
 
@@ -62,7 +59,7 @@ std::string replay_command(const RunOptions& options, std::uint64_t seed) {
 }
 
 // One run, from the first folder to the last.
-class Runner final : private RunWatcher {
+class Runner final : private RunWatcher, private SessionEvents {
  public:
   Runner(const RunOptions& options, ReadScenario& scenario, const BackendFactory& factory, Progress& progress)
       : options_(options),
@@ -77,15 +74,18 @@ class Runner final : private RunWatcher {
   Result<Json> run();
 
  private:
-  Status open_image();
-  Status prepare(HostPlace& place);
-  LabSetup setup_in(const HostPlace& place) const;
+  Status open_session(BootedImage image);
+  Status prepare(BootedImage image);
   Result<Json> finish(RunOutcome outcome);
-  std::unique_ptr<Pacer> pacer();
   void stage_changed(const RunningLab& lab, const Node& node) override;
   void step_done(const RunningLab& lab, const std::string& what) override {
     recorder_->step(what);
-    progress_.line(fmt::format("{:7.3f} s  {}", seconds(loop_->now() - lab.started()), what));
+    progress_.line(fmt::format("{:7.3f} s  {}", seconds(session_->loop().now() - lab.started()), what));
+  }
+  void stuck(const std::vector<std::string>& machines) override { stuck_ = machines; }
+  void lab_goes() override {
+    recorder_.reset();
+    scenario_.reset();
   }
 
   const RunOptions& options_;
@@ -96,125 +96,81 @@ class Runner final : private RunWatcher {
   ReadScenario& read_;
   const ScenarioPlan& plan_;
   std::optional<images::Store> store_;
-  std::optional<BootedImage> image_;
-  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<LabSession> session_;
   StopSignals signals_;
   bool interrupted_ = false;
   std::vector<std::string> stuck_;  // machines that never yield
-  std::unique_ptr<LabBackends> backends_;
-  std::unique_ptr<Trace> trace_;
-  std::shared_ptr<netsim::CaptureFile> capture_;
+  Trace* trace_ = nullptr;          // the session's
   std::unique_ptr<ScenarioRun> scenario_;
   std::unique_ptr<Recorder> recorder_;
   ReportTexts texts_;
 };
 
-Status Runner::open_image() {
-  auto store = images::Store::open();
-  if (!store) return tl::unexpected<Error>(store.error());
-  store_ = std::move(*store);
-  auto image = open_booted_image(plan_.lab.image, *store_, &plan_.lab);
-  if (!image) return tl::unexpected<Error>(image.error());
-  image_ = std::move(*image);
+Status Runner::open_session(BootedImage image) {
+  const auto runtime =
+      options_.runtime.empty() ? runtime_folder() : Result<std::filesystem::path>(options_.runtime);
+  if (!runtime) return tl::unexpected<Error>(runtime.error());
+  SessionSetup setup;
+  setup.plan = plan_.lab;
+  setup.image = std::move(image);
+  setup.backends = factory_;
+  setup.gifts = read_.gifts.get();
+  setup.place.runtime = *runtime;
+  setup.place.name = fmt::format("run-{}", ::getpid());
+  setup.place.any_name = true;
+  setup.place.last = clean_after(plan_.lab);
+  setup.time = virtual_time_ ? SessionTime::lockstep : SessionTime::wall;
+  setup.lockstep.patience = std::chrono::seconds(options_.patience_seconds);
+  auto session = LabSession::open(std::move(setup), *this);
+  if (!session) return tl::unexpected<Error>(session.error());
+  session_ = std::move(*session);
+  spdlog::debug("sockets in {}, memory in {}", session_->folder().string(),
+                session_->memory_folder().string());
   return {};
 }
 
-std::unique_ptr<Pacer> Runner::pacer() {
-  if (!virtual_time_) return std::make_unique<WallPacer>();
-  LockstepRules rules = lockstep_rules(plan_.lab);
-  rules.patience = std::chrono::seconds(options_.patience_seconds);
-  return std::make_unique<LockstepPacer>(rules, [this](const std::vector<std::string>& who) {
-    stuck_ = who;
-    loop_->stop();
-  });
-}
-
-LabSetup Runner::setup_in(const HostPlace& place) const {
-  LabSetup setup;
-  setup.plan = plan_.lab;
-  setup.gifts = read_.gifts.get();
-  setup.folder = place.folder();
-  setup.memory_folder = place.memory_folder();
-  setup.medium = image_->medium;
-  setup.boot_server = image_->boot_server;
-  setup.client = image_->client;
-  setup.microvm = image_->microvm;
-  setup.microvm_server = image_->microvm_server;
-  setup.image = image_->facts();
-  // What the host has left must not decide anything in virtual time.
-  if (virtual_time_) return setup;
-  setup.hindrance = [folder =
-                         place.memory_folder()](const MachinePlan& machine) -> std::optional<std::string> {
-    const auto now = measure_host(folder);
-    return now ? hindrance(machine, *now) : std::nullopt;
-  };
-  return setup;
-}
-
-Status Runner::prepare(HostPlace& place) {
-  const auto host = measure_host_and_user(place.memory_folder());
-  if (!host) return tl::unexpected<Error>(host.error());
-  ROOKERY_TRY(check_fits(plan_.lab, *host));
-  ROOKERY_TRY(raise_descriptor_limit(plan_.lab));
-  spdlog::debug("sockets in {}, memory in {}", place.folder().string(), place.memory_folder().string());
-  loop_ = std::make_unique<EventLoop>(pacer());
-  ROOKERY_TRY(signals_.watch(*loop_, [this] {
+Status Runner::prepare(BootedImage image) {
+  ROOKERY_TRY(open_session(std::move(image)));
+  EventLoop& loop = session_->loop();
+  ROOKERY_TRY(signals_.watch(loop, [this, &loop] {
     interrupted_ = true;
-    loop_->stop();
+    loop.stop();
   }));
   TraceOptions trace_options;
   trace_options.file = options_.trace;
   trace_options.keep_frames = options_.keep_frames ? Bytes{netsim::kLargestFrame} : options_.keep_bytes;
   if (!virtual_time_) trace_options.when_full = Sink::WhenFull::refuse;
-  trace_options.on_failure = [this] { loop_->stop(); };  // finish() says why
-  auto trace = Trace::create(*loop_, trace_header(plan_, *image_, virtual_time_), trace_options);
+  trace_options.on_failure = [&loop] { loop.stop(); };  // finish() says why
+  auto trace = Trace::create(loop, trace_header(plan_, session_->image(), virtual_time_), trace_options);
   if (!trace) return tl::unexpected<Error>(trace.error());
-  trace_ = std::move(*trace);
-  backends_ = std::make_unique<LabBackends>(factory_, *loop_);
-  const auto backend_of = [this, folder = place.folder()](const MachinePlan& machine) {
-    return backends_->of(machine, plan_.lab.name, folder);
-  };
-  auto scenario = ScenarioRun::make(*loop_, plan_, setup_in(place), backend_of, *trace_, *this);
-  if (!scenario) return tl::unexpected<Error>(scenario.error());
-  scenario_ = std::move(*scenario);
+  trace_ = trace->get();
+  ROOKERY_TRY(session_->make_lab(std::move(*trace)));
+  RunWatcher& watcher = *this;
+  scenario_ = std::make_unique<ScenarioRun>(*session_, plan_, *trace_, watcher);
   recorder_ = std::make_unique<Recorder>(
-      *loop_, scenario_->lab(), virtual_time_ ? Recorder::Looks::when_told : Recorder::Looks::between);
-  if (options_.capture.empty()) return {};
-  // In virtual time the capture begins in 1970, so that two runs agree.
-  netsim::CaptureRules rules;
-  if (virtual_time_) rules.when_full = Sink::WhenFull::wait;
-  if (!virtual_time_) rules.started_at = host_clock::time_of_day() - loop_->now().since_start;
-  auto capture = netsim::CaptureFile::create(options_.capture, rules);
-  if (!capture) return tl::unexpected<Error>(capture.error());
-  capture_ = *capture;
-  // A file that cannot be written is known before the first machine; a reader may come later.
-  (void)capture_->flush(std::chrono::milliseconds(200));
-  ROOKERY_TRY(capture_->status());
-  for (const auto& node : scenario_->lab().nodes()) ROOKERY_TRY(node->capture(capture_));
-  return {};
+      loop, session_->lab(), virtual_time_ ? Recorder::Looks::when_told : Recorder::Looks::between);
+  return options_.capture.empty() ? Status{} : session_->capture(options_.capture);
 }
 
 void Runner::stage_changed(const RunningLab& lab, const Node& node) {
   recorder_->stage_changed(node);
   const BootRecord& boot = node.boot();
-  const double now = seconds(loop_->now() - lab.started());
+  const Time time = session_->loop().now();
+  const double now = seconds(time - lab.started());
   if (boot.stage == Stage::failed) {
     progress_.line(fmt::format("{:7.3f} s  {} failed in the stage {}: {}", now, node.plan().name,
                                to_string(boot.failed_in), boot.reason));
   } else if (options_.verbose || serves_boot(node.plan().roles)) {
     progress_.line(fmt::format("{:7.3f} s  {} {}", now, node.plan().name, to_string(boot.stage)));
   }
-  progress_.update(lab, loop_->now());
+  progress_.update(lab, time);
 }
 
 Result<Json> Runner::finish(RunOutcome outcome) {
   progress_.finish();
-  std::optional<netsim::CaptureTold> captured;
-  if (capture_) {
-    capture_->close(netsim::CaptureFile::kPatience);
-    captured = capture_->told();
-    if (!captured->why.empty()) progress_.line(capture_->in_words());
-  }
+  RunningLab& lab = session_->lab();
+  const netsim::CaptureFile* capture = session_->end_capture();
+  if (capture != nullptr && !capture->told().why.empty()) progress_.line(capture->in_words());
   auto summary = trace_->finish();
   if (!summary) return tl::unexpected<Error>(summary.error());
   RunFigures figures;
@@ -223,7 +179,7 @@ Result<Json> Runner::finish(RunOutcome outcome) {
   figures.host_seconds = seconds(host_clock::monotonic() - began_);
   figures.trace_file = options_.trace;
   figures.replay = replay_command(options_, plan_.lab.seed);
-  Json report = run_report(plan_, scenario_->lab(), outcome, figures);
+  Json report = run_report(plan_, lab, outcome, figures);
   bool checked = false;
   for (const PlannedExpectation& planned : plan_.expectations) {
     if (planned.expectation.kind != Expectation::Kind::check) continue;
@@ -232,36 +188,33 @@ Result<Json> Runner::finish(RunOutcome outcome) {
     outcome.verdicts.push_back(std::move(*verdict));
     checked = true;
   }
-  if (checked) report = run_report(plan_, scenario_->lab(), outcome, figures);
+  if (checked) report = run_report(plan_, lab, outcome, figures);
   texts_.command = figures.replay;
   texts_.virtual_time = virtual_time_;
-  ROOKERY_TRY(write_reports(options_.reports, scenario_->lab(), *recorder_, report, *image_, texts_));
-  if (captured) report.set("capture", to_json(*captured));
+  ROOKERY_TRY(write_reports(options_.reports, lab, *recorder_, report, session_->image(), texts_));
+  if (capture != nullptr) report.set("capture", to_json(capture->told()));
   return report;
 }
 
 Result<Json> Runner::run() {
-  ROOKERY_TRY(open_image());
-  const auto runtime = runtime_folder();
-  if (!runtime) return tl::unexpected<Error>(runtime.error());
+  auto store = images::Store::open();
+  if (!store) return tl::unexpected<Error>(store.error());
+  store_ = std::move(*store);
+  auto image = open_booted_image(plan_.lab.image, *store_, &plan_.lab);
+  if (!image) return tl::unexpected<Error>(image.error());
   StopSignals::hold();
-  auto place = HostPlace::claim_any(*runtime, fmt::format("run-{}", ::getpid()));
-  if (!place) return tl::unexpected<Error>(place.error());
-  ROOKERY_TRY(place->guard(clean_after(plan_.lab)));
   progress_.line(fmt::format("scenario {}: {} machines, seed {}, {} time", plan_.name,
                              plan_.lab.machines.size(), plan_.lab.seed, options_.time));
   Result<Json> report = fail("");
-  if (const auto ready = prepare(*place); !ready) {
+  if (const auto ready = prepare(std::move(*image)); !ready) {
     report = tl::unexpected<Error>(ready.error());
   } else {
-    progress_.watch(*loop_, scenario_->lab(), *recorder_);
+    progress_.watch(session_->loop(), session_->lab(), *recorder_);
     auto outcome = scenario_->run();
     report = outcome ? finish(std::move(*outcome)) : tl::unexpected<Error>(outcome.error());
   }
   progress_.finish();
-  // The guests go before the folders that they are in.
-  recorder_.reset();
-  scenario_.reset();
+  if (session_) session_->take_down();
   if (interrupted_) return fail(ErrorKind::interrupted, "interrupted; nothing of the run is left");
   if (!stuck_.empty()) {
     return fail(ErrorKind::timeout,

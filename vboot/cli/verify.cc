@@ -1,17 +1,11 @@
-// `rookery verify`: reads a scenario once, runs it several times, each as a process of its own in folders of
-// its own, and compares the traces. Either they are the same to the byte, or it shows where they part.
-#include <fcntl.h>
+// `rookery verify`: reads a scenario once, runs it several times, each in folders of its own and elsewhere in
+// memory, and compares the traces. Either they are the same to the byte, or it shows where they part.
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 
 #include "base/file.h"
@@ -19,7 +13,6 @@
 #include "vboot/cli/read_scenario.h"
 #include "vboot/cli/standard_streams.h"
 #include "vboot/cli/stop_signals.h"
-#include "vboot/control/messages.h"
 #include "vboot/run/admission/resources.h"
 #include "vboot/trace/compare.h"
 
@@ -37,149 +30,50 @@ struct OneRun {
   std::string text(std::string_view key) const { return text_of(report, key); }
 };
 
-// A child of ours that is one run: it says its report, or its error, on a line to us.
-class RunChild {
- public:
-  RunChild(EventLoop& loop, pid_t pid, UniqueFd line) : pid_(pid), line_(std::move(line)) {
-    watch_ = loop.watch(line_.get(), EPOLLIN, [this, &loop](std::uint32_t) {
-      ended_ = !read_what_is_there(line_, [this](std::string_view piece) { said_ += piece; });
-      if (ended_) loop.stop();
-    });
-  }
-  // Ends it, if it still runs, and waits until nothing of it is left.
-  ~RunChild() {
-    watch_.stop();
-    if (pid_ > 0) wait();
-  }
-  RunChild(const RunChild&) = delete;
-  RunChild& operator=(const RunChild&) = delete;
-
-  bool ended() const { return ended_; }
-  void interrupt() {
-    ::kill(pid_, SIGTERM);
-  }  // it is our child, and not waited for yet: the number is its own
-  // What it had to say, when it has ended.
-  Result<Json> report() {
-    const int status = wait();
-    auto message = Json::parse(said_);
-    if (!message || !message->view().is_object()) {
-      return fail(WIFSIGNALED(status) ? fmt::format("the run was killed by signal {}", WTERMSIG(status))
-                                      : fmt::format("the run ended with exit code {}", WEXITSTATUS(status)));
-    }
-    if (!message->find("error")) return message;
-    auto reply = parse_reply(*message);
-    if (reply && std::holds_alternative<Error>(reply->body))
-      return tl::unexpected<Error>(std::get<Error>(reply->body));
-    return fail("the run said what nobody understands");
-  }
-
- private:
-  int wait() {
-    int status = 0;
-    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-    }
-    pid_ = -1;
-    return status;
-  }
-
-  pid_t pid_;
-  UniqueFd line_;
-  Watch watch_;
-  std::string said_;
-  bool ended_ = false;
-};
-
 // Runs of one scenario that was read once, one after the other, until one differs or somebody interrupts.
 class Verification {
  public:
   Verification(const VerifyOptions& options, const BackendFactory& factory)
-      : options_(options), factory_(factory), loop_(std::make_unique<WallPacer>()) {}
+      : options_(options), factory_(factory) {}
 
   Status begin() {
     auto scenario = read_scenario(options_.run);
     if (!scenario) return tl::unexpected<Error>(scenario.error());
     scenario_ = std::move(*scenario);
-    return signals_.watch(loop_, [this] {
-      interrupted_ = true;
-      if (child_) child_->interrupt();
-      loop_.stop();
-    });
+    StopSignals::hold();  // for the run that goes on, or comes next
+    return {};
   }
 
   Result<OneRun> run(const fs::path& folder) {
     OneRun run;
-    std::error_code error;
-    fs::create_directories(folder, error);
-    if (error) return fail_errno("cannot make " + folder.string(), error.value());
     run.trace = folder / "trace";
-    if (interrupted_) return interruption();
-    ROOKERY_TRY(start(folder, run.trace));
-    while (!child_->ended()) loop_.run();
-    auto report = child_->report();
-    child_.reset();
-    if (interrupted_) return interruption();
+    RunOptions options = options_.run;
+    options.trace = run.trace.string();
+    options.keep_bytes = Bytes{kBytesKept};
+    // What depends on the folder, or on where in memory something lies, is to show.
+    options.runtime = fs::absolute(folder) / "rookery";
+    std::error_code error;
+    fs::create_directories(options.runtime, error);
+    if (error) return fail_errno("cannot make " + options.runtime.string(), error.value());
+    move_memory();
+    Progress progress(Progress::How::quiet);
+    auto report = run_once(options, *scenario_, factory_, progress);
+    if (!report && report.error().kind == ErrorKind::interrupted)
+      return fail(ErrorKind::interrupted, "interrupted; nothing of the runs is left");
     if (!report) return tl::unexpected<Error>(report.error());
     run.report = std::move(*report);
     return run;
   }
 
  private:
-  static tl::unexpected<Error> interruption() {
-    return fail(ErrorKind::interrupted, "interrupted; nothing of the runs is left");
-  }
-
-  Status start(const fs::path& folder, const fs::path& trace) {
-    int line[2];
-    if (::pipe2(line, O_CLOEXEC) != 0) return fail_errno("cannot make a pipe");
-    UniqueFd ours(line[0]), its(line[1]);
-    const pid_t parent = ::getpid(), pid = ::fork();
-    if (pid < 0) return fail_errno("cannot start a run");
-    if (pid == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-      if (::getppid() != parent) ::_exit(1);
-      ours.reset();
-      be_the_run(folder, trace, std::move(its));
-    }
-    ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
-    child_ = std::make_unique<RunChild>(loop_, pid, std::move(ours));
-    return {};
-  }
-
-  [[noreturn]] void be_the_run(const fs::path& folder, const fs::path& trace, UniqueFd line) {
-    // What depends on the folder, or on where in memory something lies, is to show.
-    ::setenv("XDG_RUNTIME_DIR", fs::absolute(folder).c_str(), 1);
-    move_memory();
-    RunOptions options = options_.run;
-    options.trace = trace.string();
-    options.keep_bytes = Bytes{kBytesKept};
-    Json message;
-    {
-      Progress progress(Progress::How::quiet);
-      auto report = run_once(options, *scenario_, factory_, progress);
-      message = report ? std::move(*report) : error_message(0, report.error());
-    }
-    const std::string text = message.dump();
-    for (std::string_view rest = text; !rest.empty();) {
-      const ssize_t written = ::write(line.get(), rest.data(), rest.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) ::_exit(1);
-      rest.remove_prefix(static_cast<std::size_t>(written));
-    }
-    ::_exit(0);
-  }
-
-  // A fork has all addresses of its parent: this gives what comes from now on other ones, and another order.
-  static void move_memory() {
+  // Gives what comes from now on other addresses than the last run had, and another order.
+  void move_memory() {
     std::array<std::uint16_t, 256> sizes;
     if (::getrandom(sizes.data(), sizeof sizes, 0) != sizeof sizes) return;
     std::vector<std::unique_ptr<char[]>> holes;
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-      auto piece = std::make_unique<char[]>(16 + sizes[i] % 4096);
-      if (sizes[i] >> 15 != 0) {
-        holes.push_back(std::move(piece));
-      } else {
-        (void)piece.release();  // for as long as this process lives
-      }
+    for (const std::uint16_t size : sizes) {
+      auto& pieces = size >> 15 != 0 ? holes : kept_;
+      pieces.push_back(std::make_unique<char[]>(16 + size % 4096));
     }
     ::mmap(nullptr, (1 + sizes[0] % 4096) * std::size_t{4096}, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
@@ -187,10 +81,7 @@ class Verification {
   const VerifyOptions& options_;
   const BackendFactory& factory_;
   std::unique_ptr<ReadScenario> scenario_;
-  EventLoop loop_;
-  StopSignals signals_;
-  std::unique_ptr<RunChild> child_;
-  bool interrupted_ = false;
+  std::vector<std::unique_ptr<char[]>> kept_;
 };
 
 void print_words(const Json& report) {

@@ -23,32 +23,24 @@ void append_end(std::string& text, ByteView bytes) {
 
 }  // namespace
 
-ScenarioRun::ScenarioRun(EventLoop& loop, const ScenarioPlan& plan, Trace& trace, RunWatcher& watcher)
-    : loop_(loop), plan_(plan), trace_(trace), watcher_(watcher) {
+ScenarioRun::ScenarioRun(LabSession& session, const ScenarioPlan& plan, Trace& trace, RunWatcher& watcher)
+    : loop_(session.loop()), lab_(session.lab()), plan_(plan), trace_(trace), watcher_(watcher) {
   for (const PlannedStep& planned : plan.steps) {
     Pending& pending = steps_.emplace_back();
     pending.result.name = planned.step.name;
     pending.result.text = planned.step.text;
     pending.result.line = planned.step.at.line;
   }
+  for (const auto& node : lab_.nodes()) records_.push_back(&node->boot());
+  judge_ = std::make_unique<Judge>(plan, records_);
+  lab_.listen(this);
+  lab_.faults().listen(*this);
 }
 
 ScenarioRun::~ScenarioRun() {
-  if (lab_) lab_->faults().unlisten(*this);
+  lab_.faults().unlisten(*this);
+  lab_.listen(nullptr);
   for (const EventId timer : timers_) loop_.cancel(timer);
-}
-
-Result<std::unique_ptr<ScenarioRun>> ScenarioRun::make(EventLoop& loop, const ScenarioPlan& plan,
-                                                       LabSetup setup, const BackendOf& backend_of,
-                                                       Trace& trace, RunWatcher& watcher) {
-  std::unique_ptr<ScenarioRun> run(new ScenarioRun(loop, plan, trace, watcher));
-  auto lab = RunningLab::make(loop, std::move(setup), backend_of, *run, &trace);
-  if (!lab) return tl::unexpected<Error>(lab.error());
-  run->lab_ = std::move(*lab);
-  run->lab_->faults().listen(*run);
-  for (const auto& node : run->lab_->nodes()) run->records_.push_back(&node->boot());
-  run->judge_ = std::make_unique<Judge>(plan, run->records_);
-  return run;
 }
 
 Result<RunOutcome> ScenarioRun::run() {
@@ -66,7 +58,7 @@ Result<RunOutcome> ScenarioRun::run() {
     if (!on) arm(i);
     if (on && on->event.kind == Event::Kind::condition) steps_[i].was_so = holds(on->condition, records_);
   }
-  ROOKERY_TRY(lab_->start());
+  ROOKERY_TRY(lab_.start());
   loop_.run_until([this] { return over_; }, plan_.latest() + std::chrono::hours(1));
   if (!over_ && loop_.events_queued() > 0) return fail(ErrorKind::expectation, "interrupted");
   // Guests may be ahead of the loop, each in its own time: let them come to rest, so that nothing is cut off.
@@ -97,7 +89,7 @@ void ScenarioRun::stage_changed(const Node& node) {
               boot.stage == Stage::failed
                   ? fmt::format("failed in the stage {}: {}", to_string(boot.failed_in), boot.reason)
                   : fmt::format("{} {}", to_string(boot.stage), boot.detail));
-  watcher_.stage_changed(*lab_, node);
+  watcher_.stage_changed(lab_, node);
   observe();
 }
 
@@ -125,15 +117,15 @@ void ScenarioRun::perform(std::size_t step) {
   const Status done = perform_deed(planned);
   if (!done) pending.result.problem = done.error().message;
   watcher_.step_done(
-      *lab_, done ? planned.step.text : fmt::format("{}: {}", planned.step.text, done.error().message));
+      lab_, done ? planned.step.text : fmt::format("{}: {}", planned.step.text, done.error().message));
   observe();
 }
 
 Status ScenarioRun::perform_deed(const PlannedStep& planned) {
-  if (const auto* fault = std::get_if<FaultSpec>(&planned.step.what)) return lab_->faults().set(*fault);
+  if (const auto* fault = std::get_if<FaultSpec>(&planned.step.what)) return lab_.faults().set(*fault);
   if (const auto* power = std::get_if<PowerStep>(&planned.step.what)) return perform_power(planned, *power);
   if (const auto* clear = std::get_if<ClearFault>(&planned.step.what)) {
-    const auto cleared = lab_->faults().clear(clear->name);
+    const auto cleared = lab_.faults().clear(clear->name);
     if (!cleared) return tl::unexpected<Error>(cleared.error());
   }
   if (const auto* quiet = std::get_if<QuietStep>(&planned.step.what)) {
@@ -147,7 +139,7 @@ Status ScenarioRun::perform_power(const PlannedStep& step, const PowerStep& powe
   using backends::PowerAction;
   std::string problems;
   for (const std::uint32_t index : step.machines) {
-    Node& node = *lab_->nodes()[index];
+    Node& node = *lab_.nodes()[index];
     if (power.who.ready_only && node.boot().stage != Stage::ready) continue;
     trace_.note(RecordKind::machine, index, "power " + power.action);
     const Status done = power.action == "on"      ? node.power_on()
@@ -164,7 +156,7 @@ void ScenarioRun::run_programs(std::size_t step, const ProgramStep& program) {
   Pending& pending = steps_[step];
   std::vector<Node*> nodes;
   for (const std::uint32_t index : plan_.steps[step].machines) {
-    Node& node = *lab_->nodes()[index];
+    Node& node = *lab_.nodes()[index];
     if (!program.who.ready_only || node.boot().stage == Stage::ready) nodes.push_back(&node);
   }
   // Counted before the first begins: it may end at once.
@@ -205,7 +197,7 @@ void ScenarioRun::program_ended(std::size_t step, std::size_t result, Result<int
     program.problem = exit.error().message;
   }
   const std::string ended = exit ? fmt::format("exit code {}", *exit) : program.problem;
-  trace_.note(RecordKind::program, lab_->find(program.machine)->plan().index,
+  trace_.note(RecordKind::program, lab_.find(program.machine)->plan().index,
               fmt::format("{}: {}; {}", program.name, ended, program.out));
   if (--steps_[step].running == 0) happened(Event::Kind::program_ended, program.name);
   if (running_) reconsider();
@@ -231,7 +223,7 @@ void ScenarioRun::fault_ended(const FaultSpec& fault, std::string_view why) {
   if (!replaced) faults_in_force_.erase(fault.name);
   if (!running_) return;
   happened(Event::Kind::fault_ended, fault.name);
-  watcher_.step_done(*lab_, fmt::format("fault {} ended", fault.name));
+  watcher_.step_done(lab_, fmt::format("fault {} ended", fault.name));
   if (!replaced) observe();
 }
 
@@ -276,7 +268,7 @@ bool ScenarioRun::faults_are_over() const {
 bool ScenarioRun::all_has_happened() const {
   const bool waits = std::any_of(faults_in_force_.begin(), faults_in_force_.end(),
                                  [](const auto& fault) { return fault.second; });
-  return !waits && lab_->is_settled() && loop_.now() >= quiet_until_ && judge_->is_decided(elapsed()) &&
+  return !waits && lab_.is_settled() && loop_.now() >= quiet_until_ && judge_->is_decided(elapsed()) &&
          std::all_of(steps_.begin(), steps_.end(),
                      [](const Pending& p) { return p.result.at && p.running == 0; });
 }

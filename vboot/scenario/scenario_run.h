@@ -1,6 +1,6 @@
-// Runs a planned scenario on a lab, under any pacer: starts the lab, does each step at its time, takes
-// everything down in the trace, and judges. Owned by whoever runs it, who also owns loop and trace;
-// destroying it power-cuts the lab.
+// Runs a planned scenario on the lab of a session, under any pacer: starts the lab, does each step at its
+// time, takes everything down in the trace, and judges. Owned by whoever runs it; goes before the session's
+// lab, whose loop does not run in between.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/loop/event_loop.h"
-#include "vboot/run/session/running_lab.h"
+#include "vboot/run/session/lab_session.h"
 #include "vboot/scenario/grade.h"
 #include "vboot/scenario/judge.h"
 #include "vboot/scenario/plan/scenario_plan.h"
@@ -56,12 +56,10 @@ class ScenarioRun final : private LabEvents, private FaultEvents {
  public:
   static constexpr std::size_t kOutputKept = 4096;  // of each program in each machine
 
-  static Result<std::unique_ptr<ScenarioRun>> make(EventLoop& loop, const ScenarioPlan& plan, LabSetup setup,
-                                                   const BackendOf& backend_of, Trace& trace,
-                                                   RunWatcher& watcher);
+  // The session has made its lab, of this plan; the trace sees its frames.
+  ScenarioRun(LabSession& session, const ScenarioPlan& plan, Trace& trace, RunWatcher& watcher);
   ~ScenarioRun() override;
 
-  RunningLab& lab() { return *lab_; }
   // To the scenario's end. An Error if the lab could not be started, or somebody stopped the loop before.
   Result<RunOutcome> run();
 
@@ -73,7 +71,6 @@ class ScenarioRun final : private LabEvents, private FaultEvents {
     StepResult result;
   };
 
-  ScenarioRun(EventLoop& loop, const ScenarioPlan& plan, Trace& trace, RunWatcher& watcher);
   void stage_changed(const Node& node) override;
   void console_output(const Node& node, std::string_view bytes) override;
   void settled() override { reconsider(); }
@@ -100,10 +97,10 @@ class ScenarioRun final : private LabEvents, private FaultEvents {
   Duration elapsed() const { return loop_.now() - started_; }
 
   EventLoop& loop_;
+  RunningLab& lab_;
   const ScenarioPlan& plan_;
   Trace& trace_;
   RunWatcher& watcher_;
-  std::unique_ptr<RunningLab> lab_;
   std::vector<const BootRecord*> records_;
   std::unique_ptr<Judge> judge_;
   std::vector<Pending> steps_;

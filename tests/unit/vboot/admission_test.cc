@@ -15,7 +15,7 @@ constexpr const char* kThree =
 
 // The server is ready, n1 boots, n2 and n3 wait for their turn.
 struct Queue : FakeLab {
-  Queue() : FakeLab(kThree, {}, std::make_unique<WallPacer>(), 1) {
+  Queue() : FakeLab(kThree, {}, SessionTime::wall, 1) {
     BOOST_REQUIRE(lab->start().has_value());
     say_ready(*this, "server");
     BOOST_REQUIRE(loop.run_until([&] { return stage("n1") == Stage::firmware; }, kLimit));

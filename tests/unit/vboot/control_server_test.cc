@@ -20,7 +20,7 @@ struct Bench {
   std::unique_ptr<ControlServer> server;
   std::function<void(const Status&)> report_written;
 
-  Bench() : fakes(kTwo, {}, std::make_unique<WallPacer>()) {
+  Bench() : fakes(kTwo, {}, SessionTime::wall) {
     ControlServer::Hooks hooks;
     hooks.write_report = [this](const std::string&, std::function<void(const Status&)> done) {
       report_written = std::move(done);

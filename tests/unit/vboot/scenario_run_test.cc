@@ -4,7 +4,6 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include "backends/fake/fake_backend.h"
 #include "base/digest.h"
 #include "tests/support/fake_lab.h"
 #include "vboot/scenario/run_report.h"
@@ -21,11 +20,10 @@ using S = std::chrono::seconds;
 struct FakeRun {
   TemporaryFolder folder =
       TemporaryFolder::make(std::filesystem::temp_directory_path(), "rookery-run-").value();
-  EventLoop loop{std::make_unique<VirtualPacer>()};
-  backends::FakeBackend backend;
-  std::unique_ptr<Trace> trace;
+  SessionEvents nobody;
   RunWatcher watcher;
   std::optional<ScenarioPlan> plan;
+  std::unique_ptr<LabSession> session;
   std::unique_ptr<ScenarioRun> scenario;
   RunOutcome outcome;
   TraceSummary summary;
@@ -34,8 +32,7 @@ struct FakeRun {
     return {FakeStep{S(1), FakeStep::Print{std::string("hello ") + letter + "\n"}}};
   }
 
-  FakeRun(const std::string& rest, char letter = 'a', std::uint64_t seed = 7)
-      : backend(loop, {{"server", script(letter)}}) {
+  FakeRun(const std::string& rest, char letter = 'a', std::uint64_t seed = 7) {
     const std::string text =
         "scenario: fake\nlab:\n  lab: fake\n  backend: fake\n  boot_timeout: 1 h\n  machines:\n    server: "
         "{role: boot-server, "
@@ -46,18 +43,19 @@ struct FakeRun {
     auto planned = plan_scenario(*parsed, lab_of(*parsed).value(), {std::nullopt, seed});
     BOOST_REQUIRE_MESSAGE(planned.has_value(), (planned ? "" : planned.error().message));
     plan = std::move(*planned);
-    trace = Trace::create(loop, Json::object().set("machines", Json::array().add(Json::string("server"))),
-                          {.file = trace_file(), .keep_frames = Bytes{512}})
-                .value();
-    auto made = ScenarioRun::make(
-        loop, *plan, fake_setup(plan->lab, folder.path()), [this](const MachinePlan&) { return &backend; },
-        *trace, watcher);
+    session = open_session(fake_session(plan->lab, folder.path(), {{"server", script(letter)}}), nobody);
+    auto recorded = Trace::create(session->loop(),
+                                  Json::object().set("machines", Json::array().add(Json::string("server"))),
+                                  {.file = trace_file(), .keep_frames = Bytes{512}})
+                        .value();
+    Trace& trace = *recorded;
+    const Status made = session->make_lab(std::move(recorded));
     BOOST_REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().message));
-    scenario = std::move(*made);
+    scenario = std::make_unique<ScenarioRun>(*session, *plan, trace, watcher);
     auto ran = scenario->run();
     BOOST_REQUIRE_MESSAGE(ran.has_value(), (ran ? "" : ran.error().message));
     outcome = std::move(*ran);
-    summary = trace->finish().value();
+    summary = trace.finish().value();
   }
   std::filesystem::path trace_file() const { return folder.path() / "trace"; }
   double step_at(std::size_t index) const { return seconds(outcome.steps.at(index).at.value_or(S(-1))); }
@@ -130,7 +128,7 @@ BOOST_AUTO_TEST_CASE(the_report_says_it_all) {
   figures.trace = run.summary;
   figures.grade = {Grade::frame_order, {"server is no User-Mode Linux"}};
   figures.replay = "rookery run fake.yaml --seed 7";
-  const Json report = run_report(*run.plan, run.scenario->lab(), run.outcome, figures);
+  const Json report = run_report(*run.plan, run.session->lab(), run.outcome, figures);
   BOOST_TEST(report.find("result")->as_string().value() == "fail");
   BOOST_TEST(report.find("digest")->as_string().value() == to_hex(run.summary.digest));
   BOOST_TEST(report.find("virtual_seconds")->as_number().value() == 60.0);

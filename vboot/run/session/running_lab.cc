@@ -29,11 +29,8 @@ netsim::SwitchRules switch_rules(std::uint64_t seed) {
 
 }  // namespace
 
-RunningLab::RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events)
-    : loop_(loop),
-      setup_(std::move(setup)),
-      events_(events),
-      network_(loop, setup_.plan, switch_rules(setup_.plan.seed)) {
+RunningLab::RunningLab(EventLoop& loop, LabSetup setup)
+    : loop_(loop), setup_(std::move(setup)), network_(loop, setup_.plan, switch_rules(setup_.plan.seed)) {
   if (setup_.booting_at_once > 0) return;
   // In lockstep the host must not show; otherwise each processor has enough to do while guests wait for one
   // another.
@@ -63,11 +60,11 @@ RunningLab::~RunningLab() {
 }
 
 Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup setup,
-                                                     const BackendOf& backend_of, LabEvents& events,
+                                                     const BackendOf& backend_of,
                                                      netsim::FrameWatcher* watcher) {
   const auto clock = clock_at_start(setup.plan, setup.image);
   if (!clock) return tl::unexpected<Error>(clock.error());
-  std::unique_ptr<RunningLab> lab(new RunningLab(loop, std::move(setup), events));
+  std::unique_ptr<RunningLab> lab(new RunningLab(loop, std::move(setup)));
   auto medium = disks::ReadOnlyFile::open(lab->setup_.medium);
   if (!medium) return tl::unexpected<Error>(medium.error());
   lab->medium_ = std::move(*medium);
@@ -118,9 +115,12 @@ Result<std::unique_ptr<RunningLab>> RunningLab::make(EventLoop& loop, LabSetup s
   std::reverse(lab->waiting_.begin(), lab->waiting_.end());
   const LabPlan& plan = lab->setup_.plan;
   if (plan.uplink) {
-    lab->uplink_ = std::make_unique<Uplink>(
-        loop, plan, std::move(lab->setup_.uplink), lab->network_.switch_of(*plan.uplink),
-        [raw = lab.get()](const WireMachine& machine) { raw->events_.wire_stage_changed(machine); });
+    lab->uplink_ = std::make_unique<Uplink>(loop, plan, std::move(lab->setup_.uplink),
+                                            lab->network_.switch_of(*plan.uplink),
+                                            [raw = lab.get()](const WireMachine& machine) {
+                                              if (raw->events_ != nullptr)
+                                                raw->events_->wire_stage_changed(machine);
+                                            });
   }
   lab->faults_ = std::make_unique<FaultBoard>(
       loop, plan.seed, reach_of(plan, lab->network_, lab->nodes_, lab->uplink_.get(), lab->node_faults_));
@@ -160,7 +160,7 @@ void RunningLab::stage_changed(Node& node) {
     booting_.insert(&node);  // somebody has switched it on before its turn
   }
   if (stage != Stage::off) cut_.erase(&node);
-  events_.stage_changed(node);
+  if (events_ != nullptr) events_->stage_changed(node);
   admit_soon();
 }
 
@@ -227,7 +227,7 @@ void RunningLab::settle_if_done() {
   if (settled_ || !waiting_.empty() || !awaited().empty()) return;
   settled_ = true;
   settled_at_ = loop_.now();
-  events_.settled();
+  if (events_ != nullptr) events_->settled();
 }
 
 BootSummary RunningLab::summary() const {

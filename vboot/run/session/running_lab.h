@@ -72,10 +72,11 @@ class RunningLab final : private NodeEvents {
  public:
   // `watcher` may be null; see NodeSetup.
   static Result<std::unique_ptr<RunningLab>> make(EventLoop& loop, LabSetup setup,
-                                                  const BackendOf& backend_of, LabEvents& events,
-                                                  netsim::FrameWatcher* watcher);
+                                                  const BackendOf& backend_of, netsim::FrameWatcher* watcher);
   ~RunningLab() override;
 
+  // Who hears what happens, from now on; null: nobody, as at first. It outlives the lab, or says so before.
+  void listen(LabEvents* events) { events_ = events; }
   // Starts the boot server; the clients follow when it is ready.
   Status start();
 
@@ -96,19 +97,21 @@ class RunningLab final : private NodeEvents {
   void cut_all();
 
  private:
-  RunningLab(EventLoop& loop, LabSetup setup, LabEvents& events);
+  RunningLab(EventLoop& loop, LabSetup setup);
   void stage_changed(Node& node) override;
   std::string what_is_missing(const Node& node) override;
   void power_cut(Node& node) override;
   bool stays_off(const Node& node) const;
   void admit_soon();
-  void console_output(Node& node, std::string_view bytes) override { events_.console_output(node, bytes); }
+  void console_output(Node& node, std::string_view bytes) override {
+    if (events_ != nullptr) events_->console_output(node, bytes);
+  }
   void admit();
   void settle_if_done();
 
   EventLoop& loop_;
   LabSetup setup_;
-  LabEvents& events_;
+  LabEvents* events_ = nullptr;
   LabNetwork network_;
   std::unique_ptr<Uplink> uplink_;
   std::unique_ptr<disks::BlockStore> medium_;

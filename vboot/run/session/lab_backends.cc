@@ -1,4 +1,4 @@
-#include "vboot/cli/commands.h"
+#include "vboot/run/session/lab_backends.h"
 
 namespace rookery::vboot {
 
