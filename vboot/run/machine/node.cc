@@ -4,19 +4,11 @@
 
 #include <algorithm>
 
-#include "netsim/ports/announced.h"
-#include "netsim/ports/datagram.h"
-#include "netsim/ports/stream.h"
-#include "netsim/ports/vhost_net.h"
-#include "vboot/run/network/lab_network.h"
-
 namespace rookery::vboot {
 namespace {
 
-// Names of a machine's sockets within its folder. All machines have the same, so that nothing about one
+// The disk's socket within the machine's folder. All machines have the same, so that nothing about one
 // machine is in its kernel's command line.
-constexpr const char* kDataNic = "net0";
-constexpr const char* kManagementNic = "net1";
 constexpr const char* kDisk = "disk0";
 constexpr std::size_t kExecsPerMachine = 64;
 constexpr std::size_t kSnapshotsPerMachine = 8;
@@ -38,39 +30,26 @@ Stage stage_of(agent::BootStage stage) {
   return Stage::firmware;
 }
 
-// The network's end of a NIC.
-Result<std::unique_ptr<netsim::MachinePort>> listen_for_nic(EventLoop& loop, backends::NicWire wire,
-                                                            const std::filesystem::path& socket,
-                                                            const MacBytes& mac,
-                                                            const netsim::VhostNetRules& rules, Lane* lane) {
-  if (wire == backends::NicWire::interface) return netsim::AnnouncedPort::listen(loop, socket);
-  if (wire == backends::NicWire::datagram) return netsim::DatagramPort::bind(loop, socket);
-  if (wire == backends::NicWire::stream) return netsim::StreamPort::listen(loop, socket);
-  return netsim::VhostNetPort::listen(loop, socket, *netsim::MacAddress::from_bytes(mac), rules, lane);
-}
-
-// Its number in the network (netsim::Frame::origin), where 0 is nobody's.
-std::uint16_t station_of(const MachinePlan& plan) {
-  return static_cast<std::uint16_t>(plan.index + 1);
-}
-
 }  // namespace
 
-Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events)
+Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, netsim::Switch& to, NodeEvents& events)
     : loop_(loop),
       lane_(loop.lockstep() ? Lane::make(loop, plan.name) : nullptr),
       plan_(plan),
       setup_(std::move(setup)),
       events_(events),
-      watch_(*netsim::MacAddress::from_bytes(plan.data_mac)),
-      tap_out_(2 * plan.index, netsim::Direction::outbound),
-      tap_in_(2 * plan.index, netsim::Direction::inbound),
-      capture_out_(loop, netsim::Direction::outbound),
-      capture_in_(loop, netsim::Direction::inbound),
-      faults_out_(loop, netsim::FaultPoint::Side::sends, station_of(plan)),
-      faults_in_(loop, netsim::FaultPoint::Side::hears, station_of(plan)),
-      management_out_(2 * plan.index + 1, netsim::Direction::outbound),
-      management_in_(2 * plan.index + 1, netsim::Direction::inbound) {
+      cable_(loop, plan_,
+             {.folder = setup_.folder,
+              .vlans = std::move(setup_.vlans),
+              .watcher = setup_.watcher,
+              .lane = lane_.get()},
+             to, *this),
+      watch_(*netsim::MacAddress::from_bytes(plan.data_mac)) {
+  if (plan_.management_mac) {
+    agent_ = std::make_unique<AgentClient>(
+        loop_, *plan_.management_mac, [this](const agent::Message& message) { agent_says(message); },
+        [this](ByteView frame) { cable_.send_to_agent(frame); });
+  }
   if (!plan_.management_mac) boot_.last = Stage::root;
 }
 
@@ -78,12 +57,11 @@ Node::~Node() {
   loop_.cancel(deadline_);
   loop_.cancel(start_again_);
   machine_.reset();
-  if (switch_port_ != nullptr) switch_->detach(*switch_port_);
 }
 
 Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& plan, NodeSetup setup,
                                          backends::Backend& backend, netsim::Switch& to, NodeEvents& events) {
-  std::unique_ptr<Node> node(new Node(loop, plan, std::move(setup), events));
+  std::unique_ptr<Node> node(new Node(loop, plan, std::move(setup), to, events));
   const NodeSetup& given = node->setup_;
   std::error_code error;
   std::filesystem::create_directories(given.folder, error);
@@ -93,8 +71,8 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   node->has_firmware_ = able->firmware;
   node->slowness_ = able->slowness;
   node->no_snapshots_ = able->why_not("snapshot");
-  ROOKERY_TRY(node->plug(able->wire, to));
-  if (plan.management_mac) ROOKERY_TRY(node->plug_management(able->management_wire));
+  auto nics = node->cable_.plugs(able->wire, able->management_wire);
+  if (!nics) return tl::unexpected<Error>(nics.error());
 
   backends::MachineSpec spec;
   spec.name = plan.name;
@@ -118,12 +96,7 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
   spec.seed = given.seed;
   spec.clock = given.clock;
   spec.lane = node->lane_.get();
-  spec.nics.push_back({.mac = plan.data_mac, .socket = kDataNic, .wire = able->wire});
-  if (plan.management_mac)
-    spec.nics.push_back({.mac = *plan.management_mac,
-                         .socket = kManagementNic,
-                         .management = true,
-                         .wire = able->management_wire});
+  spec.nics = std::move(*nics);
   // Who is given a kernel has nothing but a disk to find the system on.
   if (given.medium != nullptr && !able->disk_wire && has_modules) {
     return rookery::fail(ErrorKind::usage, fmt::format("machine '{}': {}", plan.name, able->why_not("disk")));
@@ -194,71 +167,6 @@ void Node::restored() {
   watch_deadline();
 }
 
-// guest → tap → capture → faults → uplink → switch → faults → downlink → tap → capture → guest
-Status Node::plug(backends::NicWire wire, netsim::Switch& to) {
-  auto nic =
-      listen_for_nic(loop_, wire, setup_.folder / kDataNic, plan_.data_mac, {.offload = true}, lane_.get());
-  if (!nic) return tl::unexpected<Error>(nic.error());
-  nic_ = std::move(*nic);
-  netsim::LinkRules upwards = cable_rules(plan_.link);
-  // In lockstep the NIC has taken a part of it (base/loop/lane.h).
-  upwards.delay -= std::min(upwards.delay, loop_.lookahead());
-  uplink_ = std::make_unique<netsim::Link>(loop_, upwards);
-  downlink_ = std::make_unique<netsim::Link>(loop_, cable_rules(plan_.link), tap_in_);
-  tap_in_.connect(capture_in_);
-  capture_in_.connect(*nic_);
-  nic_->connect(tap_out_);
-  tap_out_.connect(capture_out_);
-  capture_out_.connect(faults_out_);
-  faults_out_.connect(*uplink_);
-  faults_in_.connect(*downlink_);
-  switch_ = &to;
-  switch_port_ = &to.attach(plan_.name, faults_in_);
-  to.set_vlans(*switch_port_, setup_.vlans);
-  to.set_trusted(*switch_port_, serves_boot(plan_.roles));
-  uplink_->connect(*switch_port_);
-  tap_out_.watch(*this);
-  tap_in_.watch(*this);
-  return {};
-}
-
-Status Node::plug_management(backends::NicWire wire) {
-  auto nic =
-      listen_for_nic(loop_, wire, setup_.folder / kManagementNic, *plan_.management_mac, {}, lane_.get());
-  if (!nic) return tl::unexpected<Error>(nic.error());
-  management_nic_ = std::move(*nic);
-  // Nothing but the agent's ethertype gets through; we send nothing else.
-  management_port_ = std::make_unique<netsim::InProcessPort>(
-      [this](const netsim::Frame& frame) { agent_->receive(frame.bytes()); });
-  management_filter_.connect(*management_port_);
-  agent_ = std::make_unique<AgentClient>(
-      loop_, *plan_.management_mac, [this](const agent::Message& message) { agent_says(message); },
-      [this](ByteView bytes) {
-        if (netsim::Frame frame = netsim::Frame::copy(bytes)) management_port_->transmit(std::move(frame));
-      });
-  management_nic_->connect(management_out_);
-  management_out_.connect(management_filter_);
-  management_port_->connect(management_in_);
-  management_in_.connect(*management_nic_);
-  management_out_.watch(*this);
-  management_in_.watch(*this);
-  return {};
-}
-
-Cable Node::cable() {
-  Cable cable;
-  cable.name = plan_.name;
-  cable.ends = {plan_.switch_index};
-  cable.up = &faults_out_;
-  cable.down = &faults_in_;
-  cable.up_link = uplink_.get();
-  cable.down_link = downlink_.get();
-  cable.plug = [this](bool up) { switch_->set_link(*switch_port_, up); };
-  cable.to = switch_;
-  cable.port = switch_port_;
-  return cable;
-}
-
 Status Node::power_on() {
   if (leaving_ == Leaving::cut) {
     on_again_ = true;
@@ -279,7 +187,7 @@ void Node::begin_boot() {
   if (unfinished_) boot_.restart(*unfinished_, std::move(restart_said_), loop_.now());
   unfinished_.reset();
   restart_said_.clear();
-  port_at_power_on_ = switch_port_->counters();
+  cable_.powered_on();
   console_at_power_on_ = console_.written();
   program_.reset();
   events_.stage_changed(*this);
@@ -542,26 +450,11 @@ void Node::console_output(backends::Machine&, std::string_view bytes) {
   events_.console_output(*this, bytes);
 }
 
-void Node::seen(std::uint32_t tag, netsim::Direction direction, const netsim::Frame& frame) {
-  if (setup_.watcher != nullptr) setup_.watcher->seen(tag, direction, frame);
-  if (tag % 2 != 0 || boot_.settled()) return;
+void Node::frame_passes(netsim::Direction direction, const netsim::Frame& frame) {
+  if (boot_.settled()) return;
   const Stage before = boot_.stage;
-  // The frame comes by here before it is written.
-  const std::uint64_t number = capture_ && !capture_->is_full() ? capture_->frames() + 1 : 0;
-  watch_.see(boot_, direction, frame, loop_.now(), number);
+  watch_.see(boot_, direction, frame, loop_.now(), cable_.number_in_capture());
   if (boot_.stage != before) events_.stage_changed(*this);
-}
-
-Status Node::capture(const std::shared_ptr<netsim::CaptureFile>& file) {
-  capture_out_.stop();
-  capture_in_.stop();
-  capture_ = file;
-  if (!file) return {};
-  const auto interface = file->add_interface(plan_.name);
-  if (!interface) return tl::unexpected<Error>(interface.error());
-  capture_out_.start(file, *interface);
-  capture_in_.start(file, *interface);
-  return {};
 }
 
 }  // namespace rookery::vboot

@@ -10,19 +10,14 @@
 
 #include "backends/backend.h"
 #include "disks/vhost_block.h"
-#include "netsim/capture.h"
-#include "netsim/ethertype_filter.h"
-#include "netsim/link.h"
-#include "netsim/ports/in_process_port.h"
 #include "netsim/switch.h"
-#include "netsim/tap.h"
-#include "vboot/faults/cable.h"
 #include "vboot/lab/lab_plan.h"
 #include "vboot/roles/roles.h"
 #include "vboot/run/machine/agent_client.h"
 #include "vboot/run/machine/console_log.h"
 #include "vboot/run/machine/gift.h"
 #include "vboot/run/machine/handover.h"
+#include "vboot/run/machine/machine_cable.h"
 #include "vboot/run/machine/refusals.h"
 #include "vboot/run/machine/stream_host.h"
 #include "vboot/watch/boot_watch.h"
@@ -67,7 +62,7 @@ struct NodeSetup {
       nullptr;  // sees every frame: tag 2i on the cable, 2i+1 on the management NIC
 };
 
-class Node final : public StreamHost, private backends::MachineEvents, private netsim::FrameWatcher {
+class Node final : public StreamHost, private backends::MachineEvents, private CableEvents {
  public:
   static Result<std::unique_ptr<Node>> make(EventLoop& loop, const MachinePlan& plan, NodeSetup setup,
                                             backends::Backend& backend, netsim::Switch& to,
@@ -86,7 +81,7 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   backends::Machine& machine() { return *machine_; }
   backends::MachineState state() const { return machine_->state(); }
   std::vector<pid_t> processes() const { return machine_->processes(); }
-  const netsim::LinkCounters& sent() const { return uplink_->counters(); }
+  const netsim::LinkCounters& sent() const { return cable_.sent(); }
   const std::string& hostname() const { return plan_.name; }
   bool has_firmware() const { return has_firmware_; }
   // Of its backend, as Capabilities have it.
@@ -112,17 +107,17 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   // Its time of day jumps, forward or back.
   Status step_clock(Duration by);
   // Captures its cable from now on; null ends it.
-  Status capture(const std::shared_ptr<netsim::CaptureFile>& file);
+  Status capture(const std::shared_ptr<netsim::CaptureFile>& file) { return cable_.capture(file); }
   const Gift* gift() const { return setup_.gift.get(); }
-  bool is_captured() const { return capture_ != nullptr; }
-  const netsim::CaptureFile* capture_file() const { return capture_.get(); }
+  bool is_captured() const { return cable_.capture_file() != nullptr; }
+  const netsim::CaptureFile* capture_file() const { return cable_.capture_file(); }
   // What was refused or lost of it since the lab came up, and what was given up for a fault of its.
   std::vector<Refusal> refusals() const;
   std::vector<std::string> given_up() const;
   // For faults.
-  Cable cable();
-  const netsim::SwitchPort& port() const { return *switch_port_; }
-  const netsim::SwitchPortCounters& port_at_power_on() const { return port_at_power_on_; }
+  Cable cable() { return cable_.for_faults(); }
+  const netsim::SwitchPort& port() const { return cable_.port(); }
+  const netsim::SwitchPortCounters& port_at_power_on() const { return cable_.port_at_power_on(); }
   bool is_on() const {
     return machine_->state() == backends::MachineState::running && leaving_ == Leaving::no;
   }
@@ -136,14 +131,13 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
     std::optional<agent::Channel> channel;
   };
 
-  Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events);
-  Status plug(backends::NicWire wire, netsim::Switch& to);
-  Status plug_management(backends::NicWire wire);
+  Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, netsim::Switch& to, NodeEvents& events);
 
   void state_changed(backends::Machine& machine, backends::MachineState state,
                      const std::string& reason) override;
   void console_output(backends::Machine& machine, std::string_view bytes) override;
-  void seen(std::uint32_t tag, netsim::Direction direction, const netsim::Frame& frame) override;
+  void frame_passes(netsim::Direction direction, const netsim::Frame& frame) override;
+  void agent_frame(ByteView frame) override { agent_->receive(frame); }
 
   template <typename Asked>
   Result<std::uint32_t> ask(Asked what, ExecEvents events);
@@ -168,6 +162,7 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   MachinePlan plan_;
   NodeSetup setup_;
   NodeEvents& events_;
+  MachineCable cable_;
   bool has_firmware_ = false;
   std::string slowness_;
   std::string_view no_snapshots_;  // why
@@ -179,22 +174,6 @@ class Node final : public StreamHost, private backends::MachineEvents, private n
   std::uint64_t console_at_power_on_ = 0;
   EventId deadline_;
 
-  // The cable, from the machine to the switch and back.
-  netsim::Switch* switch_ = nullptr;
-  netsim::SwitchPort* switch_port_ = nullptr;
-  netsim::SwitchPortCounters port_at_power_on_;
-  std::unique_ptr<netsim::MachinePort> nic_;
-  netsim::WatchTap tap_out_, tap_in_;
-  netsim::CaptureTap capture_out_, capture_in_;
-  std::shared_ptr<netsim::CaptureFile> capture_;  // that runs on it, if there is one
-  netsim::FaultPoint faults_out_, faults_in_;
-  std::unique_ptr<netsim::Link> uplink_, downlink_;
-
-  // The management NIC: a cable of its own, straight to us.
-  std::unique_ptr<netsim::MachinePort> management_nic_;
-  netsim::WatchTap management_out_, management_in_;
-  netsim::EthertypeFilter management_filter_{agent::kEtherType};
-  std::unique_ptr<netsim::InProcessPort> management_port_;
   std::unique_ptr<AgentClient> agent_;
   enum class Leaving : std::uint8_t { no, cut, reset };
   Leaving leaving_ = Leaving::no;  // its power was cut, and its end is to come
