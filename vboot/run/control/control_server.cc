@@ -262,9 +262,9 @@ void ControlServer::stream(Connection& connection, std::int64_t id, const Stream
   if (!answer) return refuse(answer.error().message);
   connection.watch.stop();
   const int number = ++last_connection_;
-  auto relay = std::make_unique<StreamRelay>(loop_, std::move(connection.fd), *node, *answer, [this, number] {
-    loop_.soon([this, number] { relays_.erase(number); });
-  });
+  auto relay = std::make_unique<StreamRelay>(
+      loop_, std::move(connection.fd), node->streams(), *answer,
+      [this, number] { loop_.soon([this, number] { relays_.erase(number); }); });
   StreamRelay& begun = *(relays_[number] = std::move(relay));
   begun.open(request.port, request.argv);
 }

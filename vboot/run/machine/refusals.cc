@@ -45,7 +45,7 @@ std::vector<Refusal> Node::refusals() const {
   };
   beyond_queue(cable_.sent(), "frames from it beyond the queue");
   beyond_queue(cable_.received(), "frames to it beyond the queue");
-  if (agent_) refusals.add(kAgent, "messages that are none", agent_->malformed());
+  refusals.add(kAgent, "messages that are none", agent_.malformed());
   return refusals.take();
 }
 
