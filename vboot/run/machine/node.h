@@ -6,7 +6,6 @@
 // comes here, and what follows from it for the others is done here.
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,23 +13,15 @@
 #include <string_view>
 #include <vector>
 
-#include "backends/backend.h"
-#include "disks/vhost_block.h"
 #include "vboot/run/machine/agent_session.h"
+#include "vboot/run/machine/boot_files.h"
 #include "vboot/run/machine/boot_progress.h"
 #include "vboot/run/machine/console_log.h"
 #include "vboot/run/machine/machine_cable.h"
 #include "vboot/run/machine/refusals.h"
+#include "vboot/run/machine/seat.h"
 
 namespace rookery::vboot {
-
-// What a machine starts from.
-struct BootFiles {
-  std::filesystem::path kernel, initramfs;
-  std::filesystem::path storage_kernel{};  // for machines whose plan says so; empty in an older image
-  std::filesystem::path modules{};         // behind the initramfs, if the kernel has any
-  std::string words{};  // for its command line, behind those that all have; each with a blank before it
-};
 
 class Node;
 
@@ -61,10 +52,7 @@ struct NodeSetup {
       nullptr;  // sees every frame: tag 2i on the cable, 2i+1 on the management NIC
 };
 
-class Node final : private CableEvents,
-                   private AgentEvents,
-                   private BootEvents,
-                   private backends::MachineEvents {
+class Node final : private CableEvents, private SeatEvents, private AgentEvents, private BootEvents {
  public:
   static Result<std::unique_ptr<Node>> make(EventLoop& loop, const MachinePlan& plan, NodeSetup setup,
                                             backends::Backend& backend, netsim::Switch& to,
@@ -87,20 +75,17 @@ class Node final : private CableEvents,
   Status power_on();                             // of a machine that was cut a moment ago: when it is off
   void could_not_start(const std::string& why);  // power_on() failed, and nobody else will hear of it
   Status power(backends::PowerAction action);
-  bool is_on() const {
-    return machine_->state() == backends::MachineState::running && leaving_ == Leaving::no;
-  }
-  // The machine's whole state, to come back to: of machines that can. What is known by that name already is
-  // replaced. `done` comes once, from the loop, unless an error is returned or the machine goes first.
+  bool is_on() const { return seat_->state() == backends::MachineState::running && leaving_ == Leaving::no; }
+  // As of Seat; it goes on in the boot and in the conversation in which it was.
   Status take_snapshot(const std::string& name, backends::Snapshots::Done done);
   Status restore(const std::string& name, backends::Snapshots::Done done);
 
-  // The backend's machine.
-  backends::Machine& machine() { return *machine_; }
-  backends::MachineState state() const { return machine_->state(); }
-  std::vector<pid_t> processes() const { return machine_->processes(); }
-  bool has_firmware() const { return has_firmware_; }
-  const std::string& slowness() const { return slowness_; }
+  // Its seat.
+  backends::Machine& machine() { return seat_->machine(); }
+  backends::MachineState state() const { return seat_->state(); }
+  std::vector<pid_t> processes() const { return seat_->processes(); }
+  bool has_firmware() const { return seat_->has_firmware(); }
+  const std::string& slowness() const { return seat_->slowness(); }
 
   // Its console.
   ConsoleLog& console() { return console_; }
@@ -131,27 +116,24 @@ class Node final : private CableEvents,
 
  private:
   // What is known of a machine here beside what its backend keeps in a snapshot, as of the same moment.
-  struct Snapshot {
-    std::filesystem::path file;
+  struct Moment {
     BootRecord boot;
     AgentSession::Moment agent;
   };
 
-  Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, netsim::Switch& to, NodeEvents& events);
+  Node(EventLoop& loop, const MachinePlan& plan, NodeSetup& setup, netsim::Switch& to, NodeEvents& events);
 
   // What the parts tell.
   void frame_passes(netsim::Direction direction, const netsim::Frame& frame) override;
   void agent_frame(ByteView frame) override { agent_.receive(frame); }
-  void state_changed(backends::Machine& machine, backends::MachineState state,
-                     const std::string& reason) override;
-  void console_output(backends::Machine& machine, std::string_view bytes) override;
+  void machine_changed(backends::MachineState state, const std::string& reason) override;
+  void machine_wrote(std::string_view bytes) override;
   bool is_heard() const override { return leaving_ == Leaving::no; }
   void boots_again() override;
   void stage_changed() override { events_.stage_changed(*this); }
   std::string what_is_missing() const override { return events_.what_is_missing(*this); }
 
   void begin_boot();
-  Result<backends::Snapshots*> snapshots();
   void restored();
   void went_off(backends::MachineState state, const std::string& reason);
   bool comes_back(const std::string& reason) const;
@@ -159,11 +141,7 @@ class Node final : private CableEvents,
   EventLoop& loop_;
   std::unique_ptr<Lane> lane_;  // in lockstep
   MachinePlan plan_;
-  NodeSetup setup_;
   NodeEvents& events_;
-  bool has_firmware_ = false;
-  std::string slowness_;
-  std::string_view no_snapshots_;  // why
   ConsoleLog console_;
   std::uint64_t console_at_power_on_ = 0;
   MachineCable cable_;
@@ -173,10 +151,9 @@ class Node final : private CableEvents,
   Leaving leaving_ = Leaving::no;  // its power was cut, and its end is to come
   bool on_again_ = false;          // after that end
   EventId start_again_;
-  std::unique_ptr<disks::VhostBlockDevice> disk_;
-  std::unique_ptr<backends::Machine> machine_;
-  std::map<std::string, Snapshot> snapshots_;
-  std::string restoring_;  // the snapshot that it goes back to
+  std::map<std::string, Moment> snapshots_;
+  std::string restoring_;       // the snapshot that it goes back to
+  std::unique_ptr<Seat> seat_;  // goes first: what its machine is plugged into stays
 };
 
 }  // namespace rookery::vboot

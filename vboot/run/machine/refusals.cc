@@ -34,8 +34,8 @@ std::vector<Refusal> Node::refusals() const {
   Refusals refusals;
   refusals.add(kNic, cable_.nic().losses());
   if (const auto* nic = cable_.management_nic()) refusals.add(kManagement, nic->losses());
-  if (disk_) {
-    const auto& its = disk_->counters();
+  if (const auto* disk = seat_->disk()) {
+    const auto& its = disk->counters();
     refusals.add(kDisk, "requests that are none", its.malformed);
     refusals.add(kDisk, "requests that are too long", its.too_long);
     refusals.add(kDisk, "requests that failed", its.errors - its.too_long);
@@ -56,7 +56,7 @@ std::vector<std::string> Node::given_up() const {
   };
   add(kNic, cable_.nic().fault());
   if (const auto* nic = cable_.management_nic()) add(kManagement, nic->fault());
-  if (disk_) add(kDisk, disk_->fault());
+  if (const auto* disk = seat_->disk()) add(kDisk, disk->fault());
   return texts;
 }
 
