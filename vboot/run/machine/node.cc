@@ -48,10 +48,7 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
 }
 
 Status Node::power_on() {
-  if (leaving_ == Leaving::cut) {
-    on_again_ = true;
-    return {};
-  }
+  if (power_.wished(PowerState::Wish::on, seat_->state()) == PowerState::Deed::wait) return {};
   ROOKERY_TRY(seat_->machine().start());
   begin_boot();
   return {};
@@ -72,19 +69,27 @@ void Node::begin_boot() {
 Status Node::power(backends::PowerAction action) {
   if (action == backends::PowerAction::press) return agent_.ask_to_power_off();
   if (action == backends::PowerAction::cut) events_.power_cut(*this);
-  if (seat_->state() != backends::MachineState::running) {
-    return action == backends::PowerAction::reset ? power_on() : seat_->machine().power(action);
+  const bool resets = action == backends::PowerAction::reset;
+  const auto wish = resets ? PowerState::Wish::reset : PowerState::Wish::cut;
+  const backends::MachineState before = seat_->state();
+  switch (power_.wished(wish, before)) {
+    case PowerState::Deed::wait:
+      return {};
+    case PowerState::Deed::start:
+      ROOKERY_TRY(seat_->machine().start());
+      begin_boot();
+      return {};
+    case PowerState::Deed::pass_on:
+      break;
   }
   ROOKERY_TRY(seat_->machine().power(action));
   // Its end comes as an event; from this moment on it is off for everybody who asks, and has nothing to say.
-  leaving_ = action == backends::PowerAction::reset ? Leaving::reset : Leaving::cut;
-  on_again_ = false;
-  boot_.cut(leaving_ == Leaving::reset);
+  if (power_.taken(wish, before)) boot_.cut(resets);
   return {};
 }
 
 void Node::machine_changed(backends::MachineState state, const std::string& reason) {
-  leaving_ = Leaving::no;
+  power_.changed();
   if (state != backends::MachineState::running) return went_off(state, reason);
   if (reason == backends::kRestored) return restored();
   begin_boot();  // after a reset
@@ -92,31 +97,37 @@ void Node::machine_changed(backends::MachineState state, const std::string& reas
 
 void Node::went_off(backends::MachineState state, const std::string& reason) {
   agent_.machine_went_off("the machine went off: " + reason);
-  if (state == backends::MachineState::failed) {
-    boot_.fail("it died, " + reason, FailedBy::its_end);
-  } else if (comes_back(reason)) {
-    boot_.restarts_itself();
-    on_again_ = true;
-  } else if (!boot().settled() && reason != "power cut" && reason != "reset" &&
-             reason != backends::kRestored) {
-    boot_.fail("it went off before it was ready: " + reason, FailedBy::its_end);
+  switch (power_.ended(state, reason, boot_at_its_end(reason))) {
+    case PowerState::End::died:
+      boot_.fail("it died, " + reason, FailedBy::its_end);
+      break;
+    case PowerState::End::too_soon:
+      boot_.fail("it went off before it was ready: " + reason, FailedBy::its_end);
+      break;
+    case PowerState::End::restarts:
+      boot_.restarts_itself();
+      break;
+    case PowerState::End::off:
+      break;
   }
-  // A system that restarts itself once it was ready wants to come back, as on any machine.
-  on_again_ = on_again_ || (boot().arrived() && reason == backends::kResetByGuest);
   boot_.went_off();
-  if (!std::exchange(on_again_, false)) return;
+  if (!power_.comes_on_again()) return;
   start_again_ = loop_.soon([this] {
     if (is_on()) return;  // somebody else was quicker
     if (const auto started = power_on(); !started) could_not_start(started.error().message);
   });
 }
 
-// On its way to a system, a machine that resets itself begins anew: its boot script says so, or firmware
-// that nobody speaks for. A kernel that panicked resets it, too, and is none of these.
-bool Node::comes_back(const std::string& reason) const {
-  if (boot().settled() || reason != backends::kResetByGuest) return false;
-  if (boot_.restart_was_said()) return true;
-  return !boot().agent_spoke && boot().stage <= Stage::kernel && !panic_line(console_lines(kConsoleLooked));
+PowerState::Boot Node::boot_at_its_end(const std::string& reason) const {
+  const BootRecord& boot = boot_.record();
+  PowerState::Boot at_its_end;
+  at_its_end.settled = boot.settled();
+  at_its_end.arrived = boot.arrived();
+  at_its_end.restart_said = boot_.restart_was_said();
+  at_its_end.is_firmware = !boot.agent_spoke && boot.stage <= Stage::kernel;
+  at_its_end.has_panicked = reason == backends::kResetByGuest && !boot.settled() &&
+                            panic_line(console_lines(kConsoleLooked)).has_value();
+  return at_its_end;
 }
 
 void Node::boots_again() {
@@ -135,8 +146,7 @@ Status Node::take_snapshot(const std::string& name, backends::Snapshots::Done do
 Status Node::restore(const std::string& name, backends::Snapshots::Done done) {
   ROOKERY_TRY(seat_->restore(name, std::move(done)));
   restoring_ = name;
-  if (seat_->state() == backends::MachineState::running) leaving_ = Leaving::reset;
-  on_again_ = false;
+  power_.goes_back(seat_->state());
   return {};
 }
 

@@ -18,6 +18,7 @@
 #include "vboot/run/machine/boot_progress.h"
 #include "vboot/run/machine/console_log.h"
 #include "vboot/run/machine/machine_cable.h"
+#include "vboot/run/machine/power_state.h"
 #include "vboot/run/machine/refusals.h"
 #include "vboot/run/machine/seat.h"
 
@@ -75,7 +76,7 @@ class Node final : private CableEvents, private SeatEvents, private AgentEvents,
   Status power_on();                             // of a machine that was cut a moment ago: when it is off
   void could_not_start(const std::string& why);  // power_on() failed, and nobody else will hear of it
   Status power(backends::PowerAction action);
-  bool is_on() const { return seat_->state() == backends::MachineState::running && leaving_ == Leaving::no; }
+  bool is_on() const { return power_.is_on(seat_->state()); }
   // As of Seat; it goes on in the boot and in the conversation in which it was.
   Status take_snapshot(const std::string& name, backends::Snapshots::Done done);
   Status restore(const std::string& name, backends::Snapshots::Done done);
@@ -128,7 +129,7 @@ class Node final : private CableEvents, private SeatEvents, private AgentEvents,
   void agent_frame(ByteView frame) override { agent_.receive(frame); }
   void machine_changed(backends::MachineState state, const std::string& reason) override;
   void machine_wrote(std::string_view bytes) override;
-  bool is_heard() const override { return leaving_ == Leaving::no; }
+  bool is_heard() const override { return !power_.is_leaving(); }
   void boots_again() override;
   void stage_changed() override { events_.stage_changed(*this); }
   std::string what_is_missing() const override { return events_.what_is_missing(*this); }
@@ -136,7 +137,7 @@ class Node final : private CableEvents, private SeatEvents, private AgentEvents,
   void begin_boot();
   void restored();
   void went_off(backends::MachineState state, const std::string& reason);
-  bool comes_back(const std::string& reason) const;
+  PowerState::Boot boot_at_its_end(const std::string& reason) const;
 
   EventLoop& loop_;
   std::unique_ptr<Lane> lane_;  // in lockstep
@@ -147,9 +148,7 @@ class Node final : private CableEvents, private SeatEvents, private AgentEvents,
   MachineCable cable_;
   BootProgress boot_;
   AgentSession agent_;
-  enum class Leaving : std::uint8_t { no, cut, reset };
-  Leaving leaving_ = Leaving::no;  // its power was cut, and its end is to come
-  bool on_again_ = false;          // after that end
+  PowerState power_;
   EventId start_again_;
   std::map<std::string, Moment> snapshots_;
   std::string restoring_;       // the snapshot that it goes back to
