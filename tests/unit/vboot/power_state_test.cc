@@ -170,7 +170,6 @@ class History {
     check(end, change);
     if (std::exchange(ends_itself_, false) && coming_.empty()) wanted_on_ = again_;
     boot_ = kOff;
-    if (again_) start_again();
   }
 
   void check(End end, const Change& change) {
@@ -187,11 +186,11 @@ class History {
     if (end == End::restarts || (resets_itself && boot_.arrived)) expect(again_, "it comes back");
   }
 
-  // As Node does.
+  // In a turn of its own, as Node does.
   void start_again() {
     words_.emplace_back("(again)");
     again_ = false;
-    if (power_.is_on(state_)) return;
+    if (!power_.starts_again(state_)) return;
     if (power_.wished(Wish::on, state_) == Deed::start) expect(start(), "nothing is started twice");
   }
 
@@ -233,7 +232,8 @@ BOOST_AUTO_TEST_CASE(who_wants_a_machine_on_that_was_just_cut_has_it_on_after_it
   power.changed();
   BOOST_TEST((power.ended(MachineState::off, "power cut", kBooting) == End::off));
   BOOST_TEST(power.comes_on_again());
-  BOOST_TEST(!power.comes_on_again());  // asked once
+  BOOST_TEST(power.starts_again(MachineState::off));
+  BOOST_TEST(!power.starts_again(MachineState::off));  // once
   // A second cut takes that back.
   power.taken(Wish::cut, MachineState::running);
   power.wished(Wish::on, MachineState::running);
@@ -241,6 +241,26 @@ BOOST_AUTO_TEST_CASE(who_wants_a_machine_on_that_was_just_cut_has_it_on_after_it
   power.changed();
   power.ended(MachineState::off, "power cut", kBooting);
   BOOST_TEST(!power.comes_on_again());
+}
+
+BOOST_AUTO_TEST_CASE(who_is_to_come_on_again_does_not_if_somebody_is_quicker_or_cuts_its_power) {
+  const auto reset_itself = [] {
+    PowerState power;
+    power.ended(MachineState::off, kResetByGuest, kReady);
+    BOOST_TEST(power.comes_on_again());
+    return power;
+  };
+  PowerState cut = reset_itself();
+  BOOST_TEST(!cut.taken(Wish::cut, MachineState::off));
+  BOOST_TEST(!cut.starts_again(MachineState::off));
+  PowerState started = reset_itself();
+  BOOST_TEST((started.wished(Wish::on, MachineState::off) == Deed::start));
+  BOOST_TEST(started.taken(Wish::reset, MachineState::running));
+  BOOST_TEST(!started.starts_again(MachineState::running));
+  PowerState died = reset_itself();
+  died.wished(Wish::on, MachineState::off);
+  BOOST_TEST((died.ended(MachineState::failed, "killed", kBooting) == End::died));
+  BOOST_TEST(!died.starts_again(MachineState::failed));
 }
 
 BOOST_AUTO_TEST_CASE(a_reset_of_a_machine_that_is_off_switches_it_on) {

@@ -42,9 +42,13 @@ void BootProgress::watch_deadline() {
 }
 
 void BootProgress::cut(bool resets) {
+  stays_off();
+  if (resets || record_.stage != Stage::failed) record_.power_off(loop_.now());
+}
+
+void BootProgress::stays_off() {
   unfinished_.reset();
   restart_said_.clear();
-  if (resets || record_.stage != Stage::failed) record_.power_off(loop_.now());
 }
 
 void BootProgress::went_off() {

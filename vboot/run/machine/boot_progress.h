@@ -41,6 +41,8 @@ class BootProgress {
   void go_back_to(const BootRecord& record);
   // Somebody has cut its power, or reset it. Its end is still to come.
   void cut(bool resets);
+  // Somebody has cut the power of a machine that was off: what it was about to do by itself is forgotten.
+  void stays_off();
   // It is off. One that has failed stays so: everybody has been told.
   void went_off();
 

@@ -49,6 +49,10 @@ Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& pla
 
 Status Node::power_on() {
   if (power_.wished(PowerState::Wish::on, seat_->state()) == PowerState::Deed::wait) return {};
+  return start();
+}
+
+Status Node::start() {
   ROOKERY_TRY(seat_->machine().start());
   begin_boot();
   return {};
@@ -76,15 +80,16 @@ Status Node::power(backends::PowerAction action) {
     case PowerState::Deed::wait:
       return {};
     case PowerState::Deed::start:
-      ROOKERY_TRY(seat_->machine().start());
-      begin_boot();
-      return {};
+      return start();
     case PowerState::Deed::pass_on:
       break;
   }
   ROOKERY_TRY(seat_->machine().power(action));
   // Its end comes as an event; from this moment on it is off for everybody who asks, and has nothing to say.
-  if (power_.taken(wish, before)) boot_.cut(resets);
+  if (power_.taken(wish, before))
+    boot_.cut(resets);
+  else
+    boot_.stays_off();
   return {};
 }
 
@@ -113,7 +118,7 @@ void Node::went_off(backends::MachineState state, const std::string& reason) {
   boot_.went_off();
   if (!power_.comes_on_again()) return;
   start_again_ = loop_.soon([this] {
-    if (is_on()) return;  // somebody else was quicker
+    if (!power_.starts_again(seat_->state())) return;  // somebody was quicker, or wants it off
     if (const auto started = power_on(); !started) could_not_start(started.error().message);
   });
 }

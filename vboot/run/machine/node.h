@@ -134,6 +134,7 @@ class Node final : private CableEvents, private SeatEvents, private AgentEvents,
   void stage_changed() override { events_.stage_changed(*this); }
   std::string what_is_missing() const override { return events_.what_is_missing(*this); }
 
+  Status start();
   void begin_boot();
   void restored();
   void went_off(backends::MachineState state, const std::string& reason);

@@ -19,15 +19,14 @@ bool comes_back(std::string_view reason, const PowerState::Boot& boot) {
 PowerState::Deed PowerState::wished(Wish wish, MachineState state) {
   const bool is_switch = wish == Wish::on || (wish == Wish::reset && state != MachineState::running);
   if (!is_switch) return Deed::pass_on;
-  if (leaving_ != Leaving::cut) return Deed::start;
-  on_again_ = true;
-  return Deed::wait;
+  on_again_ = leaving_ == Leaving::cut;
+  return on_again_ ? Deed::wait : Deed::start;
 }
 
 bool PowerState::taken(Wish wish, MachineState state) {
+  on_again_ = false;
   if (state != MachineState::running) return false;
   leaving_ = wish == Wish::reset ? Leaving::reset : Leaving::cut;
-  on_again_ = false;
   return true;
 }
 
@@ -49,8 +48,8 @@ PowerState::End PowerState::ended(MachineState state, std::string_view reason, c
   return End::off;
 }
 
-bool PowerState::comes_on_again() {
-  return std::exchange(on_again_, false);
+bool PowerState::starts_again(MachineState state) {
+  return std::exchange(on_again_, false) && state != MachineState::running;
 }
 
 }  // namespace rookery::vboot

@@ -36,7 +36,8 @@ class PowerState {
   };
 
   Deed wished(Wish wish, backends::MachineState state);
-  // The machine, which was in that state, has taken the wish to be cut or reset. True: it ends for it.
+  // The machine, which was in that state, has taken the wish to be cut or reset. True: it ends for it; one
+  // that was off already stays so.
   bool taken(Wish wish, backends::MachineState state);
   // The machine goes back to a snapshot; `state`: after it was asked to.
   void goes_back(backends::MachineState state);
@@ -44,8 +45,10 @@ class PowerState {
   void changed() { leaving_ = Leaving::no; }
   // Of one that is not running any more, and why.
   End ended(backends::MachineState state, std::string_view reason, const Boot& boot);
-  // Asked after an end, once: whether it is to be started again.
-  bool comes_on_again();
+  // Asked after an end: whether it is to be started again, in a turn of the loop that is to come.
+  bool comes_on_again() const { return on_again_; }
+  // Asked in that turn, once: whether it still is. Meanwhile somebody may have started it, or cut its power.
+  bool starts_again(backends::MachineState state);
 
   // From the wish to be off until its end: what it says does not count.
   bool is_leaving() const { return leaving_ != Leaving::no; }
@@ -57,7 +60,7 @@ class PowerState {
   enum class Leaving : std::uint8_t { no, cut, reset };
 
   Leaving leaving_ = Leaving::no;  // its power was cut, and its end is to come
-  bool on_again_ = false;          // after that end
+  bool on_again_ = false;          // after that end, in a turn of its own
 };
 
 }  // namespace rookery::vboot
