@@ -41,10 +41,13 @@ struct Bench : BootEvents, AgentEvents {
   std::string missing = "no answer to its DHCP requests";
   bool heard = true;
   BootProgress boot{loop, plan, *this};
-  AgentSession session{loop, plan,  {.role = {.roles = "client", .layers = {}, .files = {}}, .gift = nullptr},
-                       boot, *this, [this](ByteView frame) { hear(frame); }};
+  AgentSession session;
   agent::Channel guest = agent::Channel::guest(77);
   std::vector<agent::Message> to_guest;
+
+  explicit Bench(std::shared_ptr<const Gift> gift = nullptr)
+      : session(loop, plan, {.role = {.roles = "client", .layers = {}, .files = {}}, .gift = std::move(gift)},
+                boot, *this, [this](ByteView frame) { hear(frame); }) {}
 
   void stage_changed() override { told.emplace_back(to_string(boot.record().stage)); }
   std::string what_is_missing() const override { return missing; }
@@ -200,6 +203,27 @@ BOOST_AUTO_TEST_CASE(stage_two_is_told_its_role_and_a_ready_machine_runs_command
   t.say(agent::Exited{*request, false, 0});  // it has ended already
   BOOST_TEST(run.out == "6\n");
   BOOST_TEST(run.end == "137");
+}
+
+BOOST_AUTO_TEST_CASE(a_gift_is_handed_over_before_the_system_starts_or_the_boot_has_failed) {
+  for (const int code : {0, 1}) {
+    Bench t(std::make_shared<Gift>(Gift{.tar = "a tar", .sha256 = {}, .files = 1, .packages = 0}));
+    t.boot.begin();
+    t.say(agent::Hello{77, agent::Program::stage2});
+    const auto* script = t.heard_of<agent::Open>();
+    BOOST_REQUIRE(script != nullptr);
+    BOOST_TEST(script->argv == gift_script(), boost::test_tools::per_element());
+    BOOST_REQUIRE(t.heard_of<agent::Role>() != nullptr);
+    BOOST_TEST(t.heard_of<agent::Role>()->files.back().path == "run/rookery/handover");
+    t.say(agent::Taken{script->request, 5});
+    BOOST_REQUIRE(t.heard_of<agent::Input>() != nullptr);
+    BOOST_TEST(as_text(t.heard_of<agent::Input>()->bytes) == "a tar");
+    if (code != 0) t.say(agent::Output{script->request, agent::Stream::err, {'n', 'o', '\n'}});
+    t.say(agent::Exited{script->request, false, static_cast<std::uint8_t>(code)});
+    BOOST_TEST((t.boot.record().stage == Stage::failed) == (code != 0));
+    BOOST_TEST(t.boot.record().said == (code != 0 ? "what the lab gives it could not be put in: no" : ""));
+    BOOST_TEST((t.heard_of<agent::PowerOff>() != nullptr) == (code != 0));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(who_waits_for_a_program_hears_that_its_machine_is_gone) {
