@@ -266,6 +266,21 @@ BOOST_AUTO_TEST_CASE(who_is_switched_on_twice_at_once_runs) {
   BOOST_TEST((server->boot().stage == Stage::firmware));
 }
 
+BOOST_AUTO_TEST_CASE(a_cut_before_the_turn_in_which_a_machine_comes_on_again_is_heeded) {
+  FakeLab t(kTwo, {});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  Node* server = t.lab->find("server");
+  t.on_stage = [&](const Node& node) {
+    if (node.boot().stage == Stage::off && node.state() == backends::MachineState::off)
+      BOOST_TEST(server->power(backends::PowerAction::cut).has_value());
+  };
+  BOOST_REQUIRE(server->power(backends::PowerAction::cut).has_value());
+  BOOST_REQUIRE(server->power_on().has_value());
+  t.loop.run_until([] { return false; }, milliseconds(1));
+  BOOST_TEST((server->state() == backends::MachineState::off));
+  BOOST_TEST((server->boot().stage == Stage::off));
+}
+
 BOOST_AUTO_TEST_CASE(a_failure_is_told_once) {
   FakeLab t(kTwo, {{"server", {{S(1), FakeStep::Crash{"exit code 1"}}}}});
   BOOST_REQUIRE(t.lab->start().has_value());

@@ -183,9 +183,9 @@ void ControlServer::stream(Connection& connection, std::int64_t id, const Stream
   if (!answer) return refuse(answer.error().message);
   connection.watch.stop();
   const int number = ++last_connection_;
-  auto relay = std::make_unique<StreamRelay>(loop_, std::move(connection.fd), *node, *answer, [this, number] {
-    loop_.soon([this, number] { relays_.erase(number); });
-  });
+  auto relay = std::make_unique<StreamRelay>(
+      loop_, std::move(connection.fd), node->streams(), *answer,
+      [this, number] { loop_.soon([this, number] { relays_.erase(number); }); });
   StreamRelay& begun = *relay;
   if (!stream_signs_ && !request.argv.empty()) {
     stream_signs_ =

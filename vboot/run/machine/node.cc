@@ -1,567 +1,178 @@
 #include "vboot/run/machine/node.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
-#include "netsim/ports/announced.h"
-#include "netsim/ports/datagram.h"
-#include "netsim/ports/stream.h"
-#include "netsim/ports/vhost_net.h"
-#include "vboot/run/network/lab_network.h"
+#include <utility>
 
 namespace rookery::vboot {
 namespace {
 
-// Names of a machine's sockets within its folder. All machines have the same, so that nothing about one
-// machine is in its kernel's command line.
-constexpr const char* kDataNic = "net0";
-constexpr const char* kManagementNic = "net1";
-constexpr const char* kDisk = "disk0";
-constexpr std::size_t kExecsPerMachine = 64;
-constexpr std::size_t kSnapshotsPerMachine = 8;
 constexpr std::size_t kConsoleLooked = 200;  // lines, for a panic
-
-Stage stage_of(agent::BootStage stage) {
-  switch (stage) {
-    case agent::BootStage::dhcp:
-      return Stage::dhcp;
-    case agent::BootStage::script:
-      return Stage::script;
-    case agent::BootStage::kernel:
-      return Stage::kernel;
-    case agent::BootStage::root:
-      return Stage::root;
-    case agent::BootStage::ready:
-      return Stage::ready;
-  }
-  return Stage::firmware;
-}
-
-// The network's end of a NIC.
-Result<std::unique_ptr<netsim::MachinePort>> listen_for_nic(EventLoop& loop, backends::NicWire wire,
-                                                            const std::filesystem::path& socket,
-                                                            const MacBytes& mac,
-                                                            const netsim::VhostNetRules& rules, Lane* lane) {
-  if (wire == backends::NicWire::interface) return netsim::AnnouncedPort::listen(loop, socket);
-  if (wire == backends::NicWire::datagram) return netsim::DatagramPort::bind(loop, socket);
-  if (wire == backends::NicWire::stream) return netsim::StreamPort::listen(loop, socket);
-  return netsim::VhostNetPort::listen(loop, socket, *netsim::MacAddress::from_bytes(mac), rules, lane);
-}
-
-// Its number in the network (netsim::Frame::origin), where 0 is nobody's.
-std::uint16_t station_of(const MachinePlan& plan) {
-  return static_cast<std::uint16_t>(plan.index + 1);
-}
 
 }  // namespace
 
-Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events)
+Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup& setup, netsim::Switch& to, NodeEvents& events)
     : loop_(loop),
       lane_(loop.lockstep() ? Lane::make(loop, plan.name) : nullptr),
       plan_(plan),
-      setup_(std::move(setup)),
       events_(events),
-      watch_(*netsim::MacAddress::from_bytes(plan.data_mac)),
-      tap_out_(2 * plan.index, netsim::Direction::outbound),
-      tap_in_(2 * plan.index, netsim::Direction::inbound),
-      capture_out_(loop, netsim::Direction::outbound),
-      capture_in_(loop, netsim::Direction::inbound),
-      faults_out_(loop, netsim::FaultPoint::Side::sends, station_of(plan)),
-      faults_in_(loop, netsim::FaultPoint::Side::hears, station_of(plan)),
-      management_out_(2 * plan.index + 1, netsim::Direction::outbound),
-      management_in_(2 * plan.index + 1, netsim::Direction::inbound) {
-  if (!plan_.management_mac) boot_.last = Stage::root;
-}
+      cable_(loop, plan_,
+             {.folder = setup.folder,
+              .vlans = std::move(setup.vlans),
+              .watcher = setup.watcher,
+              .lane = lane_.get()},
+             to, *this),
+      boot_(loop, plan_, *this),
+      agent_(loop, plan_, {.role = std::move(setup.role), .gift = std::move(setup.gift)}, boot_, *this,
+             [this](ByteView frame) { cable_.send_to_agent(frame); }) {}
 
 Node::~Node() {
-  loop_.cancel(deadline_);
   loop_.cancel(start_again_);
-  machine_.reset();
-  if (switch_port_ != nullptr) switch_->detach(*switch_port_);
 }
 
 Result<std::unique_ptr<Node>> Node::make(EventLoop& loop, const MachinePlan& plan, NodeSetup setup,
                                          backends::Backend& backend, netsim::Switch& to, NodeEvents& events) {
-  std::unique_ptr<Node> node(new Node(loop, plan, std::move(setup), events));
-  const NodeSetup& given = node->setup_;
-  std::error_code error;
-  std::filesystem::create_directories(given.folder, error);
-  if (error) return fail_errno("cannot make " + given.folder.string(), error.value());
-  const auto able = backend.probe(plan.hardware);
-  if (!able) return tl::unexpected<Error>(able.error());
-  node->has_firmware_ = able->firmware;
-  node->slowness_ = able->slowness;
-  node->no_snapshots_ = able->why_not("snapshot");
-  ROOKERY_TRY(node->plug(able->wire, to));
-  if (plan.management_mac) ROOKERY_TRY(node->plug_management(able->management_wire));
-
-  backends::MachineSpec spec;
-  spec.name = plan.name;
-  spec.memory = plan.memory;
-  spec.folder = given.folder;
-  const bool has_modules = backends::is_given_a_kernel(plan.hardware.chipset);
-  if (!able->firmware || has_modules) {                              // otherwise its own finds what to boot
-    const bool wants_storage = plan.storage_kernel && !has_modules;  // whose kernel has all as modules
-    spec.kernel = wants_storage ? given.boot.storage_kernel : given.boot.kernel;
-    if (wants_storage && spec.kernel.empty())
-      return rookery::fail(
-          "the lab's image has no kernel with iSCSI and NFS, which this machine needs: 'rookery image build "
-          "--storage' adds it (with '--name IMAGE' for another image than debian-12; a kernel is compiled, "
-          "which takes some minutes and the network)");
-    spec.initramfs = given.boot.initramfs;
-    spec.modules = given.boot.modules;
-    spec.command_line = given.command_line + given.boot.words;
-  }
-  spec.hardware = plan.hardware;
-  spec.memory_folder = given.memory_folder;
-  spec.seed = given.seed;
-  spec.clock = given.clock;
-  spec.lane = node->lane_.get();
-  spec.nics.push_back({.mac = plan.data_mac, .socket = kDataNic, .wire = able->wire});
-  if (plan.management_mac)
-    spec.nics.push_back({.mac = *plan.management_mac,
-                         .socket = kManagementNic,
-                         .management = true,
-                         .wire = able->management_wire});
-  // Who is given a kernel has nothing but a disk to find the system on.
-  if (given.medium != nullptr && !able->disk_wire && has_modules) {
-    return rookery::fail(ErrorKind::usage, fmt::format("machine '{}': {}", plan.name, able->why_not("disk")));
-  }
-  if (given.medium != nullptr && able->disk_wire == backends::DiskWire::file) {
-    spec.disks.push_back({.file = given.medium_file});
-  } else if (given.medium != nullptr && able->disk_wire) {
-    auto disk = disks::VhostBlockDevice::listen(loop, given.folder / kDisk, *given.medium, "rookery-medium",
-                                                node->lane_.get());
-    if (!disk) return tl::unexpected<Error>(disk.error());
-    node->disk_ = std::move(*disk);
-    spec.disks.push_back({.socket = kDisk});
-  }
-  auto machine = backend.create(std::move(spec), *node);
-  if (!machine) return tl::unexpected<Error>(machine.error());
-  node->machine_ = std::move(*machine);
+  std::unique_ptr<Node> node(new Node(loop, plan, setup, to, events));
+  auto seat = Seat::make(loop, node->plan_,
+                         {.folder = std::move(setup.folder),
+                          .memory_folder = std::move(setup.memory_folder),
+                          .boot = std::move(setup.boot),
+                          .medium = setup.medium,
+                          .medium_file = std::move(setup.medium_file),
+                          .command_line = std::move(setup.command_line),
+                          .seed = setup.seed,
+                          .clock = setup.clock,
+                          .lane = node->lane_.get()},
+                         backend, node->cable_, *node);
+  if (!seat) return tl::unexpected<Error>(seat.error());
+  node->seat_ = std::move(*seat);
   return node;
 }
 
-Result<backends::Snapshots*> Node::snapshots() {
-  if (backends::Snapshots* able = machine_->snapshots()) return able;
-  return rookery::fail(ErrorKind::usage,
-                       fmt::format("{} is a machine of the backend {}, which has no snapshots: {}",
-                                   plan_.name, plan_.backend, no_snapshots_));
-}
-
-Status Node::take_snapshot(const std::string& name, backends::Snapshots::Done done) {
-  const auto able = snapshots();
-  if (!able) return tl::unexpected<Error>(able.error());
-  if (snapshots_.size() >= kSnapshotsPerMachine && snapshots_.count(name) == 0)
-    return rookery::fail(ErrorKind::usage, plan_.name + " has " + std::to_string(kSnapshotsPerMachine) +
-                                               " snapshots already; a name of one of them replaces it");
-  // The old one stands until the new one does.
-  const std::filesystem::path file = setup_.memory_folder / (plan_.name + "." + name + ".snapshot");
-  const std::filesystem::path fresh = file.string() + ".new";
-  return (*able)->take(fresh, [this, name, file, fresh, done = std::move(done)](const Status& taken) {
-    if (!taken) return done(taken);
-    std::error_code error;
-    std::filesystem::rename(fresh, file, error);
-    if (error) return done(fail_errno("cannot rename " + fresh.string(), error.value()));
-    // The guest stands still: what was said and heard up to now is what it knows of as well.
-    snapshots_[name] = {file, boot_, program_, agent_ ? std::optional(agent_->channel()) : std::nullopt};
-    done({});
-  });
-}
-
-Status Node::restore(const std::string& name, backends::Snapshots::Done done) {
-  const auto able = snapshots();
-  if (!able) return tl::unexpected<Error>(able.error());
-  const auto found = snapshots_.find(name);
-  if (found == snapshots_.end())
-    return rookery::fail(ErrorKind::usage, plan_.name + " has no snapshot '" + name + "'");
-  ROOKERY_TRY((*able)->restore(found->second.file, std::move(done)));
-  restoring_ = name;
-  if (machine_->state() == backends::MachineState::running) leaving_ = Leaving::reset;
-  on_again_ = false;
-  return {};
-}
-
-// It goes on in the boot and in the conversation in which it was.
-void Node::restored() {
-  const Snapshot& snapshot = snapshots_.at(restoring_);
-  boot_ = snapshot.boot;
-  boot_.since = boot_.first_on = loop_.now();
-  program_ = snapshot.program;
-  if (agent_ && snapshot.channel) agent_->resume(*snapshot.channel);
-  events_.stage_changed(*this);
-  watch_deadline();
-}
-
-// guest → tap → capture → faults → uplink → switch → faults → downlink → tap → capture → guest
-Status Node::plug(backends::NicWire wire, netsim::Switch& to) {
-  auto nic =
-      listen_for_nic(loop_, wire, setup_.folder / kDataNic, plan_.data_mac, {.offload = true}, lane_.get());
-  if (!nic) return tl::unexpected<Error>(nic.error());
-  nic_ = std::move(*nic);
-  netsim::LinkRules upwards = cable_rules(plan_.link);
-  // In lockstep the NIC has taken a part of it (base/loop/lane.h).
-  upwards.delay -= std::min(upwards.delay, loop_.lookahead());
-  uplink_ = std::make_unique<netsim::Link>(loop_, upwards);
-  downlink_ = std::make_unique<netsim::Link>(loop_, cable_rules(plan_.link), tap_in_);
-  tap_in_.connect(capture_in_);
-  capture_in_.connect(*nic_);
-  nic_->connect(tap_out_);
-  tap_out_.connect(capture_out_);
-  capture_out_.connect(faults_out_);
-  faults_out_.connect(*uplink_);
-  faults_in_.connect(*downlink_);
-  switch_ = &to;
-  switch_port_ = &to.attach(plan_.name, faults_in_);
-  to.set_vlans(*switch_port_, setup_.vlans);
-  to.set_trusted(*switch_port_, serves_boot(plan_.roles));
-  uplink_->connect(*switch_port_);
-  tap_out_.watch(*this);
-  tap_in_.watch(*this);
-  return {};
-}
-
-Status Node::plug_management(backends::NicWire wire) {
-  auto nic =
-      listen_for_nic(loop_, wire, setup_.folder / kManagementNic, *plan_.management_mac, {}, lane_.get());
-  if (!nic) return tl::unexpected<Error>(nic.error());
-  management_nic_ = std::move(*nic);
-  // Nothing but the agent's ethertype gets through; we send nothing else.
-  management_port_ = std::make_unique<netsim::InProcessPort>(
-      [this](const netsim::Frame& frame) { agent_->receive(frame.bytes()); });
-  management_filter_.connect(*management_port_);
-  agent_ = std::make_unique<AgentClient>(
-      loop_, *plan_.management_mac, [this](const agent::Message& message) { agent_says(message); },
-      [this](ByteView bytes) {
-        if (netsim::Frame frame = netsim::Frame::copy(bytes)) management_port_->transmit(std::move(frame));
-      });
-  management_nic_->connect(management_out_);
-  management_out_.connect(management_filter_);
-  management_port_->connect(management_in_);
-  management_in_.connect(*management_nic_);
-  management_out_.watch(*this);
-  management_in_.watch(*this);
-  return {};
-}
-
-Cable Node::cable() {
-  Cable cable;
-  cable.name = plan_.name;
-  cable.ends = {plan_.switch_index};
-  cable.up = &faults_out_;
-  cable.down = &faults_in_;
-  cable.up_link = uplink_.get();
-  cable.down_link = downlink_.get();
-  cable.plug = [this](bool up) { switch_->set_link(*switch_port_, up); };
-  cable.to = switch_;
-  cable.port = switch_port_;
-  return cable;
-}
-
 Status Node::power_on() {
-  if (leaving_ == Leaving::cut) {
-    on_again_ = true;
-    return {};
-  }
-  ROOKERY_TRY(machine_->start());
+  if (power_.wished(PowerState::Wish::on, seat_->state()) == PowerState::Deed::wait) return {};
+  return start();
+}
+
+Status Node::start() {
+  ROOKERY_TRY(seat_->machine().start());
   begin_boot();
   return {};
 }
 
 void Node::could_not_start(const std::string& why) {
   begin_boot();
-  fail(why, FailedBy::start);
+  boot_.fail(why, FailedBy::start);
 }
 
 void Node::begin_boot() {
-  boot_.power_on(loop_.now());
-  if (unfinished_) boot_.restart(*unfinished_, std::move(restart_said_), loop_.now());
-  unfinished_.reset();
-  restart_said_.clear();
-  port_at_power_on_ = switch_port_->counters();
+  cable_.powered_on();
   console_at_power_on_ = console_.written();
-  program_.reset();
-  events_.stage_changed(*this);
-  watch_deadline();
-}
-
-void Node::watch_deadline() {
-  loop_.cancel(std::exchange(deadline_, {}));
-  if (plan_.boot_timeout.count() == 0 || boot_.settled()) return;
-  // One time for all of its tries.
-  const Time end = boot_.first_on + plan_.boot_timeout;
-  deadline_ = loop_.after(std::max(end - loop_.now(), Duration{}), [this] {
-    if (boot_.settled()) return;
-    const auto limit = static_cast<long long>(seconds(plan_.boot_timeout));
-    fail("not ready after " + std::to_string(limit) + " s; it is still in the stage " +
-             std::string(to_string(boot_.stage)) + (boot_.detail.empty() ? "" : " (" + boot_.detail + ")"),
-         FailedBy::deadline);
-  });
+  agent_.machine_booted();
+  boot_.begin();
 }
 
 Status Node::power(backends::PowerAction action) {
-  if (action == backends::PowerAction::press) {
-    if (!agent_ || !agent_->in_session()) {
-      return rookery::fail(ErrorKind::expectation,
-                           plan_.name + " has no agent that could be asked to power off");
-    }
-    return agent_->send(agent::PowerOff{});
-  }
+  if (action == backends::PowerAction::press) return agent_.ask_to_power_off();
   if (action == backends::PowerAction::cut) events_.power_cut(*this);
-  if (machine_->state() != backends::MachineState::running) {
-    return action == backends::PowerAction::reset ? power_on() : machine_->power(action);
+  const bool resets = action == backends::PowerAction::reset;
+  const auto wish = resets ? PowerState::Wish::reset : PowerState::Wish::cut;
+  const backends::MachineState before = seat_->state();
+  switch (power_.wished(wish, before)) {
+    case PowerState::Deed::wait:
+      return {};
+    case PowerState::Deed::start:
+      return start();
+    case PowerState::Deed::pass_on:
+      break;
   }
-  ROOKERY_TRY(machine_->power(action));
-  unfinished_.reset();
-  restart_said_.clear();
+  ROOKERY_TRY(seat_->machine().power(action));
   // Its end comes as an event; from this moment on it is off for everybody who asks, and has nothing to say.
-  leaving_ = action == backends::PowerAction::reset ? Leaving::reset : Leaving::cut;
-  on_again_ = false;
-  if (leaving_ == Leaving::reset || boot_.stage != Stage::failed) {
-    boot_.power_off(loop_.now());
-  }
+  if (power_.taken(wish, before))
+    boot_.cut(resets);
+  else
+    boot_.stays_off();
   return {};
 }
 
-void Node::state_changed(backends::Machine&, backends::MachineState state, const std::string& reason) {
-  leaving_ = Leaving::no;
-  if (state == backends::MachineState::running)
-    return reason == backends::kRestored ? restored() : begin_boot();  // after a reset
-  if (agent_) agent_->reset();
-  end_execs("the machine went off: " + reason);
-  if (state == backends::MachineState::failed) {
-    fail("it died, " + reason, FailedBy::its_end);
-  } else if (comes_back(reason)) {
-    restarts_itself();
-    on_again_ = true;
-  } else if (!boot_.settled() && reason != "power cut" && reason != "reset" &&
-             reason != backends::kRestored) {
-    fail("it went off before it was ready: " + reason, FailedBy::its_end);
+void Node::machine_changed(backends::MachineState state, const std::string& reason) {
+  power_.changed();
+  if (state != backends::MachineState::running) return went_off(state, reason);
+  if (reason == backends::kRestored) return restored();
+  begin_boot();  // after a reset
+}
+
+void Node::went_off(backends::MachineState state, const std::string& reason) {
+  agent_.machine_went_off("the machine went off: " + reason);
+  switch (power_.ended(state, reason, boot_at_its_end(reason))) {
+    case PowerState::End::died:
+      boot_.fail("it died, " + reason, FailedBy::its_end);
+      break;
+    case PowerState::End::too_soon:
+      boot_.fail("it went off before it was ready: " + reason, FailedBy::its_end);
+      break;
+    case PowerState::End::restarts:
+      boot_.restarts_itself();
+      break;
+    case PowerState::End::off:
+      break;
   }
-  // A system that restarts itself once it was ready wants to come back, as on any machine.
-  on_again_ = on_again_ || (boot_.arrived() && reason == backends::kResetByGuest);
-  loop_.cancel(deadline_);
-  if (boot_.stage != Stage::failed) {  // of which everybody has been told
-    boot_.power_off(loop_.now());
-    events_.stage_changed(*this);
-  }
-  if (!std::exchange(on_again_, false)) return;
+  boot_.went_off();
+  if (!power_.comes_on_again()) return;
   start_again_ = loop_.soon([this] {
-    if (is_on()) return;  // somebody else was quicker
+    if (!power_.starts_again(seat_->state())) return;  // somebody was quicker, or wants it off
     if (const auto started = power_on(); !started) could_not_start(started.error().message);
   });
 }
 
-// On its way to a system, a machine that resets itself begins anew: its boot script says so, or firmware
-// that nobody speaks for. A kernel that panicked resets it, too, and is none of these.
-bool Node::comes_back(const std::string& reason) const {
-  if (boot_.settled() || reason != backends::kResetByGuest) return false;
-  if (!restart_said_.empty()) return true;
-  return !boot_.agent_spoke && boot_.stage <= Stage::kernel && !panic_line(console_lines(kConsoleLooked));
+PowerState::Boot Node::boot_at_its_end(const std::string& reason) const {
+  const BootRecord& boot = boot_.record();
+  PowerState::Boot at_its_end;
+  at_its_end.settled = boot.settled();
+  at_its_end.arrived = boot.arrived();
+  at_its_end.restart_said = boot_.restart_was_said();
+  at_its_end.is_firmware = !boot.agent_spoke && boot.stage <= Stage::kernel;
+  at_its_end.has_panicked = reason == backends::kResetByGuest && !boot.settled() &&
+                            panic_line(console_lines(kConsoleLooked)).has_value();
+  return at_its_end;
 }
 
-void Node::restarts_itself() {
-  if (restart_said_.empty()) restart_said_ = events_.what_is_missing(*this);
-  unfinished_ = boot_;
+void Node::boots_again() {
+  if (!boot().settled()) boot_.restarts_itself();
+  begin_boot();
 }
 
-void Node::enter(Stage stage, std::string detail) {
-  const Stage before = boot_.stage;
-  boot_.enter(stage, std::move(detail), loop_.now());
-  if (boot_.stage == before) return;
-  if (boot_.arrived()) loop_.cancel(deadline_);
-  events_.stage_changed(*this);
+Status Node::take_snapshot(const std::string& name, backends::Snapshots::Done done) {
+  return seat_->take_snapshot(name, [this, name, done = std::move(done)](const Status& taken) {
+    // The guest stands still: what was said and heard up to now is what it knows of as well.
+    if (taken) snapshots_[name] = {boot(), agent_.moment()};
+    done(taken);
+  });
 }
 
-void Node::fail(std::string words, FailedBy by) {
-  if (boot_.stage == Stage::failed || boot_.stage == Stage::off) return;
-  boot_.fail(std::move(words), by, loop_.now());
-  loop_.cancel(deadline_);
-  events_.stage_changed(*this);
+Status Node::restore(const std::string& name, backends::Snapshots::Done done) {
+  ROOKERY_TRY(seat_->restore(name, std::move(done)));
+  restoring_ = name;
+  power_.goes_back(seat_->state());
+  return {};
 }
 
-void Node::explained(const Why& why) {
-  boot_.cause = why.cause;
-  boot_.reason = why.sentence;
-}
-
-void Node::agent_says(const agent::Message& message) {
-  if (leaving_ != Leaving::no) return;
-  if (const auto* first = std::get_if<agent::Hello>(&message)) {
-    hello(*first);
-  } else if (const auto* stage = std::get_if<agent::Stage>(&message)) {
-    enter(stage_of(stage->stage), stage->detail);
-  } else if (const auto* failed = std::get_if<agent::Failed>(&message)) {
-    enter(stage_of(failed->stage), "");
-    fail(failed->reason, FailedBy::itself);
-  } else if (const auto* guessed = std::get_if<agent::Guessed>(&message)) {
-    boot_.guess(guessed->what);
-  } else if (const auto* restarting = std::get_if<agent::Restarting>(&message)) {
-    restart_said_ = restarting->reason;
-  } else if (std::get_if<agent::Ready>(&message) != nullptr) {
-    enter(Stage::ready, "");
-  } else if (const auto* output = std::get_if<agent::Output>(&message)) {
-    const auto found = execs_.find(output->request);
-    if (found != execs_.end()) found->second.output(output->stream, output->bytes);
-  } else if (const auto* taken = std::get_if<agent::Taken>(&message)) {
-    const auto found = execs_.find(taken->request);
-    if (found != execs_.end() && found->second.taken) found->second.taken(taken->bytes);
-  } else if (const auto* exited = std::get_if<agent::Exited>(&message)) {
-    const auto found = execs_.find(exited->request);
-    if (found == execs_.end()) return;
-    const ExecEvents events = std::move(found->second);
-    execs_.erase(found);
-    events.exited(exited->by_signal ? 128 + exited->code : int{exited->code});
-  }
-}
-
-// A program that comes before the last one that spoke: the guest has restarted by itself, and boots again.
-void Node::hello(const agent::Hello& message) {
-  const bool first_again = message.program == program_ && message.program != agent::Program::agent;
-  if (program_ && (message.program < *program_ || first_again)) {
-    end_execs("the machine restarted");
-    if (!boot_.settled()) restarts_itself();
-    begin_boot();
-  }
-  program_ = message.program;
-  boot_.agent_spoke = true;
-  if (message.version != agent::kProtocolVersion) {  // a microvm's or a disk's, which is not the lab's image
-    fail(fmt::format(
-             "its guest program speaks version {} of the agent's protocol, and this program version {}; "
-             "make its image anew with 'rookery image build'",
-             message.version, agent::kProtocolVersion),
-         FailedBy::itself);
-    (void)agent_->send(agent::PowerOff{});
-    return;
-  }
-  if (message.program == agent::Program::stage2) send_role(message.source);
-  if (setup_.gift && message.program == agent::Program::stage2) hand_over();
-}
-
-// Before its system starts: it waits for that.
-void Node::hand_over() {
-  const auto failed = [this](const std::string& why) {
-    fail("what the lab gives it could not be put in: " + why, FailedBy::itself);
-    (void)agent_->send(agent::PowerOff{});
-  };
-  auto handover = std::make_unique<Handover>(*this, setup_.gift, failed);
-  const auto request = ask_now(agent::Open{0, 0, gift_script()}, handover->events());
-  if (!request) return failed(request.error().message);
-  handover_ = std::move(handover);
-  handover_->begin(*request);
-}
-
-void Node::send_role(agent::Source source) {
-  agent::Role role;
-  role.name = setup_.role.roles;
-  if (source == agent::Source::medium) role.hostname = plan_.name;  // others have it from the network
-  for (const RoleLayer& layer : setup_.role.layers)
-    role.layers.push_back({layer.component, layer.url, layer.sha256});
-  for (const RoleFile& file : setup_.role.files) {
-    const ByteView content = as_bytes(file.content);
-    role.files.push_back(
-        {file.path, static_cast<std::uint16_t>(file.mode), {content.begin(), content.end()}});
-  }
-  if (setup_.gift) role.files.push_back({"run/rookery/handover", 0644, {}});  // something follows
-  if (auto sent = agent_->send(role); !sent)
-    fail("its role could not be sent: " + sent.error().message, FailedBy::deadline);
-}
-
-// Sends what the agent answers with Exited.
-template <typename Asked>
-Result<std::uint32_t> Node::ask(Asked what, ExecEvents events) {
-  if (!agent_ || boot_.stage != Stage::ready) {
-    return rookery::fail(ErrorKind::expectation, fmt::format("{} is not ready (its stage is {})", plan_.name,
-                                                             to_string(boot_.stage)));
-  }
-  return ask_now(std::move(what), std::move(events));
-}
-
-template <typename Asked>
-Result<std::uint32_t> Node::ask_now(Asked what, ExecEvents events) {
-  if (execs_.size() >= kExecsPerMachine) {
-    return rookery::fail(ErrorKind::expectation, plan_.name + " runs too many commands already");
-  }
-  const std::uint32_t request = ++last_request_;
-  what.request = request;
-  ROOKERY_TRY(agent_->send(what));
-  execs_.emplace(request, std::move(events));
-  return request;
-}
-
-Result<std::uint32_t> Node::exec(const std::vector<std::string>& argv, ExecEvents events) {
-  return ask(agent::Exec{0, argv}, std::move(events));
-}
-
-Result<std::uint32_t> Node::open(std::uint16_t port, const std::vector<std::string>& argv,
-                                 ExecEvents events) {
-  return ask(agent::Open{0, port, argv}, std::move(events));
-}
-
-Status Node::stream_input(std::uint32_t request, ByteView bytes) {
-  return agent_->send(agent::Input{request, ByteBuffer(bytes.begin(), bytes.end())});
-}
-
-Status Node::stream_taken(std::uint32_t request, std::uint32_t bytes) {
-  return agent_->send(agent::Taken{request, bytes});
-}
-
-Status Node::step_clock(Duration by) {
-  const ExecEvents nobody_listens{[](agent::Stream, ByteView) {}, [](const Result<int>&) {}, {}};
-  return ask(agent::StepClock{0, by}, nobody_listens).map([](std::uint32_t) {});
-}
-
-void Node::cancel_exec(std::uint32_t request) {
-  if (execs_.erase(request) > 0 && agent_->in_session()) (void)agent_->send(agent::Kill{request});
-}
-
-Duration Node::silence() {
-  if (!agent_ || !agent_->in_session()) return Duration{0};
-  const Duration silence = agent_->silence();
-  // No request has this number: nothing is killed, and the message is acknowledged.
-  if (silence == Duration{0}) (void)agent_->send(agent::Kill{0});
-  return silence;
-}
-
-void Node::end_execs(const std::string& why) {
-  for (auto& [request, events] : std::exchange(execs_, {})) {
-    events.exited(rookery::fail(ErrorKind::expectation, plan_.name + ": " + why));
-  }
+void Node::restored() {
+  const Moment& moment = snapshots_.at(restoring_);
+  agent_.resume(moment.agent);
+  boot_.go_back_to(moment.boot);
 }
 
 void Node::console_input(std::string_view bytes) {
-  // The agent opens a shell on the console when somebody types there and there is none (it may have been
-  // left).
-  if (agent_ && boot_.stage == Stage::ready) (void)agent_->send(agent::OpenConsole{});
-  machine_->console_input(bytes);
+  agent_.open_console();
+  seat_->machine().console_input(bytes);
 }
 
-void Node::console_output(backends::Machine&, std::string_view bytes) {
+void Node::machine_wrote(std::string_view bytes) {
   console_.append(bytes);
   events_.console_output(*this, bytes);
 }
 
-void Node::seen(std::uint32_t tag, netsim::Direction direction, const netsim::Frame& frame) {
-  if (setup_.watcher != nullptr) setup_.watcher->seen(tag, direction, frame);
-  if (tag % 2 != 0 || boot_.settled()) return;
-  const Stage before = boot_.stage;
-  // The frame comes by here before it is written.
-  const std::uint64_t number = capture_ && !capture_->is_full() ? capture_->frames() + 1 : 0;
-  watch_.see(boot_, direction, frame, loop_.now(), number);
-  if (boot_.stage != before) events_.stage_changed(*this);
-}
-
-Status Node::capture(const std::shared_ptr<netsim::CaptureFile>& file) {
-  capture_out_.stop();
-  capture_in_.stop();
-  capture_ = file;
-  if (!file) return {};
-  const auto interface = file->add_interface(plan_.name);
-  if (!interface) return tl::unexpected<Error>(interface.error());
-  capture_out_.start(file, *interface);
-  capture_in_.start(file, *interface);
-  return {};
+void Node::frame_passes(netsim::Direction direction, const netsim::Frame& frame) {
+  boot_.frame_passes(direction, frame, cable_.number_in_capture());
 }
 
 }  // namespace rookery::vboot

@@ -1,42 +1,28 @@
-// One machine of a running lab with all that belongs to it: its cable to the switch, its management channel,
-// its console, its boot record, and the backend's machine. Owned by the RunningLab; reports to it.
+// One machine of a running lab with all that belongs to it: its cable to the switch, the seat where it
+// stands, the session with its agent, the progress of its boot, its console. Owned by the RunningLab, to
+// which it reports, for as long as the lab runs.
+//
+// The parts do not know each other, but that the agent's word moves the boot on: what happens in one of them
+// comes here, and what follows from it for the others is done here.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
-#include "backends/backend.h"
-#include "disks/vhost_block.h"
-#include "netsim/capture.h"
-#include "netsim/ethertype_filter.h"
-#include "netsim/link.h"
-#include "netsim/ports/in_process_port.h"
-#include "netsim/switch.h"
-#include "netsim/tap.h"
-#include "vboot/faults/cable.h"
-#include "vboot/lab/lab_plan.h"
-#include "vboot/roles/roles.h"
-#include "vboot/run/machine/agent_client.h"
+#include "vboot/run/machine/agent_session.h"
+#include "vboot/run/machine/boot_files.h"
+#include "vboot/run/machine/boot_progress.h"
 #include "vboot/run/machine/console_log.h"
-#include "vboot/run/machine/gift.h"
-#include "vboot/run/machine/handover.h"
+#include "vboot/run/machine/machine_cable.h"
+#include "vboot/run/machine/power_state.h"
 #include "vboot/run/machine/refusals.h"
-#include "vboot/run/machine/stream_host.h"
-#include "vboot/watch/boot_watch.h"
-#include "vboot/watch/why.h"
+#include "vboot/run/machine/seat.h"
 
 namespace rookery::vboot {
-
-// What a machine starts from.
-struct BootFiles {
-  std::filesystem::path kernel, initramfs;
-  std::filesystem::path storage_kernel{};  // for machines whose plan says so; empty in an older image
-  std::filesystem::path modules{};         // behind the initramfs, if the kernel has any
-  std::string words{};  // for its command line, behind those that all have; each with a blank before it
-};
 
 class Node;
 
@@ -67,148 +53,107 @@ struct NodeSetup {
       nullptr;  // sees every frame: tag 2i on the cable, 2i+1 on the management NIC
 };
 
-class Node final : public StreamHost, private backends::MachineEvents, private netsim::FrameWatcher {
+class Node final : private CableEvents, private SeatEvents, private AgentEvents, private BootEvents {
  public:
   static Result<std::unique_ptr<Node>> make(EventLoop& loop, const MachinePlan& plan, NodeSetup setup,
                                             backends::Backend& backend, netsim::Switch& to,
                                             NodeEvents& events);
   ~Node() override;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
 
   const MachinePlan& plan() const { return plan_; }
-  const BootRecord& boot() const { return boot_; }
+
+  // How far it is.
+  const BootRecord& boot() const { return boot_.record(); }
   // Of a failure, by who sees more than its own cable.
-  void explained(const Why& why);
+  void explained(const Why& why) { boot_.explained(why); }
+  // What was refused or lost of it since the lab came up, and what was given up for a fault of its.
+  std::vector<Refusal> refusals() const;
+  std::vector<std::string> given_up() const;
+
+  // Its power.
+  Status power_on();                             // of a machine that was cut a moment ago: when it is off
+  void could_not_start(const std::string& why);  // power_on() failed, and nobody else will hear of it
+  Status power(backends::PowerAction action);
+  bool is_on() const { return power_.is_on(seat_->state()); }
+  // As of Seat; it goes on in the boot and in the conversation in which it was.
+  Status take_snapshot(const std::string& name, backends::Snapshots::Done done);
+  Status restore(const std::string& name, backends::Snapshots::Done done);
+
+  // Its seat.
+  backends::Machine& machine() { return seat_->machine(); }
+  backends::MachineState state() const { return seat_->state(); }
+  std::vector<pid_t> processes() const { return seat_->processes(); }
+  bool has_firmware() const { return seat_->has_firmware(); }
+  const std::string& slowness() const { return seat_->slowness(); }
+
+  // Its console.
   ConsoleLog& console() { return console_; }
   // The last lines of this boot.
   std::vector<std::string> console_lines(std::size_t count) const {
     return console_.last_lines(count, console_at_power_on_);
   }
-  backends::Machine& machine() { return *machine_; }
-  backends::MachineState state() const { return machine_->state(); }
-  std::vector<pid_t> processes() const { return machine_->processes(); }
-  const netsim::LinkCounters& sent() const { return uplink_->counters(); }
-  const std::string& hostname() const { return plan_.name; }
-  bool has_firmware() const { return has_firmware_; }
-  // Of its backend, as Capabilities have it.
-  const std::string& slowness() const { return slowness_; }
-
-  Status power_on();                             // of a machine that was cut a moment ago: when it is off
-  void could_not_start(const std::string& why);  // power_on() failed, and nobody else will hear of it
-  Status power(backends::PowerAction action);
-  // The machine's whole state, to come back to: of machines that can. What is known by that name already is
-  // replaced. `done` comes once, from the loop, unless an error is returned or the machine goes first.
-  Status take_snapshot(const std::string& name, backends::Snapshots::Done done);
-  Status restore(const std::string& name, backends::Snapshots::Done done);
   void console_input(std::string_view bytes);
-  // Runs a program in the machine; both callbacks come from the loop. Returns a number for cancel_exec().
-  Result<std::uint32_t> exec(const std::vector<std::string>& argv, ExecEvents events);
-  void cancel_exec(std::uint32_t request) override;
-  // Asks the agent for a sign of life, unless it owes one already; how long it has owed one.
-  Duration silence();
-  Result<std::uint32_t> open(std::uint16_t port, const std::vector<std::string>& argv,
-                             ExecEvents events) override;
-  Status stream_input(std::uint32_t request, ByteView bytes) override;
-  Status stream_taken(std::uint32_t request, std::uint32_t bytes) override;
-  // Its time of day jumps, forward or back.
-  Status step_clock(Duration by);
-  // Captures its cable from now on; null ends it.
-  Status capture(const std::shared_ptr<netsim::CaptureFile>& file);
-  const Gift* gift() const { return setup_.gift.get(); }
-  bool is_captured() const { return capture_ != nullptr; }
-  const netsim::CaptureFile* capture_file() const { return capture_.get(); }
-  // What was refused or lost of it since the lab came up, and what was given up for a fault of its.
-  std::vector<Refusal> refusals() const;
-  std::vector<std::string> given_up() const;
-  // For faults.
-  Cable cable();
-  const netsim::SwitchPort& port() const { return *switch_port_; }
-  const netsim::SwitchPortCounters& port_at_power_on() const { return port_at_power_on_; }
-  bool is_on() const {
-    return machine_->state() == backends::MachineState::running && leaving_ == Leaving::no;
+
+  // Its agent.
+  StreamHost& streams() { return agent_; }
+  Result<std::uint32_t> exec(const std::vector<std::string>& argv, ExecEvents events) {
+    return agent_.exec(argv, std::move(events));
   }
+  void cancel_exec(std::uint32_t request) { agent_.cancel_exec(request); }
+  Duration silence() { return agent_.silence(); }
+  Status step_clock(Duration by) { return agent_.step_clock(by); }
+  const Gift* gift() const { return agent_.gift(); }
+
+  // Its cable.
+  Cable cable() { return cable_.for_faults(); }
+  Status capture(const std::shared_ptr<netsim::CaptureFile>& file) { return cable_.capture(file); }
+  bool is_captured() const { return cable_.capture_file() != nullptr; }
+  const netsim::CaptureFile* capture_file() const { return cable_.capture_file(); }
+  const netsim::LinkCounters& sent() const { return cable_.sent(); }
+  const netsim::SwitchPort& port() const { return cable_.port(); }
+  const netsim::SwitchPortCounters& port_at_power_on() const { return cable_.port_at_power_on(); }
 
  private:
-  // What is known of a machine here beside what its backend keeps, as of the same moment.
-  struct Snapshot {
-    std::filesystem::path file;
+  // What is known of a machine here beside what its backend keeps in a snapshot, as of the same moment.
+  struct Moment {
     BootRecord boot;
-    std::optional<agent::Program> program;
-    std::optional<agent::Channel> channel;
+    AgentSession::Moment agent;
   };
 
-  Node(EventLoop& loop, const MachinePlan& plan, NodeSetup setup, NodeEvents& events);
-  Status plug(backends::NicWire wire, netsim::Switch& to);
-  Status plug_management(backends::NicWire wire);
+  Node(EventLoop& loop, const MachinePlan& plan, NodeSetup& setup, netsim::Switch& to, NodeEvents& events);
 
-  void state_changed(backends::Machine& machine, backends::MachineState state,
-                     const std::string& reason) override;
-  void console_output(backends::Machine& machine, std::string_view bytes) override;
-  void seen(std::uint32_t tag, netsim::Direction direction, const netsim::Frame& frame) override;
+  // What the parts tell.
+  void frame_passes(netsim::Direction direction, const netsim::Frame& frame) override;
+  void agent_frame(ByteView frame) override { agent_.receive(frame); }
+  void machine_changed(backends::MachineState state, const std::string& reason) override;
+  void machine_wrote(std::string_view bytes) override;
+  bool is_heard() const override { return !power_.is_leaving(); }
+  void boots_again() override;
+  void stage_changed() override { events_.stage_changed(*this); }
+  std::string what_is_missing() const override { return events_.what_is_missing(*this); }
 
-  template <typename Asked>
-  Result<std::uint32_t> ask(Asked what, ExecEvents events);
-  Result<backends::Snapshots*> snapshots();
-  void restored();
-  template <typename Asked>
-  Result<std::uint32_t> ask_now(Asked what, ExecEvents events);
-  void hand_over();
+  Status start();
   void begin_boot();
-  bool comes_back(const std::string& reason) const;
-  void restarts_itself();
-  void watch_deadline();
-  void hello(const agent::Hello& message);
-  void agent_says(const agent::Message& message);
-  void enter(Stage stage, std::string detail);
-  void fail(std::string words, FailedBy by);
-  void send_role(agent::Source source);
-  void end_execs(const std::string& why);
+  void restored();
+  void went_off(backends::MachineState state, const std::string& reason);
+  PowerState::Boot boot_at_its_end(const std::string& reason) const;
 
   EventLoop& loop_;
   std::unique_ptr<Lane> lane_;  // in lockstep
   MachinePlan plan_;
-  NodeSetup setup_;
   NodeEvents& events_;
-  bool has_firmware_ = false;
-  std::string slowness_;
-  std::string_view no_snapshots_;  // why
-  BootRecord boot_;
-  std::optional<BootRecord> unfinished_;  // the boot before this one, if that ended by a restart of its own
-  std::string restart_said_;              // by the agent: the boot script restarts it
-  BootWatch watch_;
   ConsoleLog console_;
   std::uint64_t console_at_power_on_ = 0;
-  EventId deadline_;
-
-  // The cable, from the machine to the switch and back.
-  netsim::Switch* switch_ = nullptr;
-  netsim::SwitchPort* switch_port_ = nullptr;
-  netsim::SwitchPortCounters port_at_power_on_;
-  std::unique_ptr<netsim::MachinePort> nic_;
-  netsim::WatchTap tap_out_, tap_in_;
-  netsim::CaptureTap capture_out_, capture_in_;
-  std::shared_ptr<netsim::CaptureFile> capture_;  // that runs on it, if there is one
-  netsim::FaultPoint faults_out_, faults_in_;
-  std::unique_ptr<netsim::Link> uplink_, downlink_;
-
-  // The management NIC: a cable of its own, straight to us.
-  std::unique_ptr<netsim::MachinePort> management_nic_;
-  netsim::WatchTap management_out_, management_in_;
-  netsim::EthertypeFilter management_filter_{agent::kEtherType};
-  std::unique_ptr<netsim::InProcessPort> management_port_;
-  std::unique_ptr<AgentClient> agent_;
-  enum class Leaving : std::uint8_t { no, cut, reset };
-  Leaving leaving_ = Leaving::no;  // its power was cut, and its end is to come
-  bool on_again_ = false;          // after that end
+  MachineCable cable_;
+  BootProgress boot_;
+  AgentSession agent_;
+  PowerState power_;
   EventId start_again_;
-
-  std::unique_ptr<disks::VhostBlockDevice> disk_;
-  std::unique_ptr<backends::Machine> machine_;
-  std::optional<agent::Program> program_;  // the last that has spoken in this boot
-  std::uint32_t last_request_ = 0;
-  std::map<std::uint32_t, ExecEvents> execs_;
-  std::map<std::string, Snapshot> snapshots_;
-  std::string restoring_;               // the snapshot that it goes back to
-  std::unique_ptr<Handover> handover_;  // of this boot
+  std::map<std::string, Moment> snapshots_;
+  std::string restoring_;       // the snapshot that it goes back to
+  std::unique_ptr<Seat> seat_;  // goes first: what its machine is plugged into stays
 };
 
 }  // namespace rookery::vboot

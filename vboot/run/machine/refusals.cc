@@ -32,21 +32,20 @@ class Refusals {
 
 std::vector<Refusal> Node::refusals() const {
   Refusals refusals;
-  refusals.add(kNic, nic_->losses());
-  if (management_nic_) refusals.add(kManagement, management_nic_->losses());
-  if (disk_) {
-    const auto& its = disk_->counters();
+  refusals.add(kNic, cable_.nic().losses());
+  if (const auto* nic = cable_.management_nic()) refusals.add(kManagement, nic->losses());
+  if (const auto* disk = seat_->disk()) {
+    const auto& its = disk->counters();
     refusals.add(kDisk, "requests that are none", its.malformed);
     refusals.add(kDisk, "requests that are too long", its.too_long);
     refusals.add(kDisk, "requests that failed", its.errors - its.too_long);
   }
-  for (const auto* link : {uplink_.get(), downlink_.get()}) {
-    const netsim::LinkCounters& its = link->counters();
-    refusals.add(kCable,
-                 link == uplink_.get() ? "frames from it beyond the queue" : "frames to it beyond the queue",
-                 its.queue_full + its.in_flight_full, true);
-  }
-  if (agent_) refusals.add(kAgent, "messages that are none", agent_->malformed());
+  const auto beyond_queue = [&](const netsim::LinkCounters& its, std::string_view what) {
+    refusals.add(kCable, what, its.queue_full + its.in_flight_full, true);
+  };
+  beyond_queue(cable_.sent(), "frames from it beyond the queue");
+  beyond_queue(cable_.received(), "frames to it beyond the queue");
+  refusals.add(kAgent, "messages that are none", agent_.malformed());
   return refusals.take();
 }
 
@@ -55,9 +54,9 @@ std::vector<std::string> Node::given_up() const {
   const auto add = [&](std::string_view where, const std::string& fault) {
     if (!fault.empty()) texts.push_back(fmt::format("its {} was given up: {}", where, fault));
   };
-  add(kNic, nic_->fault());
-  if (management_nic_) add(kManagement, management_nic_->fault());
-  if (disk_) add(kDisk, disk_->fault());
+  add(kNic, cable_.nic().fault());
+  if (const auto* nic = cable_.management_nic()) add(kManagement, nic->fault());
+  if (const auto* disk = seat_->disk()) add(kDisk, disk->fault());
   return texts;
 }
 
