@@ -18,8 +18,12 @@ using Of = CallFailure::Of;
 tl::unexpected<CallFailure> failed(virConnectPtr connection, std::string_view doing) {
   Error error = libvirt_error(doing);
   const int code = virGetLastErrorCode();
+  // There is no code of its own for this (virdomainobjlist.c, virDomainObjListAddLocked).
+  const bool forgetting =
+      code == VIR_ERR_OPERATION_FAILED && error.message.find("is already being removed") != std::string::npos;
   const Of of = virConnectIsAlive(connection) == 0                               ? Of::connection
                 : code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_OPERATION_INVALID ? Of::domain
+                : forgetting                                                     ? Of::forgetting
                                                                                  : Of::call;
   return tl::unexpected<CallFailure>({of, std::move(error)});
 }
@@ -28,6 +32,7 @@ tl::unexpected<CallFailure> failed(virConnectPtr connection, std::string_view do
 
 // A guest that ends before libvirt has all of its QEMU would count as a QEMU that did not start.
 CallStatus DomainCalls::create(const ConnectionHandle& connection) {
+  domain_.reset();  // here: to free it forgets the last error
   domain_ = owned(virDomainCreateXML(connection.get(), xml_.c_str(),
                                      begins_stopped_ ? VIR_DOMAIN_START_PAUSED : VIR_DOMAIN_NONE));
   if (domain_ && (!begins_stopped_ || virDomainResume(domain_.get()) == 0)) return {};
@@ -37,6 +42,7 @@ CallStatus DomainCalls::create(const ConnectionHandle& connection) {
     return failure;
   }
   auto failure = failed(connection.get(), "cannot create its domain");
+  if (failure.value().of == Of::forgetting) return failure;
   const DomainHandle other = owned(virDomainLookupByName(connection.get(), name_.c_str()));
   char its[VIR_UUID_STRING_BUFLEN] = "";
   if (!other || virDomainGetUUIDString(other.get(), its) != 0 || uuid_ == its) return failure;

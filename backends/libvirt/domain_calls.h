@@ -13,6 +13,8 @@ struct CallFailure {
   enum class Of {
     domain,      // it is not there (any more)
     connection,  // it broke: what became of the domain is known when it is there again (DomainEvents)
+    forgetting,  // libvirt has not forgotten the one before it: it tells of an end earlier than that, and of
+                 // that nobody
     call         // all else
   };
   Of of;

@@ -19,6 +19,10 @@ namespace fs = std::filesystem;
 
 // The last of a console comes with its end; where that does not come, it is not waited for longer.
 constexpr Duration kLastWords = std::chrono::seconds(2);
+// Until libvirt has forgotten the domain that was there before: it takes moments, and there is no event of
+// it.
+constexpr Duration kForgetting = std::chrono::milliseconds(5);
+constexpr int kForgettingLooks = 2000;
 // libvirt gives a QEMU that does not end by itself half a minute.
 constexpr Duration kEndMost = std::chrono::seconds(60);
 
@@ -66,6 +70,7 @@ class LibvirtMachine final : public Machine, private DomainEvents, private Snaps
   Status restore(const fs::path& file, Done done) override;
 
   Status begin(const Again& how);
+  void make_domain(const Again& how, int looks);
   void begun(const CallStatus& status, const Done& done);
   void taken(const CallStatus& status, const Done& done);
   void start_again(const Again& again);
@@ -96,7 +101,7 @@ class LibvirtMachine final : public Machine, private DomainEvents, private Snaps
   std::string shutdown_;        // what QEMU said of it
   ComingBack<fs::path> coming_{loop_, [this](const Again& again) { start_again(again); }};
   Action held_;  // a stop or go that waits for a snapshot
-  EventId last_words_;
+  EventId last_words_, forgetting_;
 };
 
 void LibvirtMachine::run(Call call, const std::function<void(const CallStatus&)>& done) {
@@ -119,6 +124,7 @@ void LibvirtMachine::run(Call call, const std::function<void(const CallStatus&)>
 
 LibvirtMachine::~LibvirtMachine() {
   loop_.cancel(last_words_);
+  loop_.cancel(forgetting_);
   alive_.reset();
   if (state_ == MachineState::running) destroy();
   strand_->wait(kEndMost);
@@ -149,12 +155,22 @@ Status LibvirtMachine::begin(const Again& how) {
   cut_ = said_all_ = heard_start_ = is_to_start_again_ = false;
   stopped_.reset();
   shutdown_.clear();
+  make_domain(how, kForgettingLooks);
+  return {};
+}
+
+void LibvirtMachine::make_domain(const Again& how, int looks) {
   run(
       [connection = host_->connection(), file = how.snapshot](DomainCalls& domain) {
         return file.empty() ? domain.create(connection) : domain.restore(connection, file);
       },
-      [this, done = how.done](const CallStatus& status) { begun(status, done); });
-  return {};
+      [this, how, looks](const CallStatus& status) {
+        if (status || status.error().of != Of::forgetting || looks == 0) return begun(status, how.done);
+        forgetting_ = loop_.after(kForgetting, [this, how, looks, status] {
+          if (cut_ || !host_->connection()) return begun(status, how.done);
+          make_domain(how, looks - 1);
+        });
+      });
 }
 
 void LibvirtMachine::begun(const CallStatus& status, const Done& done) {

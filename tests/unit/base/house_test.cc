@@ -165,4 +165,17 @@ BOOST_AUTO_TEST_CASE(no_code_outside_base_reads_a_clock_or_sleeps) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(no_source_file_is_longer_than_450_lines) {
+  for (const auto& [room, allowed] : kMayInclude) {
+    for (const auto& entry : fs::recursive_directory_iterator(room)) {
+      const fs::path& path = entry.path();
+      if (path.extension() != ".h" && path.extension() != ".cc") continue;
+      std::ifstream in(path);
+      int lines = 0;
+      for (std::string line; std::getline(in, line);) ++lines;
+      BOOST_TEST(lines <= 450, path.string() << " has " << lines << " lines; make two rooms of it");
+    }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
