@@ -1,5 +1,5 @@
-// A command that has a lab up and answers for it: tells of its way, serves other commands, and takes it down
-// when it is told to. Owned by the command, in whose thread it runs.
+// What `up` becomes: the supervisor of one lab. It tells how the lab comes up, serves other commands, and
+// takes the lab down when it is told to. Owned by the command, in whose thread it runs.
 #pragma once
 
 #include <functional>

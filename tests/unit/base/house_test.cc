@@ -144,6 +144,18 @@ BOOST_AUTO_TEST_CASE(nobody_but_the_one_json_layer_and_libqmp_includes_json_c) {
   BOOST_TEST(rooms.size() == 2u);  // both are found, so the pattern finds what it is to find
 }
 
+BOOST_AUTO_TEST_CASE(what_runs_a_lab_prints_nothing) {
+  // It is a library: what it has to say it says to its caller, by values and events.
+  const std::regex pattern(R"(fmt::print|std::(cout|cerr|clog)|printf\s*\(|\bputs\s*\(|STD(OUT|ERR)_FILENO)");
+  for (const auto& entry : fs::recursive_directory_iterator("vboot/run")) {
+    const fs::path& path = entry.path();
+    if (path.extension() != ".h" && path.extension() != ".cc") continue;
+    std::ifstream in(path);
+    for (std::string line; std::getline(in, line);)
+      BOOST_TEST(!std::regex_search(line, pattern), path.string() << ": " << line);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(no_code_outside_base_reads_a_clock_or_sleeps) {
   // Blocking commands (the client's time limits, the image builder) are not on the loop and are listed here.
   const std::set<std::string> kBlocking{"vboot/control/client.cc", "backends/qemu/qmp/example/qmp_tell.cc"};
