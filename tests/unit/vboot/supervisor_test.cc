@@ -281,6 +281,34 @@ BOOST_AUTO_TEST_CASE(a_cut_before_the_turn_in_which_a_machine_comes_on_again_is_
   BOOST_TEST((server->boot().stage == Stage::off));
 }
 
+BOOST_AUTO_TEST_CASE(a_machine_goes_back_to_the_boot_of_its_snapshot) {
+  FakeLab t(kTwo, {});
+  BOOST_REQUIRE(t.lab->start().has_value());
+  Node* server = t.lab->find("server");
+  std::optional<Status> done;
+  const auto when_done = [&](const Status& status) { done = status; };
+  const auto wait = [&] {
+    BOOST_REQUIRE(t.loop.run_until([&] { return done.has_value(); }, S(20)));
+    BOOST_TEST(done->has_value());
+    done.reset();
+  };
+  BOOST_REQUIRE(server->take_snapshot("s", when_done).has_value());
+  wait();
+  // One that runs is off until it is back.
+  BOOST_REQUIRE(server->restore("s", when_done).has_value());
+  BOOST_TEST(!server->is_on());
+  wait();
+  BOOST_TEST(server->is_on());
+  BOOST_TEST((server->boot().stage == Stage::firmware));
+  BOOST_REQUIRE(server->power(backends::PowerAction::cut).has_value());
+  t.loop.run_until([] { return false; }, milliseconds(1));
+  BOOST_TEST((server->boot().stage == Stage::off));
+  BOOST_REQUIRE(server->restore("s", when_done).has_value());
+  wait();
+  BOOST_TEST(server->is_on());
+  BOOST_TEST((server->boot().stage == Stage::firmware));
+}
+
 BOOST_AUTO_TEST_CASE(a_failure_is_told_once) {
   FakeLab t(kTwo, {{"server", {{S(1), FakeStep::Crash{"exit code 1"}}}}});
   BOOST_REQUIRE(t.lab->start().has_value());
