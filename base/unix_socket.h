@@ -20,8 +20,8 @@ Result<UniqueFd> listen_unix(const std::filesystem::path& path, int backlog = 12
 Result<UniqueFd> connect_unix(const std::filesystem::path& path);
 // The next peer, non-blocking; an empty descriptor if nobody waits.
 UniqueFd accept_unix(int listener);
-// Whether that is so, by errno, because we have no descriptor or memory left for one who waits. He still does:
-// who asks again at once asks for ever.
+// Whether that is so, by errno, because we have no descriptor or memory left for one who waits. He still
+// does: who asks again at once asks for ever.
 bool has_no_room_for_peer(int errno_value);
 
 // Sockets of datagrams, non-blocking: one that takes what is sent to `path`, where the same may be as for

@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <optional>
@@ -202,8 +202,8 @@ void UmlMachine::exited(ExitStatus status) {
   time_->ended();
 }
 
-// A kernel unlinks its memory as soon as it has it; one that was killed before that has not. What else it may have
-// written there, as much as it liked, goes with the lab.
+// A kernel unlinks its memory as soon as it has it; one that was killed before that has not. What else it may
+// have written there, as much as it liked, goes with the lab.
 void UmlMachine::forget_memory() {
   constexpr int kFiles = 16;
   std::error_code error;

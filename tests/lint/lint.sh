@@ -7,7 +7,7 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 readonly size_limit=300000
-readonly ours='^(base|netsim|backends|images|vboot)/.*[.]cc$'
+readonly ours='^(base|netsim|disks|backends|guest|images|vboot)/.*[.]cc$'
 findings=0
 
 check() { # NAME COMMAND…

@@ -54,7 +54,7 @@ void BootRecord::restart(const BootRecord& before, std::string why, Time now) {
 }
 
 void BootRecord::guess(std::string what) {
-  constexpr std::size_t kGuesses = 4, kLongest = 300;  // the first ones tell most
+  constexpr std::size_t kGuesses = 4, kLongest = 300;            // the first ones tell most
   what = printable(std::string_view(what).substr(0, kLongest));  // a machine's own words
   if (guesses.size() < kGuesses && std::find(guesses.begin(), guesses.end(), what) == guesses.end())
     guesses.push_back(std::move(what));

@@ -44,7 +44,8 @@ struct BootRecord {
   Time first_on{};                   // the power-on before those restarts
   bool agent_spoke = false;          // in this boot: from then on its word counts for what follows DHCP
 
-  // The last stage that can be seen from here: a machine without management NIC has nothing that says "ready".
+  // The last stage that can be seen from here: a machine without management NIC has nothing that says
+  // "ready".
   Stage last = Stage::ready;
 
   bool arrived() const { return stage == last; }

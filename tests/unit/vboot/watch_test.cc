@@ -95,9 +95,10 @@ BOOST_AUTO_TEST_CASE(a_machine_without_management_nic_is_there_when_it_opened_it
   boot.connects(10809);
   BOOST_TEST(boot.record.arrived());
   check(boot.why(), Cause::none,
-        fmt::format("it opened its root at {:.3f} s, {:.3f} s after its power-on; what it does since is not seen: it "
-                    "has no management NIC",
-                    seconds(boot.record.since - Time{}), seconds(boot.record.since - Time{})));
+        fmt::format(
+            "it opened its root at {:.3f} s, {:.3f} s after its power-on; what it does since is not seen: it "
+            "has no management NIC",
+            seconds(boot.record.since - Time{}), seconds(boot.record.since - Time{})));
   boot.record.power_on(boot.now);  // off and on again, it is the same machine
   BOOST_TEST(!boot.record.settled());
   BOOST_TEST(to_string(boot.record.last) == "root");
