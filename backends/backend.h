@@ -47,7 +47,7 @@ struct Capabilities {
   NicWire management_wire = NicWire::vhost_user;
   std::optional<DiskWire> disk_wire{};  // none: they have no disks
   std::string slowness{};  // why its machines are slower here than they could be, for a person; or empty
-  // What of the first five, or "disk", they have not, by its name here, and why: for a person, who is told
+  // A capability that such machines lack (a field's name above, or "disk"), and why: words for a person, with
   // what else to do.
   struct Lack {
     std::string_view what, why;

@@ -237,7 +237,7 @@ Status LibvirtHost::open() {
     if (!setup_.embed_root.empty()) ROOKERY_TRY(prepare_root(setup_.embed_root));
     std::error_code ignored;
     for (const fs::path& folder : process_folders()) fs::create_directories(folder, ignored);
-    ROOKERY_TRY(burials_.watch(process_folders()));
+    ROOKERY_TRY(qemu_reaper_.watch(process_folders()));
   }
   auto opened = std::make_shared<std::promise<Result<ConnectionHandle>>>();
   auto answer = opened->get_future();
@@ -259,7 +259,7 @@ Status LibvirtHost::open() {
   if (!connection) return tl::unexpected<Error>(connection.error());
   // A daemon makes its folders when it starts; one that is reached by a carrier of the user's (qemu+ext) may
   // have them elsewhere.
-  if (!setup_.uri.embedded()) ROOKERY_TRY(burials_.watch(process_folders()));
+  if (!setup_.uri.embedded()) ROOKERY_TRY(qemu_reaper_.watch(process_folders()));
   connection_ = std::move(*connection);
   return {};
 }

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "backends/libvirt/burials.h"
+#include "backends/libvirt/qemu_reaper.h"
 #include "backends/libvirt/domain_xml.h"
 #include "base/file.h"
 #include "base/loop/workers.h"
@@ -85,7 +85,7 @@ class LibvirtHost : public std::enable_shared_from_this<LibvirtHost> {
   std::shared_ptr<Workers> workers_;
   std::shared_ptr<Inbox> inbox_;
   ConnectionHandle connection_;
-  Burials burials_;
+  QemuReaper qemu_reaper_;
   std::map<std::string, DomainEvents*> machines_;  // by UUID
   bool all_ended_ = true;                          // no domain of ours was given up
   unsigned tries_ = 0;

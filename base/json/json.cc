@@ -216,7 +216,7 @@ Result<Json> Json::parse(std::string_view text) {
     return fail(ErrorKind::usage, fmt::format("JSON: {} at byte {}", json_tokener_error_desc(error), end));
   }
   if (!is_sound(value.value_))
-    return fail(ErrorKind::usage, "JSON: a number that is none, or a NUL in a text");
+    return fail(ErrorKind::usage, "JSON: not a valid number, or a NUL character in a text");
   return value;
 }
 

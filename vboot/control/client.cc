@@ -94,7 +94,7 @@ Result<ControlClient> ControlClient::connect(const std::filesystem::path& runtim
                                              std::optional<std::string_view> lab,
                                              const std::filesystem::path& files) {
   if (lab && (lab->empty() || lab->front() == '.' || lab->find('/') != std::string_view::npos)) {
-    return fail(ErrorKind::usage, fmt::format("'{}' is no lab's name", *lab));
+    return fail(ErrorKind::usage, fmt::format("'{}' is not a valid name of a lab", *lab));
   }
   if (lab) {
     auto connection = connect_unix(control_socket_path(runtime, *lab));

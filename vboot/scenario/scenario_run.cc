@@ -282,7 +282,7 @@ Verdict ScenarioRun::verdict_on_steps() const {
     if (verdict.line == 0) verdict.line = pending.result.line;
     verdict.evidence +=
         fmt::format("{}{} (line {}): {}", verdict.evidence.empty() ? "" : " | ", pending.result.text,
-                    pending.result.line, pending.result.at ? pending.result.problem : "it never came to it");
+                    pending.result.line, pending.result.at ? pending.result.problem : "the run ended before it");
   }
   return verdict;
 }

@@ -30,7 +30,7 @@ class RunWatcher {
 struct StepResult {
   std::string name, text;
   int line = 0;
-  std::optional<Duration> at;  // since the start; none: it never came to it
+  std::optional<Duration> at;  // since the start; none: the run ended before it
   std::string problem;         // why it could not be done; empty if it was
 };
 

@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(finds_the_one_lab_that_runs) {
   BOOST_TEST(ControlClient::connect(runtime.folder.path(), "clasroom").error().message ==
              "lab 'clasroom' is not running; did you mean 'classroom'?");
   BOOST_TEST(ControlClient::connect(runtime.folder.path(), "../classroom").error().message ==
-             "'../classroom' is no lab's name");
+             "'../classroom' is not a valid name of a lab");
 }
 
 BOOST_AUTO_TEST_CASE(lists_the_labs_when_several_run_and_passes_over_dead_ones) {

@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(a_step_that_never_comes_and_one_that_cannot_be_done_fail_th
   BOOST_TEST(!passed(run.outcome.verdicts));
   const Verdict& steps = run.outcome.verdicts.back();
   BOOST_TEST(steps.expectation == "every step happens");
-  BOOST_TEST(steps.evidence.find("power cut n1 (line 10): it never came to it") != std::string::npos);
+  BOOST_TEST(steps.evidence.find("power cut n1 (line 10): the run ended before it") != std::string::npos);
   BOOST_TEST(steps.evidence.find("power press server (line 11): server has no agent") != std::string::npos);
   BOOST_TEST(run.outcome.verdicts.front().evidence == "it ran nowhere");
 }

@@ -112,7 +112,7 @@ class Schedule {
       cause = cause_of(*cause);
       if (cause == &planned) {
         return problems_.add(planned.step.at,
-                             fmt::format("'{}' waits for what comes of itself", planned.step.name));
+                             fmt::format("'{}' waits for a step that waits for it", planned.step.name));
       }
     }
   }

@@ -1,4 +1,4 @@
-#include "backends/libvirt/burials.h"
+#include "backends/libvirt/qemu_reaper.h"
 
 #include <fcntl.h>
 #include <libvirt/libvirt.h>
@@ -34,7 +34,8 @@ void ended(int handle, int pidfd, int, void*) {
   virEventRemoveHandle(handle);
 }
 
-// The file may be told of before and after the number is in it, and twice: one grave too many does no harm.
+// The file may be told of before and after the number is in it, and twice: to wait for one process twice does
+// no harm.
 void await(const fs::path& pid_file) {
   const auto text = read_file(pid_file, Bytes{64});
   const int pid = text ? std::atoi(text->c_str()) : 0;
@@ -47,14 +48,14 @@ void await(const fs::path& pid_file) {
 }
 
 // What is watched, until libvirt's loop lets go of it.
-struct Graves {
+struct WatchedFolders {
   UniqueFd changes;
   std::map<int, fs::path> folders;  // by inotify's number
 
   // A process number in it may be older than the watch.
   void add(const fs::path& folder) {
     const int number = ::inotify_add_watch(changes.get(), folder.c_str(), IN_MODIFY | IN_CREATE);
-    if (number < 0) return;  // it is gone again, and with it whoever was to be buried
+    if (number < 0) return;  // it is gone again, and with it the process that was to be waited for
     folders[number] = folder;
     std::error_code none;
     for (const auto& entry : fs::directory_iterator(folder, none)) {
@@ -81,28 +82,28 @@ void written(int, int fd, int, void* opaque) {
   for (ssize_t at = 0; at < got;) {
     inotify_event event{};
     std::memcpy(&event, events.data() + at, sizeof event);
-    static_cast<Graves*>(opaque)->told(event, event.len > 0 ? events.data() + at + sizeof event : "");
+    static_cast<WatchedFolders*>(opaque)->told(event, event.len > 0 ? events.data() + at + sizeof event : "");
     at += static_cast<ssize_t>(sizeof event + event.len);
   }
 }
 
 }  // namespace
 
-Status Burials::watch(const std::vector<fs::path>& folders) {
+Status QemuReaper::watch(const std::vector<fs::path>& folders) {
   stop();
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // a first process of the host may take its time
-  auto graves = std::make_unique<Graves>();
-  graves->changes = UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!graves->changes) return fail_errno("cannot watch where libvirt has its QEMUs");
-  for (const fs::path& folder : folders) graves->add(folder);
-  handle_ = virEventAddHandle(graves->changes.get(), VIR_EVENT_HANDLE_READABLE, written, graves.get(),
-                              [](void* opaque) { delete static_cast<Graves*>(opaque); });
+  auto watched = std::make_unique<WatchedFolders>();
+  watched->changes = UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!watched->changes) return fail_errno("cannot watch where libvirt has its QEMUs");
+  for (const fs::path& folder : folders) watched->add(folder);
+  handle_ = virEventAddHandle(watched->changes.get(), VIR_EVENT_HANDLE_READABLE, written, watched.get(),
+                              [](void* opaque) { delete static_cast<WatchedFolders*>(opaque); });
   if (handle_ < 0) return fail("libvirt's loop watches no more");
-  (void)graves.release();  // the loop's
+  (void)watched.release();  // the loop's
   return {};
 }
 
-void Burials::stop() {
+void QemuReaper::stop() {
   if (handle_ >= 0) virEventRemoveHandle(handle_);
   handle_ = -1;
 }

@@ -1,6 +1,6 @@
-// Takes leave of QEMUs that libvirt starts on this host, when they end: our process adopts what its children
-// leave behind (as in base/process.h), and libvirt waits until nothing of a QEMU is left, also of one that
-// dies in its own start. Owned by whoever has the connection; works in libvirt's own thread.
+// Reaps the QEMU processes that libvirt starts on this host, when they end: our process adopts what its
+// children leave behind (as in base/process.h), and libvirt waits until nothing of a QEMU is left, also of
+// one that dies in its own start. Owned by whoever has the connection; works in libvirt's own thread.
 #pragma once
 
 #include <filesystem>
@@ -10,12 +10,12 @@
 
 namespace rookery::backends {
 
-class Burials {
+class QemuReaper {
  public:
-  Burials() = default;
-  ~Burials() { stop(); }
-  Burials(const Burials&) = delete;
-  Burials& operator=(const Burials&) = delete;
+  QemuReaper() = default;
+  ~QemuReaper() { stop(); }
+  QemuReaper(const QemuReaper&) = delete;
+  QemuReaper& operator=(const QemuReaper&) = delete;
 
   // Of those whose process numbers will be written into these folders, as far as these are there, or into one
   // that libvirt makes below to ask a QEMU what it can do. libvirt's loop must be registered.
