@@ -16,7 +16,7 @@ Node::Node(EventLoop& loop, const MachinePlan& plan, NodeSetup& setup, netsim::S
       events_(events),
       cable_(loop, plan_,
              {.folder = setup.folder,
-              .vlans = std::move(setup.vlans),
+              .vlans = setup.vlans,
               .watcher = setup.watcher,
               .lane = lane_.get()},
              to, *this),
