@@ -1,6 +1,7 @@
 // Any frames on an uplink, and any bytes as the console of firmware. Each input is a row of frames, each
 // behind its length in two bytes and a byte whose lowest bit says which way it goes.
 #include "base/result.h"
+#include "vboot/watch/why.h"
 #include "vboot/watch/wire_machines.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -20,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   for (const auto& one : machines.in_order()) {
     if (machines.find(one->mac.text()) != one.get()) bug("a machine that is not found by its address");
-    if (why_of(*one, {}, now).sentence.empty()) bug("a reason without words");
+    if (explain(one->boot, {}, now).sentence.empty()) bug("a reason without words");
   }
   const std::string console(reinterpret_cast<const char*>(data), size);
   if (const auto says = firmware_says({console}); says && says->text.empty())

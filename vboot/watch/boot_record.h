@@ -44,11 +44,12 @@ struct BootRecord {
   Time first_on{};                   // the power-on before those restarts
   bool agent_spoke = false;          // in this boot: from then on its word counts for what follows DHCP
 
-  // The last stage that can be seen from here: a machine without management NIC has nothing that says
-  // "ready".
+  // The last stage that can be seen: root, where no agent says "ready" (no management NIC, or a physical
+  // machine).
   Stage last = Stage::ready;
 
-  bool arrived() const { return stage == last; }
+  // It is as far as can be seen.
+  bool arrived() const { return stage == last && (last != Stage::root || wire.has_root()); }
   bool settled() const { return arrived() || stage == Stage::failed || stage == Stage::off; }
   Stage got_to() const { return stage == Stage::failed ? failed_in : stage; }
   void power_on(Time now);

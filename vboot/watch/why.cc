@@ -373,11 +373,11 @@ Why of_a_stage(const BootRecord& boot, const Surroundings& around, Time now) {
     default:
       break;
   }
-  if (boot.arrived())
-    return {Cause::none,
-            fmt::format("it opened its root at {}, {:.3f} s after its power-on; what it does since is "
-                        "not seen: it has no management NIC",
-                        in_words(boot.since - around.start), seconds(boot.since - boot.powered_on))};
+  if (boot.arrived()) {
+    return {Cause::none, fmt::format("its root comes by {} since {}; what it does with it, no frame tells",
+                                     netsim::name(boot.wire.root_service),
+                                     in_words(boot.wire.of(WireStep::root_accepted).last - around.start))};
+  }
   if (boot.failed_by == FailedBy::start) return {Cause::not_started, boot.said};
   return of_a_boot(boot, around, now);
 }

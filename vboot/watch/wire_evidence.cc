@@ -17,6 +17,11 @@ std::string_view to_string(WireStep step) {
   return kNames[static_cast<std::size_t>(step)];
 }
 
+bool WireEvidence::has_root() const {
+  return count(WireStep::root_accepted) > 0 &&
+         (root_service != netsim::TcpService::nbd || count(WireStep::nbd_accepted) > 0);
+}
+
 void WireEvidence::note(WireStep step, Time now, std::uint64_t frame) {
   Sighting& sighting = steps[static_cast<std::size_t>(step)];
   if (sighting.count == 0) sighting.first = now;

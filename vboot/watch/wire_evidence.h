@@ -72,6 +72,8 @@ struct WireEvidence {
 
   const Sighting& of(WireStep step) const { return steps[static_cast<std::size_t>(step)]; }
   std::uint32_t count(WireStep step) const { return of(step).count; }
+  // Its root's server has taken it: the connection and, by NBD, the export. More of a boot no frame tells.
+  bool has_root() const;
   // `frame`: its number in the capture, or 0.
   void see(const netsim::Summary& summary, bool was_sent, Time now, std::uint64_t frame);
 

@@ -1,7 +1,5 @@
 #include "vboot/watch/wire_machines.h"
 
-#include <fmt/format.h>
-
 #include "netsim/snooping.h"
 
 namespace rookery::vboot {
@@ -34,18 +32,6 @@ std::string_view last_part(std::string_view path) {
 }
 
 }  // namespace
-
-Why why_of(const WireMachine& machine, const Surroundings& around, Time now) {
-  const WireEvidence& wire = machine.boot.wire;
-  const bool connected =
-      wire.count(WireStep::root_accepted) > 0 &&
-      (wire.root_service != netsim::TcpService::nbd || wire.count(WireStep::nbd_accepted) > 0);
-  if (machine.boot.stage != Stage::root || !connected) return explain(machine.boot, around, now);
-  return {Cause::none,
-          fmt::format("its root comes by {} since {:.3f} s; what it does with it, no frame tells",
-                      netsim::name(wire.root_service),
-                      seconds(wire.of(WireStep::root_accepted).last - around.start))};
-}
 
 WireMachine* WireMachines::known(netsim::MacAddress mac) const {
   const auto found = by_mac_.find(mac);

@@ -8,12 +8,11 @@
 #include <vector>
 
 #include "vboot/watch/boot_watch.h"
-#include "vboot/watch/why.h"
 
 namespace rookery::vboot {
 
 struct WireMachine {
-  explicit WireMachine(netsim::MacAddress its) : mac(its), watch(its) {}
+  explicit WireMachine(netsim::MacAddress its) : mac(its), watch(its) { boot.last = Stage::root; }
 
   netsim::MacAddress mac;
   netsim::IpAddress address;  // that it sends from, or was given
@@ -21,9 +20,6 @@ struct WireMachine {
   unsigned boots = 0;
   BootWatch watch;
 };
-
-// Of a machine whose root is connected, frames show no more: nothing is missing, as far as anybody can see.
-Why why_of(const WireMachine& machine, const Surroundings& around, Time now);
 
 class WireMachines {
  public:

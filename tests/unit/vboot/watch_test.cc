@@ -87,18 +87,24 @@ BOOST_AUTO_TEST_CASE(finds_the_stages_of_a_machine_without_an_agent_on_its_cable
   BOOST_TEST(boot.record.wire.of(WireStep::ack).frame == 4u);
 }
 
-BOOST_AUTO_TEST_CASE(a_machine_without_management_nic_is_there_when_it_opened_its_root) {
+BOOST_AUTO_TEST_CASE(a_machine_that_no_agent_speaks_for_is_there_when_its_roots_server_has_taken_it) {
+  const auto answer = [](std::uint32_t code) {
+    return nbd(true, ByteWriter().be64(0x0003e889045565a9).be32(7).be32(code).be32(0).take());
+  };
   Boot boot;
   boot.record.last = Stage::root;
-  boot.has_address().gets("/boot.ipxe", "200 OK").gets("/vmlinuz", "200 OK");
-  BOOST_TEST(!boot.record.settled());
-  boot.connects(10809);
+  boot.has_address().gets("/boot.ipxe", "200 OK").gets("/vmlinuz", "200 OK").connects(10809);
+  BOOST_TEST(to_string(boot.record.stage) == "root");
+  BOOST_TEST(!boot.record.settled());  // the connection is there, the export is not
+  Boot refused = boot;
+  refused.hears(answer(0x80000006));
+  BOOST_TEST(!refused.record.settled());
+  BOOST_TEST(to_string(refused.why().cause) == "export-refused");
+  boot.hears(answer(1));
   BOOST_TEST(boot.record.arrived());
   check(boot.why(), Cause::none,
-        fmt::format(
-            "it opened its root at {:.3f} s, {:.3f} s after its power-on; what it does since is not seen: it "
-            "has no management NIC",
-            seconds(boot.record.since - Time{}), seconds(boot.record.since - Time{})));
+        fmt::format("its root comes by NBD since {:.3f} s; what it does with it, no frame tells",
+                    seconds(boot.record.wire.of(WireStep::root_accepted).last - Time{})));
   boot.record.power_on(boot.now);  // off and on again, it is the same machine
   BOOST_TEST(!boot.record.settled());
   BOOST_TEST(to_string(boot.record.last) == "root");

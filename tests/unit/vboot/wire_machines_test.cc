@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "tests/unit/netsim/packets.h"
+#include "vboot/watch/why.h"
 
 namespace rookery::vboot {
 namespace {
@@ -112,9 +113,9 @@ BOOST_AUTO_TEST_CASE(says_what_is_missing_of_a_boot_and_that_nothing_is_once_the
   Wire wire;
   wire.from_wire(dhcp_frame(kPxe));
   const auto later = wire.now + std::chrono::seconds(5);
-  BOOST_TEST(to_string(why_of(wire.only(), {}, later).cause) == "no-offer");
+  BOOST_TEST(to_string(explain(wire.only().boot, {}, later).cause) == "no-offer");
   wire.boots().mounts();
-  const Why why = why_of(wire.only(), {}, wire.now + std::chrono::hours(1));
+  const Why why = explain(wire.only().boot, {}, wire.now + std::chrono::hours(1));
   BOOST_TEST(to_string(why.cause) == "ready");
   BOOST_TEST(why.sentence.find("its root comes by NBD since") == 0u);
 }

@@ -88,7 +88,9 @@ void BootProgress::frame_passes(netsim::Direction direction, const netsim::Frame
   if (record_.settled()) return;
   const Stage before = record_.stage;
   watch_.see(record_, direction, frame, loop_.now(), number);
-  if (record_.stage != before) events_.stage_changed();
+  if (record_.stage == before && !record_.arrived()) return;
+  if (record_.arrived()) loop_.cancel(deadline_);
+  events_.stage_changed();
 }
 
 }  // namespace rookery::vboot

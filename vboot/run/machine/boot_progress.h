@@ -19,7 +19,7 @@ namespace rookery::vboot {
 class BootEvents {
  public:
   virtual ~BootEvents() = default;
-  // The record has another stage, or is that of another boot.
+  // The record has another stage, or is that of another boot; or the machine is as far as can be seen.
   virtual void stage_changed() = 0;
   // Why a machine that restarts itself was not ready yet, as far as anybody can tell; or empty.
   virtual std::string what_is_missing() const = 0;

@@ -274,7 +274,8 @@ Json why_report(const RunningLab& lab, const Node& node, Time now) {
 
 Json why_report(const RunningLab& lab, const WireMachine& machine, Time now) {
   const Surroundings found = around(lab);
-  return told(lab, machine.mac.text(), machine.mac, machine.boot, why_of(machine, found, now), found, now);
+  return told(lab, machine.mac.text(), machine.mac, machine.boot, explain(machine.boot, found, now), found,
+              now);
 }
 
 std::string who_is_awaited(const RunningLab& lab, Time now) {
@@ -314,7 +315,7 @@ Json why_summary(const RunningLab& lab, Time now) {
   for (const auto& node : lab.nodes()) add(node->plan().name, node->boot().got_to(), why_of(lab, *node, now));
   if (lab.uplink() != nullptr) {
     for (const auto& one : lab.uplink()->machines().in_order())
-      add(one->mac.text(), one->boot.got_to(), why_of(*one, around(lab), now));
+      add(one->mac.text(), one->boot.got_to(), explain(one->boot, around(lab), now));
   }
   std::stable_sort(groups.begin(), groups.end(),
                    [](const Group& a, const Group& b) { return a.size > b.size; });
