@@ -18,7 +18,8 @@ namespace rookery {
 
 // The one JSON value that a file's text is, for a FieldReader: at most 8 levels and 1 GiB, and nothing may
 // follow it. Errors are of kind infrastructure (a damaged file) and give the byte. Unlike Json::parse() it
-// passes on a NUL character in a text and what is not a valid number, so that the FieldReader refuses them with their field.
+// lets a NUL character in a text pass, and what is not a valid number: the FieldReader then refuses them and
+// names their field.
 Result<Json> parse_json_file(std::string_view text);
 
 class FieldReader {

@@ -1,4 +1,4 @@
-// Which machines a command means, and programs in them.
+// Which machines a command means, programs in them, and streams to them.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -27,6 +27,12 @@ std::string in_its_way(const Node& node, const std::vector<std::vector<std::stri
   const std::size_t index = node.plan().index;
   if (index >= ways.size() || ways[index].empty()) return {};
   return fmt::format("{}{}{}", before, fmt::join(ways[index], ", "), behind);
+}
+
+std::string not_answered(const Node& node, const std::vector<std::vector<std::string>>& ways,
+                         Duration silence) {
+  return fmt::format("{} has not answered for {:.0f} s{}", node.plan().name, seconds(silence),
+                     in_its_way(node, ways, " (", ")"));
 }
 
 }  // namespace
@@ -114,8 +120,7 @@ void ControlServer::look_for_signs(Connection& connection, std::int64_t id) {
     node->cancel_exec(number);
     found->second.requests.erase(machine);
     ++found->second.failed;
-    const std::string why = fmt::format("{} has not answered for {:.0f} s{}", machine,
-                                        seconds(hooks_.silence_most), in_its_way(*node, ways, " (", ")"));
+    const std::string why = not_answered(*node, ways, hooks_.silence_most);
     say(connection, event_message(id, "unreachable",
                                   Json::object()
                                       .set("machine", machine)
@@ -204,9 +209,7 @@ void ControlServer::look_for_signs_of_streams() {
     if (!stream.of_a_program) continue;
     any = true;
     if (stream.node->silence() < hooks_.silence_most) continue;
-    stream.relay->give_up(fmt::format("{} has not answered for {:.0f} s{}", stream.node->plan().name,
-                                      seconds(hooks_.silence_most),
-                                      in_its_way(*stream.node, ways, " (", ")")));
+    stream.relay->give_up(not_answered(*stream.node, ways, hooks_.silence_most));
   }
   stream_signs_ =
       any ? loop_.after(hooks_.silence_most / kLooksForSigns, [this] { look_for_signs_of_streams(); })
