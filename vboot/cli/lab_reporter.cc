@@ -35,14 +35,14 @@ void LabReporter::measure_memory(std::function<void()> then) {
   if (!taken) measured(Bytes{});
 }
 
-void LabReporter::write(const std::vector<std::string>& files, Json report, Written then) {
+void LabReporter::write(const std::vector<std::string>& files, JsonView report, const Written& then) {
   if (files.empty()) return then({});
   constexpr unsigned kReportsMost = 16;  // that wait to be written
   if (waiting_ == kReportsMost)
     return then(fail(ErrorKind::usage, "many reports are being written already; try again"));
   ++waiting_;
-  auto snapshot = std::make_shared<ReportSnapshot>(session_.lab(), recorder_, std::move(report),
-                                                   session_.image(), texts_);
+  auto snapshot =
+      std::make_shared<ReportSnapshot>(session_.lab(), recorder_, report, session_.image(), texts_);
   const auto written = [this, then](const Status& status) {
     --waiting_;
     then(status);
@@ -54,9 +54,9 @@ void LabReporter::write(const std::vector<std::string>& files, Json report, Writ
 }
 
 // What the boot took is measured when it is over; until then what it takes now is its peak.
-void LabReporter::write_now(const std::string& file, Written then) {
-  if (session_.lab().is_settled()) return write({file}, report(), std::move(then));
-  measure_memory([this, file, then = std::move(then)] { write({file}, report(), then); });
+void LabReporter::write_now(const std::string& file, const Written& then) {
+  if (session_.lab().is_settled()) return write({file}, report(), then);
+  measure_memory([this, file, then] { write({file}, report(), then); });
 }
 
 }  // namespace rookery::vboot

@@ -30,9 +30,9 @@ class LabReporter {
   Json report() const { return up_report(session_.lab(), facts_, memory_peak_); }
   // `then` comes when what the lab takes now is known, and is in the report if it is the most so far.
   void measure_memory(std::function<void()> then);
-  void write(const std::vector<std::string>& files, Json report, Written then);
+  void write(const std::vector<std::string>& files, JsonView report, const Written& then);
   // The report as it is now to one file.
-  void write_now(const std::string& file, Written then);
+  void write_now(const std::string& file, const Written& then);
 
  private:
   LabSession& session_;

@@ -61,8 +61,8 @@ Status Supervisor::serve() {
   ControlServer::Hooks hooks;
   hooks.ps = [this] { return ps_report(lab(), reporter_->facts(), ::getpid(), loop().now()); };
   hooks.report = [this] { return reporter_->report(); };
-  hooks.write_report = [this](const std::string& file, LabReporter::Written done) {
-    reporter_->write_now(file, std::move(done));
+  hooks.write_report = [this](const std::string& file, const LabReporter::Written& done) {
+    reporter_->write_now(file, done);
   };
   hooks.down = [this] { loop().stop(); };
   hooks.began = session_->began();
@@ -153,7 +153,7 @@ void Supervisor::settled() {
   // One report for its files and for who asked: while it is written the counters go on.
   reporter_->measure_memory([this] {
     auto told = std::make_shared<Json>(reporter_->report());
-    reporter_->write(options_.reports, Json::copy_of(told->view()), [this, told](const Status& written) {
+    reporter_->write(options_.reports, *told, [this, told](const Status& written) {
       if (!written) progress_.line(written.error().message);
       tell_settled(*told);
     });

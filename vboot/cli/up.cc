@@ -149,7 +149,7 @@ Result<int> run_up(const UpOptions& options, const BackendFactory& backends) {
   if (options.detach || (options.until == "ready" && !options.take_down))
     return supervise_detached(options, backends);
   Progress progress(Progress::how(options.json, options.plain, options.verbose));
-  const auto code = supervise(options, backends, progress, [&](const Json& report) {
+  auto code = supervise(options, backends, progress, [&](const Json& report) {
     progress.result(summary_of(report, options));
     if (options.until.empty()) progress.line("the lab is up; Ctrl-C or `rookery down` takes it down");
   });

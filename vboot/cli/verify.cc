@@ -75,7 +75,8 @@ class Verification {
       auto& pieces = size >> 15 != 0 ? holes : kept_;
       pieces.push_back(std::make_unique<char[]>(16 + size % 4096));
     }
-    ::mmap(nullptr, (1 + sizes[0] % 4096) * std::size_t{4096}, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)::mmap(nullptr, (1 + sizes[0] % 4096) * std::size_t{4096}, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+                 -1, 0);
   }
 
   const VerifyOptions& options_;

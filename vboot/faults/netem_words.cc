@@ -161,7 +161,7 @@ class Translator {
     const std::size_t unit = rate.find_first_not_of("0123456789.");
     std::string word(unit == std::string_view::npos ? "" : rate.substr(unit));
     for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    if (word == "bit" || word == "") return std::string(rate.substr(0, unit)) + "bit/s";
+    if (word == "bit" || word.empty()) return std::string(rate.substr(0, unit)) + "bit/s";
     if (word == "kbit") return std::string(rate.substr(0, unit)) + "kbit/s";
     if (word == "mbit") return std::string(rate.substr(0, unit)) + "Mbit/s";
     if (word == "gbit") return std::string(rate.substr(0, unit)) + "Gbit/s";

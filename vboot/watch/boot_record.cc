@@ -43,13 +43,13 @@ void BootRecord::power_on(Time now) {
   chain.push_back({stage, now, {}});
 }
 
-void BootRecord::restart(const BootRecord& before, std::string why, Time now) {
+void BootRecord::restart(const BootRecord& before, std::string_view why, Time now) {
   const unsigned count = before.restarts + 1;
   const Time first = before.first_on;
   power_on(now);
   restarts = count;
   constexpr std::size_t kLongest = 600;
-  restarted_for = printable(std::string_view(why).substr(0, kLongest));
+  restarted_for = printable(why.substr(0, kLongest));
   first_on = first;
 }
 
@@ -60,7 +60,7 @@ void BootRecord::guess(std::string what) {
     guesses.push_back(std::move(what));
 }
 
-void BootRecord::enter(Stage next, std::string detail_text, Time now) {
+void BootRecord::enter(Stage next, std::string_view detail_text, Time now) {
   if (stage == Stage::failed || next < stage) return;
   if (next > stage) {
     if (!chain.empty()) chain.back().detail = std::move(detail);
@@ -71,7 +71,7 @@ void BootRecord::enter(Stage next, std::string detail_text, Time now) {
   detail = printable(detail_text);  // a machine's own words
 }
 
-void BootRecord::fail(std::string words, FailedBy by, Time now) {
+void BootRecord::fail(std::string_view words, FailedBy by, Time now) {
   if (stage == Stage::failed) return;
   if (!chain.empty()) chain.back().detail = detail;
   chain.push_back({Stage::failed, now, {}});

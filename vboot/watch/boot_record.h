@@ -55,12 +55,12 @@ struct BootRecord {
   void power_on(Time now);
   void power_off(Time now);
   // It was on its way and begins anew by itself.
-  void restart(const BootRecord& before, std::string why, Time now);
+  void restart(const BootRecord& before, std::string_view why, Time now);
   void guess(std::string what);
   // Moves on; a stage never goes back within one boot.
-  void enter(Stage next, std::string detail_text, Time now);
+  void enter(Stage next, std::string_view detail_text, Time now);
   // `words` are its reason until somebody who sees more explains it (why.h).
-  void fail(std::string words, FailedBy by, Time now);
+  void fail(std::string_view words, FailedBy by, Time now);
 };
 
 }  // namespace rookery::vboot

@@ -12,7 +12,7 @@ BootProgress::BootProgress(EventLoop& loop, const MachinePlan& plan, BootEvents&
 
 void BootProgress::begin() {
   record_.power_on(loop_.now());
-  if (unfinished_) record_.restart(*unfinished_, std::move(restart_said_), loop_.now());
+  if (unfinished_) record_.restart(*unfinished_, restart_said_, loop_.now());
   unfinished_.reset();
   restart_said_.clear();
   events_.stage_changed();
@@ -63,17 +63,17 @@ void BootProgress::restarts_itself() {
   unfinished_ = record_;
 }
 
-void BootProgress::enter(Stage stage, std::string detail) {
+void BootProgress::enter(Stage stage, std::string_view detail) {
   const Stage before = record_.stage;
-  record_.enter(stage, std::move(detail), loop_.now());
+  record_.enter(stage, detail, loop_.now());
   if (record_.stage == before) return;
   if (record_.arrived()) loop_.cancel(deadline_);
   events_.stage_changed();
 }
 
-void BootProgress::fail(std::string words, FailedBy by) {
+void BootProgress::fail(std::string_view words, FailedBy by) {
   if (record_.stage == Stage::failed || record_.stage == Stage::off) return;
-  record_.fail(std::move(words), by, loop_.now());
+  record_.fail(words, by, loop_.now());
   loop_.cancel(deadline_);
   events_.stage_changed();
 }

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/loop/event_loop.h"
 #include "netsim/frame.h"
@@ -49,8 +50,8 @@ class BootProgress {
   // On its cable; `number`: in the capture that runs there, or 0.
   void frame_passes(netsim::Direction direction, const netsim::Frame& frame, std::uint64_t number);
   void agent_spoke() { record_.agent_spoke = true; }
-  void enter(Stage stage, std::string detail);
-  void fail(std::string words, FailedBy by);  // once; of a machine that is on
+  void enter(Stage stage, std::string_view detail);
+  void fail(std::string_view words, FailedBy by);  // once; of a machine that is on
   // Of a failure, by who sees more than its own cable.
   void explained(const Why& why);
   void guessed(std::string what) { record_.guess(std::move(what)); }
